@@ -1,0 +1,2 @@
+//! eviction
+fn main() {}

@@ -1,0 +1,2 @@
+//! fill
+fn main() {}

@@ -1,0 +1,2 @@
+//! bounded_cache
+fn main() {}

@@ -1,0 +1,2 @@
+//! embed_token
+fn main() {}

@@ -1,0 +1,2 @@
+//! nearest_edge
+fn main() {}

@@ -1,0 +1,2 @@
+//! own_object_store
+fn main() {}

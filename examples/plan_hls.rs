@@ -1,0 +1,2 @@
+//! plan_hls
+fn main() {}

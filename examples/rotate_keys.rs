@@ -1,0 +1,2 @@
+//! rotate_keys
+fn main() {}

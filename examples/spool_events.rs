@@ -1,0 +1,2 @@
+//! spool_events
+fn main() {}

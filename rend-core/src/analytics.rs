@@ -1,0 +1,129 @@
+//! What an edge served, one record a response, and what can be asked of many of them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::artifact::ArtifactPath;
+use crate::asset::{UnknownWord, named};
+use crate::id::{AssetId, EdgeId, OrgId};
+use crate::time::Timestamp;
+
+/// One response that an edge gave. It cannot hold an address, a token, a cookie or a URL.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PlaybackEvent {
+    /// Which run of the edge: drawn at its start.
+    pub boot: [u8; 8],
+    /// Its place among that run's events: 1, 2, 3, … so that a gap shows.
+    pub seq: u64,
+    /// The edge.
+    pub node: EdgeId,
+    /// When the response ended, by the edge's clock. Part of the record: a repeat has the same.
+    pub observed_at: Timestamp,
+    /// Who owns the asset, if the token said so.
+    pub org: Option<OrgId>,
+    /// The asset.
+    pub asset: AssetId,
+    /// The viewer's session, if the token named one.
+    pub session: Option<[u8; 7]>,
+    /// What was asked for.
+    pub path: ArtifactPath,
+    /// The whole object's length, if known.
+    pub object_bytes: Option<u64>,
+    /// Body bytes that left.
+    pub bytes_sent: u64,
+    /// The first byte asked for; 0 without a range.
+    pub range_start: u64,
+    /// The status code.
+    pub status: u16,
+    /// Where the bytes came from.
+    pub cache: CacheStatus,
+    /// From request to first body byte, in microseconds.
+    pub ttfb_us: u64,
+    /// From request to last body byte, in milliseconds.
+    pub duration_ms: u64,
+    /// The viewer left before the end.
+    pub aborted: bool,
+}
+
+impl PlaybackEvent {
+    /// The sixteen bytes that name this event: the run, then the place in it.
+    pub fn id(&self) -> [u8; 16] {
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&self.boot);
+        id[8..].copy_from_slice(&self.seq.to_be_bytes());
+        id
+    }
+}
+
+named! {
+    /// Where the bytes of a response came from.
+    CacheStatus {
+        /// From the cache.
+        Hit = "HIT",
+        /// From the origin, by the fill this request began.
+        Miss = "MISS",
+        /// From a fill that another request had begun.
+        Coalesced = "COALESCED",
+        /// From the origin, past the cache.
+        Pass = "PASS",
+        /// From the cache, after the origin said it had not changed.
+        Revalidated = "REVALIDATED",
+    }
+}
+
+/// Events that an edge delivers together. Delivering one again changes nothing.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PlaybackBatch {
+    /// Which run of the edge.
+    pub boot: [u8; 8],
+    /// The edge.
+    pub node: EdgeId,
+    /// Events of this run that were lost before they could be kept, in total so far.
+    pub dropped_total: u64,
+    /// The events.
+    pub events: Vec<PlaybackEvent>,
+}
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Recorded {
+    /// Events that were new.
+    pub new: u64,
+    /// Events that were known already.
+    pub repeated: u64,
+}
+
+/// What was served of an asset in a window.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct PlaybackReport {
+    /// Responses.
+    pub requests: u64,
+    /// Body bytes.
+    pub bytes: u64,
+    /// Distinct sessions.
+    pub sessions: u64,
+    /// Responses by where the bytes came from.
+    pub by_cache: BTreeMap<CacheStatus, u64>,
+    /// Responses by status code.
+    pub by_status: BTreeMap<u16, u64>,
+    /// The first response in the window.
+    pub first_seen: Option<Timestamp>,
+    /// The last response in the window.
+    pub last_seen: Option<Timestamp>,
+}
+
+/// How complete the account of one edge's run is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NodeAccount {
+    /// The edge.
+    pub node: EdgeId,
+    /// Which run of it.
+    pub boot: [u8; 8],
+    /// Events received.
+    pub received: u64,
+    /// The highest place received.
+    pub seq_max: u64,
+    /// Events the edge says it lost.
+    pub dropped_total: u64,
+}

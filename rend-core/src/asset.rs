@@ -1,0 +1,468 @@
+//! Assets: what a video is, the states it goes through, and which moves are legal.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use crate::artifact::Rendition;
+use crate::event::EventKind;
+use crate::id::{AssetId, OrgId};
+use crate::time::Timestamp;
+
+/// One video that somebody uploaded, as it was last known.
+///
+/// ```text
+/// source:    pending ─▶ uploading ─▶ uploaded ─▶ processing ─▶ ready
+///               └────────────┴───────────┴───────────┴──▶ failed ─Retry─▶ uploaded
+/// playable:  not_playable ─▶ opener_ready ─▶ hls_ready        (any state ─▶ deleted, for both)
+/// ```
+///
+/// Two values with equal `revision` are equal: each move adds one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Asset {
+    /// Its name.
+    pub id: AssetId,
+    /// Who owns it.
+    pub org: OrgId,
+    /// What people call it; at most [`TITLE_CHARS_MAX`] characters.
+    pub title: String,
+    /// What the owner's own system calls it.
+    pub external_id: Option<String>,
+    /// The owner's JSON object, kept as text; at most [`METADATA_BYTES_MAX`] bytes.
+    pub metadata: String,
+    /// Who may play it.
+    pub policy: PlaybackPolicy,
+    /// Where the original stands.
+    pub source: SourceState,
+    /// What a viewer can do with it.
+    pub playable: PlayableState,
+    /// It plays, though a rung failed or the source was damaged.
+    pub degraded: bool,
+    /// Why it failed, when it did.
+    pub failure: Option<Failure>,
+    /// The stored original, once there is one.
+    pub stored: Option<StoredSource>,
+    /// What the probe found, once it ran.
+    pub media: Option<MediaFacts>,
+    /// Each rendition that is planned, lowest first.
+    pub renditions: Vec<RenditionRow>,
+    /// How many moves led here.
+    pub revision: u64,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it last moved.
+    pub updated_at: Timestamp,
+}
+
+/// Characters that a title may have.
+pub const TITLE_CHARS_MAX: usize = 255;
+/// Bytes that an asset's metadata may have.
+pub const METADATA_BYTES_MAX: usize = 4096;
+
+impl Asset {
+    /// A new asset: nothing uploaded, nothing playable.
+    pub const fn new(id: AssetId, org: OrgId, title: String, policy: PlaybackPolicy, now: Timestamp) -> Self {
+        Self {
+            id,
+            org,
+            title,
+            external_id: None,
+            metadata: String::new(),
+            policy,
+            source: SourceState::Pending,
+            playable: PlayableState::NotPlayable,
+            degraded: false,
+            failure: None,
+            stored: None,
+            media: None,
+            renditions: Vec::new(),
+            revision: 1,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    /// The asset after `step`, and what happened, for the event log.
+    ///
+    /// # Errors
+    ///
+    /// [`IllegalMove`] when `step` does not follow from the present states; nothing has changed then.
+    pub fn after(&self, step: &Move, now: Timestamp) -> Result<(Self, EventKind), IllegalMove> {
+        let mut next = self.clone();
+        let illegal = IllegalMove { original: self.source, playable: self.playable, step: step.name() };
+        let event = match step {
+            Move::BeginUpload if self.source == SourceState::Pending => {
+                next.source = SourceState::Uploading;
+                EventKind::SourceUploadStarted
+            }
+            Move::SourceStored(stored) if self.source == SourceState::Uploading => {
+                next.source = SourceState::Uploaded;
+                next.stored = Some(stored.clone());
+                EventKind::SourceUploaded { bytes: stored.bytes }
+            }
+            Move::BeginProcessing if matches!(self.source, SourceState::Uploaded | SourceState::Processing) => {
+                next.source = SourceState::Processing;
+                EventKind::ProcessingStarted
+            }
+            Move::Planned { media, renditions } if self.source == SourceState::Processing => {
+                next.media = Some(media.clone());
+                next.renditions = renditions
+                    .iter()
+                    .map(|rendition| RenditionRow {
+                        rendition: *rendition,
+                        state: RenditionState::Planned,
+                        bandwidth: None,
+                    })
+                    .collect();
+                EventKind::Planned { renditions: renditions.len() }
+            }
+            Move::RenditionReady { rendition, bandwidth } if self.source == SourceState::Processing => {
+                let row = next.rendition_mut(*rendition).ok_or(illegal)?;
+                row.state = RenditionState::Ready;
+                row.bandwidth = Some(*bandwidth);
+                EventKind::RenditionReady { rendition: *rendition }
+            }
+            Move::RenditionFailed { rendition, failure } if self.source == SourceState::Processing => {
+                next.rendition_mut(*rendition).ok_or(illegal)?.state = RenditionState::Failed(failure.clone());
+                next.degraded = true;
+                EventKind::RenditionFailed { rendition: *rendition, code: failure.code.clone() }
+            }
+            Move::OpenerReady
+                if self.source == SourceState::Processing
+                    && matches!(self.playable, PlayableState::NotPlayable | PlayableState::OpenerReady) =>
+            {
+                next.playable = PlayableState::OpenerReady;
+                EventKind::PlayableStateChanged { to: PlayableState::OpenerReady }
+            }
+            Move::HlsReady { degraded }
+                if self.source == SourceState::Processing
+                    && matches!(
+                        self.playable,
+                        PlayableState::NotPlayable | PlayableState::OpenerReady | PlayableState::HlsReady
+                    ) =>
+            {
+                next.source = SourceState::Ready;
+                next.playable = PlayableState::HlsReady;
+                next.degraded |= *degraded;
+                next.failure = None;
+                EventKind::PlayableStateChanged { to: PlayableState::HlsReady }
+            }
+            Move::Fail(failure) if self.source.is_live() && self.source != SourceState::Ready => {
+                next.source = SourceState::Failed;
+                next.playable = PlayableState::Failed;
+                next.failure = Some(failure.clone());
+                EventKind::ProcessingFailed { code: failure.code.clone() }
+            }
+            Move::Retry if self.source == SourceState::Failed && self.stored.is_some() => {
+                next.source = SourceState::Uploaded;
+                next.playable = PlayableState::NotPlayable;
+                next.degraded = false;
+                next.failure = None;
+                next.renditions.clear();
+                EventKind::ProcessingQueued
+            }
+            Move::Edit(edit) if self.source != SourceState::Deleted => {
+                edit.apply(&mut next);
+                EventKind::AssetUpdated
+            }
+            Move::RequestDeletion if self.source != SourceState::Deleted => {
+                next.source = SourceState::Deleted;
+                next.playable = PlayableState::Deleted;
+                EventKind::DeletionRequested
+            }
+            // The record of a deletion is written when the last byte is gone; the states have said so since the request.
+            Move::Deleted if self.source == SourceState::Deleted => EventKind::AssetDeleted,
+            Move::BeginUpload
+            | Move::SourceStored(_)
+            | Move::BeginProcessing
+            | Move::Planned { .. }
+            | Move::RenditionReady { .. }
+            | Move::RenditionFailed { .. }
+            | Move::OpenerReady
+            | Move::HlsReady { .. }
+            | Move::Fail(_)
+            | Move::Retry
+            | Move::Edit(_)
+            | Move::RequestDeletion
+            | Move::Deleted => return Err(illegal),
+        };
+        next.revision += 1;
+        next.updated_at = now;
+        Ok((next, event))
+    }
+
+    fn rendition_mut(&mut self, rendition: Rendition) -> Option<&mut RenditionRow> {
+        self.renditions.iter_mut().find(|row| row.rendition == rendition)
+    }
+}
+
+/// One step in an asset's life.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Move {
+    /// Bytes of the original begin to arrive.
+    BeginUpload,
+    /// The original is stored, whole and checked.
+    SourceStored(StoredSource),
+    /// A worker took it up. Legal again after a crash.
+    BeginProcessing,
+    /// The probe ran and the renditions are planned.
+    Planned {
+        /// What the probe found.
+        media: MediaFacts,
+        /// What will be made, lowest first.
+        renditions: Vec<Rendition>,
+    },
+    /// One rendition is complete.
+    RenditionReady {
+        /// Which.
+        rendition: Rendition,
+        /// Its measured peak, in bits per second.
+        bandwidth: u64,
+    },
+    /// One rendition could not be made.
+    RenditionFailed {
+        /// Which.
+        rendition: Rendition,
+        /// Why.
+        failure: Failure,
+    },
+    /// The first seconds play.
+    OpenerReady,
+    /// All that was planned plays.
+    HlsReady {
+        /// It plays, but not as well as the source deserved.
+        degraded: bool,
+    },
+    /// It can not be made playable.
+    Fail(Failure),
+    /// A person asks for another try.
+    Retry,
+    /// The owner changes what they say about it.
+    Edit(Edit),
+    /// The owner wants it gone. From here on nothing of it is served.
+    RequestDeletion,
+    /// Its last byte is gone.
+    Deleted,
+}
+
+impl Move {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::BeginUpload => "begin_upload",
+            Self::SourceStored(_) => "source_stored",
+            Self::BeginProcessing => "begin_processing",
+            Self::Planned { .. } => "planned",
+            Self::RenditionReady { .. } => "rendition_ready",
+            Self::RenditionFailed { .. } => "rendition_failed",
+            Self::OpenerReady => "opener_ready",
+            Self::HlsReady { .. } => "hls_ready",
+            Self::Fail(_) => "fail",
+            Self::Retry => "retry",
+            Self::Edit(_) => "edit",
+            Self::RequestDeletion => "request_deletion",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+/// What an owner may change. `None` leaves a field as it is.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Edit {
+    /// A new title.
+    pub title: Option<String>,
+    /// A new external id, or none any more.
+    pub external_id: Option<Option<String>>,
+    /// New metadata.
+    pub metadata: Option<String>,
+    /// A new policy.
+    pub policy: Option<PlaybackPolicy>,
+}
+
+impl Edit {
+    fn apply(&self, asset: &mut Asset) {
+        if let Some(title) = &self.title {
+            asset.title.clone_from(title);
+        }
+        if let Some(external_id) = &self.external_id {
+            asset.external_id.clone_from(external_id);
+        }
+        if let Some(metadata) = &self.metadata {
+            asset.metadata.clone_from(metadata);
+        }
+        if let Some(policy) = self.policy {
+            asset.policy = policy;
+        }
+    }
+}
+
+/// The step does not follow from the states. Trying again will not help while they stand.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[error("{step} is not possible while the source is {original} and the asset is {playable}")]
+pub struct IllegalMove {
+    /// Where the original stood.
+    pub original: SourceState,
+    /// What a viewer could do.
+    pub playable: PlayableState,
+    /// The step that was asked for.
+    pub step: &'static str,
+}
+
+macro_rules! named {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+        pub enum $name { $($(#[$vdoc])* $variant,)+ }
+
+        impl $name {
+            /// Every one, in order.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// The word for it in APIs and databases.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = UnknownWord;
+
+            fn from_str(word: &str) -> Result<Self, UnknownWord> {
+                Self::ALL.iter().copied().find(|known| known.as_str() == word).ok_or(UnknownWord)
+            }
+        }
+    };
+}
+pub(crate) use named;
+
+/// The word names none of the known values. Trying again will not help.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[error("not a known word")]
+pub struct UnknownWord;
+
+named! {
+    /// Where the original stands.
+    SourceState {
+        /// The asset exists; nothing has arrived.
+        Pending = "pending",
+        /// Bytes are arriving.
+        Uploading = "uploading",
+        /// The original is stored and checked.
+        Uploaded = "uploaded",
+        /// A worker is at it.
+        Processing = "processing",
+        /// All is made.
+        Ready = "ready",
+        /// It can not be made playable.
+        Failed = "failed",
+        /// It is gone, or going.
+        Deleted = "deleted",
+    }
+}
+
+impl SourceState {
+    /// Whether the asset has neither failed nor been deleted.
+    pub const fn is_live(self) -> bool {
+        !matches!(self, Self::Failed | Self::Deleted)
+    }
+}
+
+named! {
+    /// What a viewer can do with an asset.
+    PlayableState {
+        /// Nothing yet.
+        NotPlayable = "not_playable",
+        /// The first seconds play, and more is coming.
+        OpenerReady = "opener_ready",
+        /// Everything plays.
+        HlsReady = "hls_ready",
+        /// It never will play as it is.
+        Failed = "failed",
+        /// It is gone.
+        Deleted = "deleted",
+    }
+}
+
+impl PlayableState {
+    /// Whether a viewer can start playback.
+    pub const fn is_playable(self) -> bool {
+        matches!(self, Self::OpenerReady | Self::HlsReady)
+    }
+}
+
+named! {
+    /// Who may play an asset.
+    PlaybackPolicy {
+        /// Whoever has the URL of the player page.
+        Public = "public",
+        /// Whoever the owner's server vouches for.
+        Signed = "signed",
+    }
+}
+
+/// Why something failed, in words that may be shown to the owner.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Failure {
+    /// A stable word for programs, such as `not_a_video`.
+    pub code: String,
+    /// A sentence for people that says what would be right.
+    pub detail: String,
+}
+
+/// The original as it lies in object storage.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct StoredSource {
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// Its SHA-256.
+    pub sha256: [u8; 32],
+}
+
+/// What the probe found, as far as an owner or a viewer cares.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct MediaFacts {
+    /// The container, in ffmpeg's word, such as `mov,mp4,m4a,3gp,3g2,mj2`.
+    pub container: String,
+    /// The length in milliseconds.
+    pub duration_ms: u64,
+    /// Width as shown, after rotation and with square pixels; 0 without video.
+    pub width: u32,
+    /// Height as shown; 0 without video.
+    pub height: u32,
+    /// Frames per 1000 seconds; 0 without video.
+    pub millifps: u32,
+    /// The video codec, or empty.
+    pub video_codec: String,
+    /// The audio codec of the first track, or empty.
+    pub audio_codec: String,
+    /// What was not standard about the source, in sentences for its owner.
+    pub notes: Vec<String>,
+}
+
+/// Where one rendition stands.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RenditionRow {
+    /// Which.
+    pub rendition: Rendition,
+    /// How far it is.
+    pub state: RenditionState,
+    /// Its measured peak in bits per second, once complete.
+    pub bandwidth: Option<u64>,
+}
+
+/// How far a rendition is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RenditionState {
+    /// It will be made.
+    Planned,
+    /// It is complete.
+    Ready,
+    /// It could not be made.
+    Failed(Failure),
+}

@@ -1,0 +1,39 @@
+//! Uploads: sessions that end, and what is left of them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::asset::{UnknownWord, named};
+use crate::id::{AssetId, OrgId, UploadId};
+use crate::time::Timestamp;
+
+/// One attempt to bring in an original.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct UploadSession {
+    /// Its name.
+    pub id: UploadId,
+    /// What it will become the source of.
+    pub asset: AssetId,
+    /// Who pays for it.
+    pub org: OrgId,
+    /// The announced length in bytes, if announced.
+    pub bytes_expected: Option<u64>,
+    /// Where it stands.
+    pub state: UploadState,
+    /// After this it is swept.
+    pub expires_at: Timestamp,
+    /// When it began.
+    pub created_at: Timestamp,
+}
+
+named! {
+    /// Where an upload session stands.
+    UploadState {
+        /// Bytes may arrive.
+        Open = "open",
+        /// The original is stored.
+        Complete = "complete",
+        /// It ended without an original.
+        Abandoned = "abandoned",
+    }
+}

@@ -1,0 +1,54 @@
+//! What edges served.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use rend_core::analytics::{NodeAccount, PlaybackBatch, PlaybackReport, Recorded};
+use rend_core::id::{AssetId, OrgId};
+use rend_core::time::Timestamp;
+
+use crate::StoreError;
+
+/// The record of what edges served.
+///
+/// # Contract
+///
+/// A batch is recorded whole or not at all, and durably before the answer. An event is known by its boot and place:
+/// recording it again changes no report, in whichever batch it comes. Every adapter passes `conformance::analytics`.
+#[async_trait]
+pub trait Analytics: fmt::Debug + Send + Sync {
+    /// Records the events that are new.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`].
+    async fn record(&self, batch: &PlaybackBatch, now: Timestamp) -> Result<Recorded, StoreError>;
+
+    /// What was served of `asset` from `from` (included) until `until` (not included).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`].
+    async fn playback(&self, asset: AssetId, from: Timestamp, until: Timestamp) -> Result<PlaybackReport, StoreError>;
+
+    /// The same over every asset of `org`, with the assets that were asked for most: id and report, at most `top`, by
+    /// falling requests, then by id.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`].
+    async fn overview(
+        &self,
+        org: OrgId,
+        from: Timestamp,
+        until: Timestamp,
+        top: usize,
+    ) -> Result<(PlaybackReport, Vec<(AssetId, PlaybackReport)>), StoreError>;
+
+    /// How complete the account of each run of each edge is, by node, then boot.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`].
+    async fn accounts(&self) -> Result<Vec<NodeAccount>, StoreError>;
+}

@@ -1,0 +1,2 @@
+//! rend
+fn main() {}
