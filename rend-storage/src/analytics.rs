@@ -14,7 +14,9 @@ use crate::StoreError;
 /// # Contract
 ///
 /// A batch is recorded whole or not at all, and durably before the answer. An event is known by its boot and place:
-/// recording it again changes no report, in whichever batch it comes. Every adapter passes `conformance::analytics`.
+/// recording it again changes no report, in whichever batch it comes. Events are accounted to the node and run that they
+/// name; `dropped_total` belongs to the node and run that the batch names, and never falls. Sums stop at [`u64::MAX`].
+/// Every adapter passes `conformance::analytics`.
 #[async_trait]
 pub trait Analytics: fmt::Debug + Send + Sync {
     /// Records the events that are new.

@@ -43,9 +43,10 @@ pub trait AssetStore: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Illegal`] when the step does not follow, [`StoreError::Conflict`] when `change.expect` is not the
-    /// present revision, [`StoreError::LeaseLost`] when `change.fence` no longer holds its job at `change.now`,
-    /// [`StoreError::NotFound`], else [`StoreError::Unavailable`].
+    /// The first of these that is the case: [`StoreError::NotFound`] when there is no such asset;
+    /// [`StoreError::LeaseLost`] when `change.fence` no longer holds its job; [`StoreError::Conflict`] when
+    /// `change.expect` is not the present revision; [`StoreError::Illegal`] when the step does not follow;
+    /// [`StoreError::Conflict`] when the id of `change.enqueue` is taken; else [`StoreError::Unavailable`].
     async fn advance(&self, change: &Change) -> Result<Asset, StoreError>;
 }
 

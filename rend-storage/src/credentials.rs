@@ -44,7 +44,7 @@ pub trait CredentialStore: fmt::Debug + Send + Sync {
     /// [`StoreError::NotFound`], else [`StoreError::Unavailable`].
     async fn revoke(&self, id: CredentialId, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Notes its last use.
+    /// Notes its last use, unless a later one is noted already.
     ///
     /// # Errors
     ///

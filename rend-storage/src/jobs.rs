@@ -16,8 +16,9 @@ use crate::StoreError;
 /// A job has at most one lease that holds. A claim takes the job that has been due longest, ties by id: one that is
 /// queued with `run_at ≤ now`, or leased with a lease that ended at or before `now`. Each claim counts one attempt,
 /// gets the token it is given, and ends every earlier lease of the job. A leased job whose attempts are used up is not
-/// claimed again: the claim that meets it fails it with the code `worker_lost` and class poison, and looks on. Every
-/// adapter passes `conformance::jobs`.
+/// claimed again: the claim that meets it fails it with the code [`WORKER_LOST`] and class poison, and looks on. A lease
+/// holds until another claim or the end of the job, so extending or finishing under one that has merely run out works.
+/// Every adapter passes `conformance::jobs`.
 #[async_trait]
 pub trait JobQueue: fmt::Debug + Send + Sync {
     /// Writes `job` down as queued.
@@ -48,7 +49,7 @@ pub trait JobQueue: fmt::Debug + Send + Sync {
     /// [`StoreError::LeaseLost`], else [`StoreError::Unavailable`].
     async fn finish(&self, lease: &Lease, outcome: &Outcome, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Every job of `asset`, oldest first.
+    /// Every job of `asset`, oldest first by id.
     ///
     /// # Errors
     ///
@@ -77,6 +78,9 @@ pub struct Claim {
     /// When the lease ends unless extended.
     pub expires: Timestamp,
 }
+
+/// The code of the error of a job whose last worker never let go of it.
+pub const WORKER_LOST: &str = "worker_lost";
 
 /// How full the queue is.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

@@ -21,6 +21,7 @@ pub mod edges;
 mod error;
 pub mod events;
 pub mod jobs;
+mod lease;
 pub mod memory;
 pub mod objects;
 pub mod uploads;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use rend_core::artifact::ObjectKey;
 use rend_core::time::Timestamp;
+use sha2::{Digest, Sha256};
 
 use crate::StoreError;
 
@@ -67,6 +68,9 @@ pub trait ObjectStore: fmt::Debug + Send + Sync {
 /// A body as it arrives. An error in it means that the rest will not come.
 pub type ObjectBody = BoxStream<'static, Result<Bytes, StoreError>>;
 
+/// Bytes that an adapter reads from an object at a time, and so about what one reader costs in memory.
+pub const CHUNK_BYTES: usize = 256 * 1024;
+
 /// What is said of an object when it is put.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Put {
@@ -101,4 +105,86 @@ pub struct Object {
     pub meta: ObjectMeta,
     /// The bytes asked for.
     pub body: ObjectBody,
+}
+
+/// Counts and digests a body while it arrives, and says whether it is what was announced.
+///
+/// Every adapter needs this, so it stands here once. Feed it each chunk, then ask for the [`ObjectMeta`]: whoever holds
+/// one knows that length and digest are those of the bytes that were fed.
+#[expect(missing_debug_implementations, reason = "half a digest has no useful Debug")]
+pub struct Intake {
+    put: Put,
+    digest: Sha256,
+    len: u64,
+}
+
+impl Intake {
+    /// Nothing has arrived yet.
+    pub fn new(put: Put) -> Self {
+        Self { put, digest: Sha256::new(), len: 0 }
+    }
+
+    /// Takes in the next bytes, or the stream's failure.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::BadBody`] when the stream failed, or when more arrived than was announced.
+    pub fn take(&mut self, chunk: Result<Bytes, StoreError>) -> Result<Bytes, StoreError> {
+        let chunk = chunk.map_err(|cause| {
+            if matches!(cause, StoreError::BadBody { .. }) {
+                return cause;
+            }
+            StoreError::BadBody { reason: format!("its stream broke off: {cause}") }
+        })?;
+        self.len = self.len.saturating_add(chunk.len() as u64);
+        if let Some(announced) = self.put.len
+            && self.len > announced
+        {
+            return Err(StoreError::BadBody { reason: format!("it is longer than the announced {announced} bytes") });
+        }
+        self.digest.update(&chunk);
+        Ok(chunk)
+    }
+
+    /// The bytes taken in so far.
+    pub const fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether nothing has been taken in so far.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The stream has ended: what is to be stored.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::BadBody`] when fewer bytes arrived than were announced, or others.
+    pub fn finish(self) -> Result<ObjectMeta, StoreError> {
+        if let Some(announced) = self.put.len
+            && self.len != announced
+        {
+            let reason = format!("it has {} bytes, not the announced {announced}", self.len);
+            return Err(StoreError::BadBody { reason });
+        }
+        let sha256: [u8; 32] = self.digest.finalize().into();
+        if self.put.sha256.is_some_and(|announced| announced != sha256) {
+            return Err(StoreError::BadBody { reason: "its SHA-256 is not the announced one".into() });
+        }
+        Ok(ObjectMeta {
+            len: self.len,
+            sha256: Some(sha256),
+            content_type: self.put.content_type,
+            modified: self.put.now,
+        })
+    }
+}
+
+/// The part of an object of `len` bytes that `range` asks for: the end is cut to the object's, and a start at or past it
+/// gives an empty part.
+pub fn part_of(len: u64, range: Option<Range<u64>>) -> Range<u64> {
+    let range = range.unwrap_or(0..len);
+    let start = range.start.min(len);
+    start..range.end.clamp(start, len)
 }

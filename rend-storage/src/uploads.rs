@@ -31,11 +31,12 @@ pub trait UploadStore: fmt::Debug + Send + Sync {
     /// [`StoreError::NotFound`], else [`StoreError::Unavailable`].
     async fn get(&self, id: UploadId) -> Result<UploadSession, StoreError>;
 
-    /// Ends the session as `state`, which is not [`UploadState::Open`].
+    /// Ends the session as `state`.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Conflict`] when it ended otherwise, [`StoreError::NotFound`], else [`StoreError::Unavailable`].
+    /// [`StoreError::NotFound`], [`StoreError::Conflict`] when it ended otherwise or `state` is [`UploadState::Open`],
+    /// which ends nothing, else [`StoreError::Unavailable`].
     async fn settle(&self, id: UploadId, state: UploadState) -> Result<(), StoreError>;
 
     /// Up to `limit` open sessions that expired at or before `now`, longest expired first, then by id.

@@ -1,0 +1,70 @@
+//! The adapters that keep everything in memory. They are the specification for all others.
+//!
+//! [`MemoryObjects`] keeps objects; [`Memory`] is every other port at once, over one lock, because a move of an asset,
+//! its event, its job and its fence are one transaction. Nothing here waits, so a future of theirs is ready at its first
+//! poll as long as the body it is given is. What they hold grows with what is written and ends with the process.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rend_core::analytics::PlaybackEvent;
+use rend_core::asset::Asset;
+use rend_core::credential::Credential;
+use rend_core::event::Event;
+use rend_core::fleet::{EdgeRow, PurgeRow};
+use rend_core::id::{AssetId, CredentialId, EdgeId, JobId, LeaseToken, UploadId};
+use rend_core::job::Job;
+use rend_core::upload::UploadSession;
+
+mod analytics;
+mod assets;
+mod credentials;
+mod edges;
+mod events;
+mod jobs;
+mod objects;
+mod uploads;
+
+pub use objects::MemoryObjects;
+
+/// All ports but the objects. Clones share what they hold.
+#[derive(Clone, Default)]
+pub struct Memory(Arc<Mutex<State>>);
+
+impl Memory {
+    /// Runs one transaction. Each writes only after it can no longer fail, so there is nothing to roll back.
+    fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memory").finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
+struct State {
+    assets: BTreeMap<AssetId, Asset>,
+    uploads: BTreeMap<UploadId, UploadSession>,
+    jobs: BTreeMap<JobId, Held>,
+    /// The place of an event is its index and one.
+    events: Vec<Event>,
+    /// How many events each asset has.
+    event_counts: BTreeMap<AssetId, u64>,
+    edges: BTreeMap<EdgeId, EdgeRow>,
+    /// The place of an order is its index and one.
+    purges: Vec<PurgeRow>,
+    credentials: BTreeMap<CredentialId, Credential>,
+    digests: BTreeMap<[u8; 32], CredentialId>,
+    played: BTreeMap<[u8; 16], PlaybackEvent>,
+    accounts: BTreeMap<(EdgeId, [u8; 8]), analytics::Account>,
+}
+
+/// A job, and the token of the lease that holds.
+struct Held {
+    job: Job,
+    token: Option<LeaseToken>,
+}
