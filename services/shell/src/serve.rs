@@ -1,0 +1,219 @@
+use std::convert::Infallible;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::{Body, Incoming};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tower_service::Service;
+
+use crate::shutdown::Shutdown;
+
+/// The address a request came from. It is in the extensions of every request that [`serve`] hands on, for limits only:
+/// it is never logged, which is why it has no `Debug` and no `Display`.
+#[derive(Clone, Copy)]
+#[expect(missing_debug_implementations, reason = "addresses are never logged")]
+pub struct Peer(pub SocketAddr);
+
+/// How a listener treats its connections.
+#[derive(Clone, Copy, Debug)]
+pub struct ServeOptions {
+    /// Connections open at once; further ones wait in the system's queue.
+    pub connections_max: usize,
+    /// How long a request's head may take. A half-sent head does not hold a connection for longer.
+    pub header_timeout: Duration,
+    /// How long open responses may go on after a stop is requested.
+    pub grace: Duration,
+}
+
+impl Default for ServeOptions {
+    fn default() -> Self {
+        Self { connections_max: 10_000, header_timeout: Duration::from_secs(10), grace: Duration::from_secs(30) }
+    }
+}
+
+/// A listener that is bound, and where.
+#[derive(Debug)]
+pub struct Listening {
+    listener: TcpListener,
+    /// Where it really listens, also when port 0 was asked for.
+    pub at: SocketAddr,
+}
+
+/// Binds `at`.
+///
+/// # Errors
+///
+/// The system's error, with the address and the variable that names it in its text: `REND_API_BIND_ADDR=127.0.0.1:4000:
+/// address already in use; stop the other program or set another port`.
+pub async fn bind(variable: &str, at: SocketAddr) -> io::Result<Listening> {
+    let explain = |error: io::Error| {
+        let known = [
+            (io::ErrorKind::AddrInUse, "the port is in use; stop the other program or set another port"),
+            (io::ErrorKind::PermissionDenied, "ports below 1024 need a privilege; set another port"),
+            (io::ErrorKind::AddrNotAvailable, "this machine has no such address; set another"),
+        ];
+        let fix =
+            known.iter().find(|(kind, _)| *kind == error.kind()).map_or("it can not be listened on", |(_, fix)| fix);
+        io::Error::new(error.kind(), format!("{variable}={at}: {fix} ({error})"))
+    };
+    let listener = TcpListener::bind(at).await.map_err(explain)?;
+    let at = listener.local_addr().map_err(explain)?;
+    Ok(Listening { listener, at })
+}
+
+/// Serves `service` on `listening` until a stop is requested, then lets open responses end within the grace.
+///
+/// HTTP/1.1 and HTTP/2 with prior knowledge are told apart by the first bytes.
+pub async fn serve<S, B>(listening: Listening, service: S, options: ServeOptions, shutdown: Shutdown)
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send> + Clone + Send + 'static,
+    B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+{
+    serve_with(listening, service, options, shutdown, |stream| stream).await;
+}
+
+/// Like [`serve`], with a layer between each connection and its stream.
+pub async fn serve_with<S, B, I>(
+    listening: Listening,
+    service: S,
+    options: ServeOptions,
+    mut shutdown: Shutdown,
+    layer: impl Fn(TcpStream) -> I + Send,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send> + Clone + Send + 'static,
+    B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let slots = Arc::new(Semaphore::new(options.connections_max));
+    let graceful = GracefulShutdown::new();
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(options.header_timeout).pipeline_flush(false);
+    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(128);
+    loop {
+        let slot = tokio::select! {
+            slot = Arc::clone(&slots).acquire_owned() => slot,
+            () = shutdown.requested() => break,
+        };
+        let accepted = tokio::select! {
+            accepted = listening.listener.accept() => accepted,
+            () = shutdown.requested() => break,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            // Out of descriptors, or a connection reset before it was accepted: neither ends the listener.
+            Err(error) => {
+                tracing::warn!(kind = ?error.kind(), "a connection was not accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let _ = stream.set_nodelay(true);
+        let io = TokioIo::new(layer(stream));
+        let service = WithPeer { inner: service.clone(), peer };
+        let connection = builder.serve_connection_with_upgrades(io, service).into_owned();
+        let watched = graceful.watch(connection);
+        crate::spawn("connection", async move {
+            // A viewer who leaves is no news.
+            let _ = watched.await;
+            drop(slot);
+        });
+    }
+    drop(listening);
+    if tokio::time::timeout(options.grace, graceful.shutdown()).await.is_err() {
+        tracing::warn!(grace_secs = options.grace.as_secs(), "responses were still open at the end of the grace");
+    }
+}
+
+/// How long to wait after a failed accept, so that a lack of descriptors does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Puts the peer into each request's extensions.
+struct WithPeer<S> {
+    inner: S,
+    peer: SocketAddr,
+}
+
+impl<S> fmt::Debug for WithPeer<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WithPeer")
+    }
+}
+
+impl<S> hyper::service::Service<Request<Incoming>> for WithPeer<S>
+where
+    S: Service<Request<Incoming>> + Clone,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn call(&self, mut request: Request<Incoming>) -> S::Future {
+        request.extensions_mut().insert(Peer(self.peer));
+        self.inner.clone().call(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use warp::Filter;
+
+    use super::*;
+    use crate::shutdown::{ShutdownTrigger, shutdown_pair};
+
+    async fn started(options: ServeOptions) -> (SocketAddr, ShutdownTrigger, tokio::task::JoinHandle<()>) {
+        let routes = warp::path!("slow").and(warp::get()).then(|| async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            "done"
+        });
+        let listening = bind("TEST", ([127, 0, 0, 1], 0).into()).await.unwrap();
+        let at = listening.at;
+        let (trigger, shutdown) = shutdown_pair();
+        let served = crate::spawn("test", serve(listening, warp::service(routes), options, shutdown));
+        (at, trigger, served)
+    }
+
+    #[tokio::test]
+    async fn a_half_sent_head_does_not_hold_a_connection() {
+        let options = ServeOptions { header_timeout: Duration::from_millis(200), ..ServeOptions::default() };
+        let (at, _trigger, _served) = started(options).await;
+        let mut stream = TcpStream::connect(at).await.unwrap();
+        stream.write_all(b"GET /slow HTTP/1.1\r\nHost: a\r\nX-").await.unwrap();
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.unwrap();
+        assert!(
+            rest.is_empty() || rest.starts_with(b"HTTP/1.1 408"),
+            "the connection ends without an answer to half a head"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_stop_lets_the_open_response_end() {
+        let (at, trigger, served) = started(ServeOptions::default()).await;
+        let mut stream = TcpStream::connect(at).await.unwrap();
+        stream.write_all(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        trigger.request();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("done"), "{answer}");
+        served.await.unwrap();
+        assert!(TcpStream::connect(at).await.is_err(), "a stopped listener takes no connection");
+    }
+
+    #[tokio::test]
+    async fn a_port_in_use_is_named_with_its_variable() {
+        let first = bind("REND_API_BIND_ADDR", ([127, 0, 0, 1], 0).into()).await.unwrap();
+        let error = bind("REND_API_BIND_ADDR", first.at).await.unwrap_err().to_string();
+        assert!(error.starts_with(&format!("REND_API_BIND_ADDR={}: the port is in use", first.at)), "{error}");
+    }
+}
