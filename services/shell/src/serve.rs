@@ -86,12 +86,29 @@ pub async fn serve_with<S, B, I>(
     listening: Listening,
     service: S,
     options: ServeOptions,
-    mut shutdown: Shutdown,
+    shutdown: Shutdown,
     layer: impl Fn(TcpStream) -> I + Send,
 ) where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send> + Clone + Send + 'static,
     B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    serve_connections(listening, service, options, shutdown, move |stream| (layer(stream), ())).await;
+}
+
+/// Like [`serve_with`], where the layer also makes a value that every request of the connection carries in its
+/// extensions: how a handler reaches the layer it is served through.
+pub async fn serve_connections<S, B, I, E>(
+    listening: Listening,
+    service: S,
+    options: ServeOptions,
+    mut shutdown: Shutdown,
+    layer: impl Fn(TcpStream) -> (I, E) + Send,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send> + Clone + Send + 'static,
+    B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    E: Clone + Send + Sync + 'static,
 {
     let slots = Arc::new(Semaphore::new(options.connections_max));
     let graceful = GracefulShutdown::new();
@@ -117,8 +134,9 @@ pub async fn serve_with<S, B, I>(
             }
         };
         let _ = stream.set_nodelay(true);
-        let io = TokioIo::new(layer(stream));
-        let service = WithPeer { inner: service.clone(), peer };
+        let (stream, extension) = layer(stream);
+        let io = TokioIo::new(stream);
+        let service = WithPeer { inner: service.clone(), peer, extension };
         let connection = builder.serve_connection_with_upgrades(io, service).into_owned();
         let watched = graceful.watch(connection);
         crate::spawn("connection", async move {
@@ -136,21 +154,23 @@ pub async fn serve_with<S, B, I>(
 /// How long to wait after a failed accept, so that a lack of descriptors does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Puts the peer into each request's extensions.
-struct WithPeer<S> {
+/// Puts the peer, and what the layer made for its connection, into each request's extensions.
+struct WithPeer<S, E> {
     inner: S,
     peer: SocketAddr,
+    extension: E,
 }
 
-impl<S> fmt::Debug for WithPeer<S> {
+impl<S, E> fmt::Debug for WithPeer<S, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("WithPeer")
     }
 }
 
-impl<S> hyper::service::Service<Request<Incoming>> for WithPeer<S>
+impl<S, E> hyper::service::Service<Request<Incoming>> for WithPeer<S, E>
 where
     S: Service<Request<Incoming>> + Clone,
+    E: Clone + Send + Sync + 'static,
 {
     type Response = S::Response;
     type Error = S::Error;
@@ -158,6 +178,7 @@ where
 
     fn call(&self, mut request: Request<Incoming>) -> S::Future {
         request.extensions_mut().insert(Peer(self.peer));
+        request.extensions_mut().insert(self.extension.clone());
         self.inner.clone().call(request)
     }
 }
