@@ -16,10 +16,14 @@
 //! | [`analytics::Analytics`] | what edges served |
 pub mod analytics;
 pub mod assets;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod credentials;
 pub mod edges;
 mod error;
 pub mod events;
+#[cfg(feature = "fs")]
+pub mod fs;
 pub mod jobs;
 mod lease;
 pub mod memory;

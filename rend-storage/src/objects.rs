@@ -19,7 +19,9 @@ use crate::StoreError;
 ///
 /// A put is atomic and durable: once it returns, a reader sees all of the object even after a crash, and until then all
 /// of what was there before, or nothing. Length, digest and media type change with the bytes, never apart from them. A
-/// put whose stream fails, or whose bytes are not what was announced, stores nothing. Keys are listed in byte order.
+/// put whose stream fails, or whose bytes are not what was announced, stores nothing, and so does one that is dropped
+/// before it returns. An object that was opened reads to its end though it is replaced or deleted meanwhile. Keys are
+/// listed in byte order.
 /// Every adapter passes `conformance::objects` (feature `conformance`).
 #[async_trait]
 pub trait ObjectStore: fmt::Debug + Send + Sync {
@@ -71,10 +73,14 @@ pub type ObjectBody = BoxStream<'static, Result<Bytes, StoreError>>;
 /// Bytes that an adapter reads from an object at a time, and so about what one reader costs in memory.
 pub const CHUNK_BYTES: usize = 256 * 1024;
 
+/// Bytes that a media type may have.
+pub const CONTENT_TYPE_BYTES_MAX: usize = 100;
+
 /// What is said of an object when it is put.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Put {
-    /// Its media type.
+    /// Its media type: 1 to [`CONTENT_TYPE_BYTES_MAX`] printable ASCII characters, none of them `:`, with no space at
+    /// either end. Anything else is a bad body.
     pub content_type: String,
     /// Its length, if known beforehand; checked.
     pub len: Option<u64>,
@@ -120,8 +126,17 @@ pub struct Intake {
 
 impl Intake {
     /// Nothing has arrived yet.
-    pub fn new(put: Put) -> Self {
-        Self { put, digest: Sha256::new(), len: 0 }
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::BadBody`] when the media type is not one.
+    pub fn new(put: Put) -> Result<Self, StoreError> {
+        let media_type = put.content_type.as_str();
+        let printable = media_type.bytes().all(|b| matches!(b, b' '..=b'~') && b != b':');
+        if !printable || !(1..=CONTENT_TYPE_BYTES_MAX).contains(&media_type.len()) || media_type.trim() != media_type {
+            return Err(StoreError::BadBody { reason: "its media type is not one, such as video/mp4".into() });
+        }
+        Ok(Self { put, digest: Sha256::new(), len: 0 })
     }
 
     /// Takes in the next bytes, or the stream's failure.

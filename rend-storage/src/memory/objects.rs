@@ -50,7 +50,7 @@ struct Stored {
 #[async_trait]
 impl ObjectStore for MemoryObjects {
     async fn put(&self, key: &ObjectKey, put: Put, mut body: ObjectBody) -> Result<ObjectMeta, StoreError> {
-        let mut intake = Intake::new(put);
+        let mut intake = Intake::new(put)?;
         let mut bytes = BytesMut::new();
         while let Some(chunk) = body.next().await {
             bytes.extend_from_slice(&intake.take(chunk)?);

@@ -1,0 +1,66 @@
+//! What every adapter must do, one case a function, one file a port.
+//!
+//! Each port has a macro that mounts its cases on an adapter, each as a `#[test]` of its own, so that a failure reads
+//! `sqlite::a_leased_job_is_not_claimed_again`. It takes something that runs a future to its end, and an expression that
+//! makes a fresh, empty store and whatever must live as long as it does:
+//!
+//! ```
+//! mod memory {
+//!     use futures::executor::block_on;
+//!     use rend_storage::memory::MemoryObjects;
+//!
+//!     rend_storage::object_store_conformance!(block_on, (MemoryObjects::default(), ()));
+//! }
+//! ```
+//!
+//! Attributes before the arguments go to each test. An adapter that needs a server says so with one, and a run without
+//! the server then names what it left out: `#[ignore = "needs PostgreSQL"]`.
+#![expect(clippy::missing_panics_doc, clippy::unwrap_used, reason = "cases fail by panicking")]
+
+use rend_core::time::Timestamp;
+
+pub mod objects;
+
+/// Mounts cases. The macros of the ports call it; nobody else has to.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! mount_cases {
+    ($module:ident $attributes:tt $block_on:path, $make:expr; $($case:ident)+) => {
+        $($crate::mount_cases! { @case $module $attributes $block_on, $make; $case })+
+    };
+    (@case $module:ident [$($attribute:tt)*] $block_on:path, $make:expr; $case:ident) => {
+        #[test]
+        $($attribute)*
+        fn $case() {
+            // Named, because what is not bound to a name is dropped at once.
+            let (store, _guard) = $make;
+            $block_on($crate::conformance::$module::$case(&store));
+        }
+    };
+}
+
+/// A time, `secs` seconds into the story that a case tells.
+fn at(secs: u64) -> Timestamp {
+    Timestamp::from_secs(1_800_000_000 + secs)
+}
+
+#[cfg(test)]
+mod tests {
+    /// A case that no macro names would never run.
+    #[track_caller]
+    fn check(source: &str) {
+        let (cases, mounts) = source.split_once("macro_rules!").unwrap();
+        let names = cases.lines().filter_map(|line| line.strip_prefix("pub async fn "));
+        let names: Vec<_> = names.map(|line| line.split(['(', '<']).next().unwrap()).collect();
+        assert!(!names.is_empty());
+        for name in names {
+            let mounted = mounts.lines().filter(|line| line.trim() == name).count();
+            assert_eq!(mounted, 1, "{name} is mounted {mounted} times");
+        }
+    }
+
+    #[test]
+    fn every_case_is_mounted_once() {
+        check(include_str!("objects.rs"));
+    }
+}
