@@ -1,0 +1,207 @@
+// What turns media URLs into a picture: hls.js where the build has it, otherwise what the browser can do by itself.
+//
+// Both engines have the same verbs: start, restart, rebase, mend, stop. They report failures as one of four kinds: `auth` (the grant
+// is not accepted), `missing` (no such media), `network` (no usable answer), `media` (an answer that cannot be decoded).
+
+import { mediaBase, rebased } from './session.js';
+
+/** Base URLs that are remembered for rewriting requests: a grant is renewed many times during a long video. */
+const BASES_MAX = 16;
+const HLS_TYPE = 'application/vnd.apple.mpegurl';
+
+let hlsModule = null;
+
+/** The Hls class, or null when this build was made without hls.js. Asked for once. */
+export function loadHls() {
+  hlsModule ??= import('./hls.js').then(
+    (module) => module.default,
+    () => null,
+  );
+  return hlsModule;
+}
+
+/** Whether the browser plays HLS without help. */
+export function nativeHls(video) {
+  return video.canPlayType(HLS_TYPE) !== '';
+}
+
+/** The engine for `source`, or null when nothing here can play it. `prefer` is `auto`, `hls` or `native`. */
+export async function engineFor(source, video, prefer, listener) {
+  if (!/mpegurl/i.test(source.type)) return new NativeEngine(video, listener);
+  if (prefer !== 'native') {
+    const Hls = await loadHls();
+    if (Hls?.isSupported()) return new HlsEngine(Hls, video, listener);
+  }
+  return prefer !== 'hls' && nativeHls(video) ? new NativeEngine(video, listener) : null;
+}
+
+export class HlsEngine {
+  #Hls;
+  #hls = null;
+  #video;
+  #listener;
+  #bases = [];
+  #base = null;
+  #credentials = false;
+
+  constructor(Hls, video, listener) {
+    this.#Hls = Hls;
+    this.#video = video;
+    this.#listener = listener;
+  }
+
+  get name() {
+    return 'hls.js';
+  }
+
+  start(source, at) {
+    this.stop();
+    this.#aim(source);
+    const hls = new this.#Hls({
+      // A worker would need `worker-src blob:`; remuxing fMP4 is cheap enough to do without.
+      enableWorker: false,
+      // A playlist that still grows begins at its beginning too, not at the live edge.
+      startPosition: at,
+      backBufferLength: 60,
+      maxBufferLength: 30,
+      capLevelToPlayerSize: true,
+      abrEwmaDefaultEstimate: 2_000_000,
+      xhrSetup: (xhr, url) => {
+        xhr.open('GET', rebased(url, this.#bases, this.#base), true);
+        xhr.withCredentials = this.#credentials;
+      },
+    });
+    const { Events } = this.#Hls;
+    hls.on(Events.ERROR, (_, data) => this.#failed(data));
+    hls.on(Events.MANIFEST_PARSED, () => this.#levelsChanged());
+    hls.on(Events.LEVEL_SWITCHED, () => this.#levelsChanged());
+    hls.on(Events.LEVEL_UPDATED, (_, { details }) => this.#listener.onGrowth?.(details.live, details.edge));
+    hls.attachMedia(this.#video);
+    hls.loadSource(source.url);
+    this.#hls = hls;
+  }
+
+  restart(source, at) {
+    this.start(source, at);
+  }
+
+  rebase(source) {
+    this.#aim(source);
+  }
+
+  mend() {
+    this.#hls?.recoverMediaError();
+  }
+
+  stop() {
+    this.#hls?.destroy();
+    this.#hls = null;
+  }
+
+  /** The heights one can choose from, best first, and what is chosen: an index, or -1 for automatic. */
+  quality() {
+    const hls = this.#hls;
+    if (!hls) return { choices: [], chosen: -1, playing: null };
+    const name = (level) => (level?.height ? `${Math.min(level.width || level.height, level.height)}p` : null);
+    return {
+      choices: hls.levels.map((level, index) => ({ index, name: name(level) ?? `${Math.round(level.bitrate / 1000)} kb/s` })).reverse(),
+      chosen: hls.autoLevelEnabled ? -1 : hls.nextLevel,
+      playing: name(hls.levels[hls.currentLevel]),
+    };
+  }
+
+  choose(index) {
+    if (this.#hls) this.#hls.nextLevel = index;
+  }
+
+  #aim(source) {
+    const base = mediaBase(source.url);
+    if (base && !this.#bases.includes(base)) this.#bases = [...this.#bases.slice(1 - BASES_MAX), base];
+    this.#base = base;
+    this.#credentials = source.transport === 'cookie';
+  }
+
+  #levelsChanged() {
+    this.#listener.onQuality?.(this.quality());
+  }
+
+  #failed(data) {
+    const status = data.response?.code ?? 0;
+    const { ErrorTypes } = this.#Hls;
+    if (data.type === ErrorTypes.NETWORK_ERROR && (status === 401 || status === 403)) {
+      this.#listener.onFailure('auth', status, data.details);
+    } else if (data.type === ErrorTypes.NETWORK_ERROR && (status === 404 || status === 410)) {
+      this.#listener.onFailure('missing', status, data.details);
+    } else if (data.fatal) {
+      this.#listener.onFailure(data.type === ErrorTypes.NETWORK_ERROR ? 'network' : 'media', status, data.details);
+    }
+  }
+}
+
+export class NativeEngine {
+  #video;
+  #listener;
+  #off = null;
+
+  constructor(video, listener) {
+    this.#video = video;
+    this.#listener = listener;
+  }
+
+  get name() {
+    return 'native';
+  }
+
+  start(source, at) {
+    this.stop();
+    const video = this.#video;
+    const abort = new AbortController();
+    const { signal } = abort;
+    this.#off = abort;
+    video.crossOrigin = source.transport === 'cookie' ? 'use-credentials' : 'anonymous';
+    video.addEventListener(
+      'error',
+      () => {
+        const code = video.error?.code ?? 0;
+        // The element tells no status. Only a decoder's complaint is surely about the data; the rest may be a refusal or the network.
+        const kind = code === MediaError.MEDIA_ERR_DECODE ? 'media' : 'network';
+        this.#listener.onFailure(kind, 0, video.error?.message ?? '');
+      },
+      { signal },
+    );
+    if (at > 0) {
+      video.addEventListener('loadedmetadata', () => (video.currentTime = at), { signal, once: true });
+    }
+    video.src = source.url;
+    video.load();
+  }
+
+  restart(source, at) {
+    this.start(source, at);
+  }
+
+  /** The browser fetches by itself, so a new base can only be used when the source is loaded again. */
+  rebase() {}
+
+  mend() {
+    const video = this.#video;
+    const at = video.currentTime;
+    video.addEventListener('loadedmetadata', () => (video.currentTime = at), { once: true });
+    video.load();
+  }
+
+  stop() {
+    this.#off?.abort();
+    this.#off = null;
+    if (this.#video.hasAttribute('src')) {
+      this.#video.removeAttribute('src');
+      this.#video.load();
+    }
+  }
+
+  quality() {
+    return { choices: [], chosen: -1, playing: null };
+  }
+
+  choose() {}
+}
