@@ -29,3 +29,4 @@ pub mod prng;
 pub mod routing;
 pub mod time;
 pub mod upload;
+pub mod url;

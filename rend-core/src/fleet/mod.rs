@@ -1,11 +1,17 @@
 //! The fleet: which edges there are, how they report, and what they are told.
 
+mod expected;
+
 use std::fmt;
 use std::str::FromStr;
 
 use crate::asset::{UnknownWord, named};
 use crate::id::{AssetId, EdgeId};
 use crate::time::Timestamp;
+
+pub use expected::{
+    BadEntry, BadExpectedEdges, BadRegion, EXPECTED_EDGES_MAX, ExpectedEdge, ExpectedEdges, Region, Stranger,
+};
 
 /// One edge as the directory knows it.
 #[derive(Clone, Debug, Eq, PartialEq)]
