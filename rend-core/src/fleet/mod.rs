@@ -2,6 +2,8 @@
 
 mod expected;
 
+pub mod wire;
+
 use std::fmt;
 use std::str::FromStr;
 

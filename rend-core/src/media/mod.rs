@@ -1,1 +1,13 @@
-//! media
+//! From an uploaded file to a ladder of HLS renditions: everything that can be decided without touching the file.
+//!
+//! ```text
+//! first bytes ─▶ sniff ─▶ ffprobe's answer ─▶ probe::Source ─▶ plan::Plan ─▶ ffmpeg::Invocation (one a unit)
+//!                                                                  │
+//!          encoder's fragments ─▶ isobmff::Samples ─▶ segments ─▶ playlist ─▶ check
+//! ```
+//!
+//! A [`plan::Plan`] says what will exist, in which order it is made and published, and where each cut falls, to the
+//! frame. Equal sources and policies give equal plans, so a worker that takes over after a crash continues the same work.
+pub mod ladder;
+pub mod probe;
+pub mod sniff;

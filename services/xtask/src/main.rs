@@ -1,2 +1,76 @@
-//! xtask
-fn main() {}
+//! What a developer of Rend runs: `cargo xtask up | test | ci | bench | fuzz | web`.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a command at a terminal prints, measures and waits"
+)]
+
+mod ci;
+mod fuzz;
+mod run;
+mod test;
+mod tools;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "What a developer of Rend runs", version)]
+struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Install what is missing, build, start Rend with a sample video, and print the URLs to open
+    Up {
+        /// Only say what is missing
+        #[arg(long)]
+        no_install: bool,
+        /// Stop again once the sample plays, with status 0
+        #[arg(long)]
+        once: bool,
+        /// Where the data lies
+        #[arg(long, default_value = ".rend")]
+        data_dir: std::path::PathBuf,
+    },
+    /// Install what is missing and run every test: libraries, services, crashes, browser
+    Test {
+        /// Only say what is missing
+        #[arg(long)]
+        no_install: bool,
+    },
+    /// What the continuous integration runs: format, lints, docs, purity, fuzz, then `test`
+    Ci,
+    /// Run one fuzz target for some seconds on the stable toolchain, or all of them
+    Fuzz {
+        /// The target, as in fuzz/fuzz_targets; `all` for each
+        target: String,
+        /// How long, for each
+        #[arg(long, default_value_t = 20)]
+        seconds: u64,
+    },
+    /// Fetch the locked npm packages of the web pages
+    Web,
+}
+
+fn main() -> ExitCode {
+    let done = match Args::parse().verb {
+        Verb::Up { no_install, once, data_dir } => up::up(!no_install, once, &data_dir),
+        Verb::Test { no_install } => test::test(!no_install),
+        Verb::Ci => ci::ci(),
+        Verb::Fuzz { target, seconds } => fuzz::fuzz(&target, seconds),
+        Verb::Web => tools::web(true),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("\ncargo xtask: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! `cargo xtask up`: from a fresh clone to a playing video.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::run::{Done, cargo, read, root, run};
+use crate::tools::{CC, FFMPEG, need, web};
+
+/// How long `rend up` may take until it answers.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// Builds, starts, uploads a sample, prints where to look, and waits for Ctrl-C.
+pub(crate) fn up(install: bool, once: bool, data_dir: &Path) -> Done {
+    need(&[CC, FFMPEG], install)?;
+    if let Err(why) = web(install) {
+        println!("hls.js is left out ({why}); the player will use the browser's own HLS and say so");
+    }
+    run(cargo().args(["build", "--release", "-p", "rend"]))?;
+    let rend = target().join("release/rend");
+    let mut running = Running::start(&rend, data_dir, &[])?;
+    let sample = sample(data_dir)?;
+    let title = ["--title", "Sample: colour bars", "--policy", "public"];
+    let mut upload = Command::new(&rend);
+    upload
+        .args(["upload", "--wait", "--json"])
+        .args(title)
+        .arg(&sample)
+        .env("REND_API_BASE", &running.api)
+        .env("REND_API_KEY", &running.key);
+    println!("\nuploading a sample clip …");
+    let asset: Value = read(&mut upload)
+        .and_then(|text| serde_json::from_str(&text).ok())
+        .ok_or("the sample could not be uploaded; the lines above say why")?;
+    let watch = asset["playback_url"].as_str().ok_or("the answer to the upload names no player page")?;
+    println!(
+        "\n  Rend is up.\n\n  player      {watch}\n  dashboard   {api}/dashboard#key={key}\n  API         {api}/v1/assets\n  metrics     {private}/metrics\n  data        {data}\n\n  Ctrl-C stops it.\n",
+        api = running.api,
+        private = running.api_private,
+        key = running.key,
+        data = data_dir.display(),
+    );
+    if once {
+        return running.stop();
+    }
+    // Ctrl-C reaches the child as well, which stops cleanly; this only waits for it.
+    let status = running.child.wait().map_err(|e| e.to_string())?;
+    if status.success() { Ok(()) } else { Err(format!("rend up ended with {status}")) }
+}
+
+/// The browser tests, against a Rend of their own on free ports.
+pub(crate) fn browser_tests() -> Done {
+    run(cargo().args(["build", "-p", "rend"]))?;
+    let data_dir = std::env::temp_dir().join(format!("rend-browser-{}", std::process::id()));
+    let short_ttl = [("REND_PLAYBACK_TOKEN_TTL_SECS", "10")];
+    let mut running = Running::start(&target().join("debug/rend"), &data_dir, &short_ttl)?;
+    let clip = sample(&data_dir)?;
+    let mut node = Command::new("npm");
+    node.current_dir(root().join("services/web"))
+        .args(["run", "test:real"])
+        .env("REND_API_BASE", &running.api)
+        .env("REND_API_KEY", &running.key)
+        .env("REND_TEST_CLIP", &clip);
+    let tested = run(&mut node);
+    let stopped = running.stop();
+    let _ = fs::remove_dir_all(&data_dir);
+    tested.and(stopped)
+}
+
+/// A `rend up` of ours.
+struct Running {
+    child: Child,
+    api: String,
+    api_private: String,
+    key: String,
+}
+
+impl Running {
+    fn start(rend: &Path, data_dir: &Path, vars: &[(&str, &str)]) -> Result<Self, String> {
+        let status_file = data_dir.join("up.json");
+        let _ = fs::remove_file(&status_file);
+        let mut command = Command::new(rend);
+        command.arg("up").arg("--data-dir").arg(data_dir).envs(vars.iter().copied());
+        if vars.is_empty() {
+            println!("\n$ {} up --data-dir {}", rend.display(), data_dir.display());
+        } else {
+            command.arg("--any-port");
+        }
+        let mut child = command.spawn().map_err(|e| format!("`{}` could not be started: {e}", rend.display()))?;
+        let began = Instant::now();
+        loop {
+            if let Some(status) = child.try_wait().map_err(|e| e.to_string())? {
+                return Err(format!("rend up ended with {status}; the lines above say why"));
+            }
+            if let Some(up) = fs::read(&status_file).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok()) {
+                let field =
+                    |name: &str| up[name].as_str().map(str::to_owned).ok_or(format!("{name} is missing in up.json"));
+                let key = fs::read_to_string(data_dir.join("api-key"))
+                    .map_err(|e| format!("the API key can not be read: {e}"))?;
+                return Ok(Self {
+                    child,
+                    api: field("api")?,
+                    api_private: field("api_private")?,
+                    key: key.trim().to_owned(),
+                });
+            }
+            if began.elapsed() > READY_WITHIN {
+                let _ = child.kill();
+                return Err(format!("rend up did not answer within {} s", READY_WITHIN.as_secs()));
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn stop(&mut self) -> Done {
+        run(Command::new("kill").args(["-TERM", &self.child.id().to_string()]))?;
+        let status = self.child.wait().map_err(|e| e.to_string())?;
+        if status.success() { Ok(()) } else { Err(format!("rend up ended with {status} when it was asked to stop")) }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+    }
+}
+
+/// Where cargo builds.
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// A clip of our own making: twelve seconds of moving colour bars with a tone.
+fn sample(data_dir: &Path) -> Result<PathBuf, String> {
+    let clip = data_dir.join("sample.mp4");
+    if clip.is_file() {
+        return Ok(clip);
+    }
+    let part = data_dir.join("sample.part.mp4");
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-nostdin", "-v", "error", "-y"]);
+    ffmpeg.args(["-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=30:duration=12"]);
+    ffmpeg.args(["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000:duration=12"]);
+    ffmpeg.args([
+        "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-g", "60", "-c:a", "aac", "-b:a", "96k",
+    ]);
+    run(ffmpeg.args(["-movflags", "+faststart"]).arg(&part))?;
+    fs::rename(&part, &clip).map_err(|e| e.to_string())?;
+    Ok(clip)
+}
