@@ -28,6 +28,8 @@ pub mod jobs;
 mod lease;
 pub mod memory;
 pub mod objects;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 pub mod uploads;
 
 pub use error::StoreError;

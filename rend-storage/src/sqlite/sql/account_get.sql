@@ -1,0 +1,1 @@
+SELECT * FROM accounts WHERE node = :node AND boot = :boot

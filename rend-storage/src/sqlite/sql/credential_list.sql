@@ -1,0 +1,1 @@
+SELECT * FROM credentials WHERE org = :org ORDER BY id

@@ -1,0 +1,1 @@
+SELECT * FROM jobs WHERE asset = :asset ORDER BY id

@@ -1,0 +1,1 @@
+INSERT INTO purges (asset, at) VALUES (:asset, :at) RETURNING seq

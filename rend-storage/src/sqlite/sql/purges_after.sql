@@ -1,0 +1,1 @@
+SELECT * FROM purges WHERE seq > :seq ORDER BY seq LIMIT :limit
