@@ -1,0 +1,186 @@
+//! What is no longer to be believed, although it was signed.
+
+use crate::asset::{AssetKey, Org, SessionId};
+use crate::time::UnixSecs;
+
+/// Cut-offs and ended sessions, asked once for every token that is good in all else.
+///
+/// # Contract
+///
+/// The answers come from memory and at once. A cut-off only ever rises, and an entry may be forgotten when no token from
+/// before it can be alive: after the longest life, or for chains of renewals after the longest horizon.
+pub trait Revocation {
+    /// Tokens for `asset` issued before this are revoked; [`UnixSecs::ZERO`] revokes none.
+    fn asset_cutoff(&self, asset: &AssetKey) -> UnixSecs;
+    /// Tokens of `org` issued before this are revoked; [`UnixSecs::ZERO`] revokes none.
+    fn org_cutoff(&self, org: &Org) -> UnixSecs;
+    /// Whether `session` was ended.
+    fn session_denied(&self, session: &SessionId) -> bool;
+}
+
+impl<R: Revocation + ?Sized> Revocation for &R {
+    fn asset_cutoff(&self, asset: &AssetKey) -> UnixSecs {
+        (**self).asset_cutoff(asset)
+    }
+
+    fn org_cutoff(&self, org: &Org) -> UnixSecs {
+        (**self).org_cutoff(org)
+    }
+
+    fn session_denied(&self, session: &SessionId) -> bool {
+        (**self).session_denied(session)
+    }
+}
+
+/// Nothing is revoked.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct NoRevocation;
+
+impl Revocation for NoRevocation {
+    #[inline]
+    fn asset_cutoff(&self, _: &AssetKey) -> UnixSecs {
+        UnixSecs::ZERO
+    }
+
+    #[inline]
+    fn org_cutoff(&self, _: &Org) -> UnixSecs {
+        UnixSecs::ZERO
+    }
+
+    #[inline]
+    fn session_denied(&self, _: &SessionId) -> bool {
+        false
+    }
+}
+
+/// Revocations in sorted slices, searched in halves.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RevocationList<'a> {
+    assets: &'a [(AssetKey, UnixSecs)],
+    orgs: &'a [(Org, UnixSecs)],
+    sessions: &'a [SessionId],
+}
+
+impl<'a> RevocationList<'a> {
+    /// The list of these cut-offs and sessions; `None` unless each slice is strictly ascending by its key.
+    pub fn new(
+        assets: &'a [(AssetKey, UnixSecs)],
+        orgs: &'a [(Org, UnixSecs)],
+        sessions: &'a [SessionId],
+    ) -> Option<Self> {
+        let sorted = assets.is_sorted_by(|a, b| a.0 < b.0)
+            && orgs.is_sorted_by(|a, b| a.0 < b.0)
+            && sessions.is_sorted_by(|a, b| a < b);
+        sorted.then_some(Self { assets, orgs, sessions })
+    }
+}
+
+impl Revocation for RevocationList<'_> {
+    fn asset_cutoff(&self, asset: &AssetKey) -> UnixSecs {
+        cutoff(self.assets, asset)
+    }
+
+    fn org_cutoff(&self, org: &Org) -> UnixSecs {
+        cutoff(self.orgs, org)
+    }
+
+    fn session_denied(&self, session: &SessionId) -> bool {
+        self.sessions.binary_search(session).is_ok()
+    }
+}
+
+fn cutoff<K: Ord>(sorted: &[(K, UnixSecs)], key: &K) -> UnixSecs {
+    sorted.binary_search_by(|entry| entry.0.cmp(key)).ok().and_then(|at| sorted.get(at)).map_or(UnixSecs::ZERO, |e| e.1)
+}
+
+/// Revocations that grow: collect them here, swap the whole in for the one before.
+///
+/// At most [`RevocationBuf::ENTRIES_MAX`] entries of each kind. One more is refused, and the caller falls back on a
+/// wider cut-off: the organisation in place of the asset, the key in place of the organisation.
+#[cfg(feature = "std")]
+#[derive(Clone, Debug, Default)]
+pub struct RevocationBuf {
+    assets: std::vec::Vec<(AssetKey, UnixSecs)>,
+    orgs: std::vec::Vec<(Org, UnixSecs)>,
+    sessions: std::vec::Vec<(SessionId, UnixSecs)>,
+}
+
+#[cfg(feature = "std")]
+impl RevocationBuf {
+    /// The most entries of each kind.
+    pub const ENTRIES_MAX: usize = 65_536;
+
+    /// Nothing is revoked.
+    pub const fn new() -> Self {
+        Self { assets: std::vec::Vec::new(), orgs: std::vec::Vec::new(), sessions: std::vec::Vec::new() }
+    }
+
+    /// Revokes the tokens for `asset` issued before `cutoff`. An earlier cut-off than the one in force changes nothing.
+    /// Answers whether there was room.
+    #[must_use]
+    pub fn revoke_asset(&mut self, asset: AssetKey, cutoff: UnixSecs) -> bool {
+        raise(&mut self.assets, asset, cutoff)
+    }
+
+    /// Revokes the tokens of `org` issued before `cutoff`, as [`RevocationBuf::revoke_asset`].
+    #[must_use]
+    pub fn revoke_org(&mut self, org: Org, cutoff: UnixSecs) -> bool {
+        raise(&mut self.orgs, org, cutoff)
+    }
+
+    /// Ends `session` at `at`: all its tokens are revoked, renewed ones too. Answers whether there was room.
+    #[must_use]
+    pub fn end_session(&mut self, session: SessionId, at: UnixSecs) -> bool {
+        raise(&mut self.sessions, session, at)
+    }
+
+    /// Forgets every entry from before `at`. Pass the present less the longest life, or the longest horizon where tokens
+    /// are renewed.
+    pub fn forget_before(&mut self, at: UnixSecs) {
+        self.assets.retain(|entry| entry.1 >= at);
+        self.orgs.retain(|entry| entry.1 >= at);
+        self.sessions.retain(|entry| entry.1 >= at);
+    }
+
+    /// How many entries there are.
+    pub const fn len(&self) -> usize {
+        self.assets.len() + self.orgs.len() + self.sessions.len()
+    }
+
+    /// Whether nothing is revoked.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+#[cfg(feature = "std")]
+fn raise<K: Ord>(sorted: &mut std::vec::Vec<(K, UnixSecs)>, key: K, at: UnixSecs) -> bool {
+    match sorted.binary_search_by(|entry| entry.0.cmp(&key)) {
+        Ok(found) => {
+            if let Some(entry) = sorted.get_mut(found) {
+                entry.1 = entry.1.max(at);
+            }
+            true
+        }
+        Err(place) if sorted.len() < RevocationBuf::ENTRIES_MAX => {
+            sorted.insert(place, (key, at));
+            true
+        }
+        Err(_) => false,
+    }
+}
+
+#[cfg(feature = "std")]
+impl Revocation for RevocationBuf {
+    fn asset_cutoff(&self, asset: &AssetKey) -> UnixSecs {
+        cutoff(&self.assets, asset)
+    }
+
+    fn org_cutoff(&self, org: &Org) -> UnixSecs {
+        cutoff(&self.orgs, org)
+    }
+
+    fn session_denied(&self, session: &SessionId) -> bool {
+        self.sessions.binary_search_by(|entry| entry.0.cmp(session)).is_ok()
+    }
+}
