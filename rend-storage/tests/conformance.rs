@@ -4,9 +4,16 @@
 
 mod memory {
     use futures::executor::block_on;
-    use rend_storage::memory::MemoryObjects;
+    use rend_storage::memory::{Memory, MemoryObjects};
 
     rend_storage::object_store_conformance!(block_on, (MemoryObjects::default(), ()));
+    rend_storage::asset_store_conformance!(block_on, (Memory::default(), ()));
+    rend_storage::upload_store_conformance!(block_on, (Memory::default(), ()));
+    rend_storage::job_queue_conformance!(block_on, (Memory::default(), ()));
+    rend_storage::event_log_conformance!(block_on, (Memory::default(), ()));
+    rend_storage::edge_conformance!(block_on, (Memory::default(), ()));
+    rend_storage::credential_store_conformance!(block_on, (Memory::default(), ()));
+    rend_storage::analytics_conformance!(block_on, (Memory::default(), ()));
 }
 
 #[cfg(feature = "fs")]
@@ -25,4 +32,25 @@ mod fs {
     }
 
     rend_storage::object_store_conformance!(block_on, fresh());
+}
+
+#[cfg(feature = "sqlite")]
+mod sqlite {
+    use futures::executor::block_on;
+    use rend_storage::sqlite::Sqlite;
+    use tempfile::TempDir;
+
+    /// A fresh store, and the folder that goes when the test ends.
+    fn fresh() -> (Sqlite, TempDir) {
+        let root = tempfile::tempdir().unwrap();
+        (Sqlite::open(root.path().join("rend.db")).unwrap(), root)
+    }
+
+    rend_storage::asset_store_conformance!(block_on, fresh());
+    rend_storage::upload_store_conformance!(block_on, fresh());
+    rend_storage::job_queue_conformance!(block_on, fresh());
+    rend_storage::event_log_conformance!(block_on, fresh());
+    rend_storage::edge_conformance!(block_on, fresh());
+    rend_storage::credential_store_conformance!(block_on, fresh());
+    rend_storage::analytics_conformance!(block_on, fresh());
 }

@@ -17,9 +17,15 @@
 //! the server then names what it left out: `#[ignore = "needs PostgreSQL"]`.
 #![expect(clippy::missing_panics_doc, clippy::unwrap_used, reason = "cases fail by panicking")]
 
-use rend_core::time::Timestamp;
-
+pub mod analytics;
+pub mod assets;
+pub mod credentials;
+pub mod edges;
+pub mod events;
+pub mod jobs;
+mod make;
 pub mod objects;
+pub mod uploads;
 
 /// Mounts cases. The macros of the ports call it; nobody else has to.
 #[doc(hidden)]
@@ -39,11 +45,6 @@ macro_rules! mount_cases {
     };
 }
 
-/// A time, `secs` seconds into the story that a case tells.
-fn at(secs: u64) -> Timestamp {
-    Timestamp::from_secs(1_800_000_000 + secs)
-}
-
 #[cfg(test)]
 mod tests {
     /// A case that no macro names would never run.
@@ -61,6 +62,13 @@ mod tests {
 
     #[test]
     fn every_case_is_mounted_once() {
+        check(include_str!("analytics.rs"));
+        check(include_str!("assets.rs"));
+        check(include_str!("credentials.rs"));
+        check(include_str!("edges.rs"));
+        check(include_str!("events.rs"));
+        check(include_str!("jobs.rs"));
         check(include_str!("objects.rs"));
+        check(include_str!("uploads.rs"));
     }
 }

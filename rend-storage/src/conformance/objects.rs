@@ -9,7 +9,7 @@ use rend_core::artifact::ObjectKey;
 use rend_core::prng::Prng;
 use sha2::{Digest, Sha256};
 
-use super::at;
+use super::make::at;
 use crate::StoreError;
 use crate::objects::{CONTENT_TYPE_BYTES_MAX, ObjectBody, ObjectMeta, ObjectStore, Put};
 
