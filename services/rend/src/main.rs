@@ -1,2 +1,131 @@
-//! rend
-fn main() {}
+//! The command people type.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command at a terminal prints")]
+
+mod assets;
+mod client;
+mod doctor;
+mod env;
+mod key;
+mod up;
+mod upload;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::client::{Api, Server};
+
+#[derive(Parser)]
+#[command(name = "rend", version, about = "Upload a video, get one playback URL, serve it from your own machines")]
+struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run everything on this machine: API, worker, edge, pages. Needs no other service
+    Up(up::UpArgs),
+    /// Bring in a video file
+    Upload(upload::UploadArgs),
+    /// List assets, newest first
+    Ls {
+        #[command(flatten)]
+        server: Server,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one asset with its jobs
+    Show {
+        #[command(flatten)]
+        server: Server,
+        /// The asset's id
+        id: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Delete assets: from here on nothing of them is served
+    Rm {
+        #[command(flatten)]
+        server: Server,
+        /// The assets' ids
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+    /// Print a URL that plays an asset
+    Play {
+        #[command(flatten)]
+        server: Server,
+        /// The asset's id
+        id: String,
+    },
+    /// Make, list and revoke API keys
+    Key {
+        #[command(flatten)]
+        server: Server,
+        #[command(subcommand)]
+        verb: key::KeyVerb,
+    },
+    /// Check an environment, or print what it may hold
+    Env {
+        #[command(subcommand)]
+        verb: env::EnvVerb,
+    },
+    /// Look at this machine and at what is running; every finding says what to do
+    Doctor {
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Print the completion script for a shell
+    Completion {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+fn main() -> ExitCode {
+    rend_shell::install_tls();
+    let args = Args::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&format!("the runtime could not be started: {error}")),
+    };
+    match runtime.block_on(perform(args.verb)) {
+        Ok(code) => code,
+        Err(why) => failed(&why),
+    }
+}
+
+/// What a verb answers: a status, or one line that says what is wrong and what to do.
+type Outcome = Result<ExitCode, String>;
+
+async fn perform(verb: Verb) -> Outcome {
+    match verb {
+        Verb::Up(args) => up::up(args).await,
+        Verb::Upload(args) => upload::upload(args).await,
+        Verb::Ls { server, json } => assets::list(&Api::of(&server)?, json).await,
+        Verb::Show { server, id, json } => assets::show(&Api::of(&server)?, &id, json).await,
+        Verb::Rm { server, ids } => assets::remove(&Api::of(&server)?, &ids).await,
+        Verb::Play { server, id } => assets::play(&Api::of(&server)?, &id).await,
+        Verb::Key { server, verb } => key::key(&server, verb).await,
+        Verb::Env { verb } => env::env(&verb),
+        Verb::Doctor { server } => doctor::doctor(&server).await,
+        Verb::Completion { shell } => {
+            clap_complete::generate(shell, &mut Args::command(), "rend", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn failed(why: &str) -> ExitCode {
+    eprintln!("rend: {why}");
+    ExitCode::FAILURE
+}
+
+/// Where `rend up` keeps its data unless it is told otherwise.
+fn default_data_dir() -> PathBuf {
+    rend_core::config::Vars::get(&rend_shell::ProcessVars, "REND_DATA_DIR").map_or_else(|| ".rend".into(), PathBuf::from)
+}

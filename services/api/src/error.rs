@@ -1,0 +1,196 @@
+//! Every way in which a request can be answered with an error, and the one place where statuses are chosen.
+
+use http::StatusCode;
+use rend_core::asset::Asset;
+use rend_core::id::RequestId;
+use rend_shell::body::BodyError;
+use rend_shell::problem::Problem;
+use rend_storage::StoreError;
+use serde_json::json;
+use warp::Reply;
+use warp::reply::Response;
+
+/// Why a request was not done.
+#[derive(Debug)]
+pub enum ApiError {
+    /// There is no such route.
+    NoRoute,
+    /// The route takes other methods.
+    Method,
+    /// The path, query or body has a wrong field.
+    Field {
+        /// A JSON pointer, or the name of a query field or header.
+        pointer: &'static str,
+        /// What would be right.
+        detail: String,
+    },
+    /// No credential, or one that does not work.
+    Unauthorized,
+    /// The credential works, but not for this.
+    Forbidden {
+        /// The scope it lacks.
+        scope: &'static str,
+    },
+    /// There is no such thing, or it is gone.
+    NotFound {
+        /// The kind of thing.
+        what: &'static str,
+    },
+    /// The body is larger than the route takes.
+    TooLarge {
+        /// The limit.
+        bytes_max: u64,
+    },
+    /// An upload without a single byte.
+    EmptyUpload,
+    /// The body ended early.
+    Cut,
+    /// The step is not possible in the present state.
+    Conflict {
+        /// What stands in the way.
+        detail: String,
+    },
+    /// The asset can not be played yet.
+    NotPlayable(Box<Asset>),
+    /// The asset will never play as it is.
+    Unavailable(Box<Asset>),
+    /// The playback token is missing or does not work.
+    PlaybackDenied,
+    /// An edge that is not expected.
+    EdgeNotExpected,
+    /// An edge that has not registered.
+    EdgeUnknown,
+    /// There is no room.
+    NoSpace,
+    /// A dependency failed.
+    Store(StoreError),
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound { what } => Self::NotFound { what },
+            StoreError::Illegal(step) => Self::Conflict { detail: step.to_string() },
+            StoreError::NoSpace => Self::NoSpace,
+            StoreError::BadBody { .. } => Self::Cut,
+            other => Self::Store(other),
+        }
+    }
+}
+
+impl From<BodyError> for ApiError {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge { bytes_max } => Self::TooLarge { bytes_max: bytes_max as u64 },
+            BodyError::Cut => Self::Cut,
+        }
+    }
+}
+
+impl ApiError {
+    /// A wrong field.
+    pub(crate) fn field(pointer: &'static str, detail: impl Into<String>) -> Self {
+        Self::Field { pointer, detail: detail.into() }
+    }
+
+    /// The answer. Causes inside stores are logged, never shown.
+    pub(crate) fn into_response(self, request: RequestId) -> Response {
+        if let Self::Store(error) = &self {
+            let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+            tracing::error!(%request, %error, cause, "a store failed");
+        }
+        self.problem().into_response(&request.to_string()).into_response()
+    }
+
+    fn problem(self) -> Problem {
+        let asset_states = |problem: Problem, asset: &Asset| {
+            problem
+                .with("source_state", asset.source.as_str().into())
+                .with("playable_state", asset.playable.as_str().into())
+        };
+        match self {
+            Self::NoRoute => Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path"),
+            Self::Method => {
+                Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path takes another method")
+            }
+            Self::Field { pointer, detail } => {
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", format!("{pointer}: {detail}"))
+                    .field(pointer, &detail)
+            }
+            Self::Unauthorized => Problem::new(
+                StatusCode::UNAUTHORIZED,
+                "unauthorized",
+                "send a working key as `Authorization: Bearer rend_…`; `rend key create` makes one",
+            ),
+            Self::Forbidden { scope } => Problem::new(
+                StatusCode::FORBIDDEN,
+                "missing_scope",
+                format!("this key lacks the scope `{scope}`; `rend key create --scopes {scope}` makes one that has it"),
+            ),
+            Self::NotFound { what: "asset" } => {
+                Problem::new(StatusCode::NOT_FOUND, "asset_not_found", "there is no such asset, or it is gone")
+            }
+            Self::NotFound { what } => {
+                Problem::new(StatusCode::NOT_FOUND, "not_found", format!("there is no such {what}"))
+            }
+            Self::TooLarge { bytes_max } => Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too_large",
+                format!(
+                    "the body may have {bytes_max} bytes at most; REND_MAX_UPLOAD_BYTES raises the limit for uploads"
+                ),
+            )
+            .with("bytes_max", bytes_max.into()),
+            Self::EmptyUpload => Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "empty_upload",
+                "the upload has no bytes; send the video file as the request's body",
+            ),
+            Self::Cut => Problem::new(
+                StatusCode::BAD_REQUEST,
+                "incomplete_body",
+                "the body ended before its announced length; nothing was kept, send it again",
+            ),
+            Self::Conflict { detail } => Problem::new(StatusCode::CONFLICT, "conflict", detail),
+            Self::NotPlayable(asset) => asset_states(
+                Problem::new(StatusCode::CONFLICT, "not_playable", "the video is still being prepared; ask again soon"),
+                &asset,
+            )
+            .retry_after(1),
+            Self::Unavailable(asset) => {
+                let failure = asset.failure.as_ref();
+                let detail = failure.map_or("the video can not be played", |f| f.detail.as_str());
+                asset_states(Problem::new(StatusCode::CONFLICT, "unavailable", detail), &asset).with(
+                    "failure",
+                    failure.map_or(serde_json::Value::Null, |f| json!({ "code": f.code, "detail": f.detail })),
+                )
+            }
+            Self::PlaybackDenied => Problem::new(
+                StatusCode::UNAUTHORIZED,
+                "playback_denied",
+                "this video needs a playback token from its owner's server: GET /v1/assets/{id}/playback makes one",
+            ),
+            Self::EdgeNotExpected => Problem::new(
+                StatusCode::FORBIDDEN,
+                "edge_not_expected",
+                "the edge's id, region and public URL must equal its entry in REND_EXPECTED_EDGES",
+            ),
+            Self::EdgeUnknown => {
+                Problem::new(StatusCode::NOT_FOUND, "edge_unknown", "this edge is not registered; register first")
+            }
+            Self::NoSpace => Problem::new(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "no_space",
+                "the server's disk is full; nothing was kept. Free space in the data folder and send it again",
+            )
+            .retry_after(60),
+            Self::Store(error) if error.is_transient() => {
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "a store did not answer; try again")
+                    .retry_after(2)
+            }
+            Self::Store(_) => {
+                Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something went wrong on the server")
+            }
+        }
+    }
+}

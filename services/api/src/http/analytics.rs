@@ -1,0 +1,118 @@
+//! What was served, as its owner may ask.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+use rend_core::analytics::PlaybackReport;
+use rend_core::credential::Scope;
+use rend_core::id::AssetId;
+use serde::Serialize;
+use warp::Filter;
+use warp::filters::BoxedFilter;
+
+use crate::auth::{Caller, caller};
+use crate::error::ApiError;
+use crate::http::assets::owned;
+use crate::http::videos::query_pairs;
+use crate::http::{Answer, json};
+use crate::state::State;
+
+/// The window when none is asked for: a day.
+const WINDOW_SECS: u64 = 86_400;
+/// The longest window: a week.
+const WINDOW_SECS_MAX: u64 = 604_800;
+/// Assets that an overview names.
+const TOP: usize = 10;
+
+pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
+    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+    let with = |state: &Arc<State>| {
+        let state = Arc::clone(state);
+        warp::any().map(move || Arc::clone(&state))
+    };
+    let playback = warp::path!("v1" / "assets" / AssetId / "analytics" / "playback")
+        .and(warp::get())
+        .and(with(state))
+        .and(caller(state, Scope::Analytics))
+        .and(query)
+        .then(|id, state: Arc<State>, caller: Result<Caller, ApiError>, query: String| async move {
+            playback(&state, caller?, id, &query).await
+        });
+    let overview = warp::path!("v1" / "analytics" / "overview")
+        .and(warp::get())
+        .and(with(state))
+        .and(caller(state, Scope::Analytics))
+        .and(query)
+        .then(|state: Arc<State>, caller: Result<Caller, ApiError>, query: String| async move {
+            overview(&state, caller?, &query).await
+        });
+    playback.or(overview).unify().boxed()
+}
+
+#[derive(Serialize)]
+struct ReportJson {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    asset_id: Option<String>,
+    window_seconds: u64,
+    requests: u64,
+    bytes: u64,
+    sessions: u64,
+    by_cache: BTreeMap<&'static str, u64>,
+    by_status: BTreeMap<String, u64>,
+    first_seen: Option<String>,
+    last_seen: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_assets: Option<Vec<Self>>,
+}
+
+impl ReportJson {
+    fn new(asset: Option<AssetId>, window_seconds: u64, report: &PlaybackReport) -> Self {
+        Self {
+            asset_id: asset.map(|id| id.to_string()),
+            window_seconds,
+            requests: report.requests,
+            bytes: report.bytes,
+            sessions: report.sessions,
+            by_cache: report.by_cache.iter().map(|(status, count)| (status.as_str(), *count)).collect(),
+            by_status: report.by_status.iter().map(|(status, count)| (status.to_string(), *count)).collect(),
+            first_seen: report.first_seen.map(|at| at.to_string()),
+            last_seen: report.last_seen.map(|at| at.to_string()),
+            top_assets: None,
+        }
+    }
+}
+
+async fn playback(state: &State, caller: Caller, id: AssetId, query: &str) -> Answer {
+    owned(state, caller, id).await?;
+    let window = window(query)?;
+    let until = state.clock.wall() + Duration::from_millis(1);
+    let report = state.stores.analytics.playback(id, until - Duration::from_secs(window), until).await?;
+    json(StatusCode::OK, &ReportJson::new(Some(id), window, &report))
+}
+
+async fn overview(state: &State, caller: Caller, query: &str) -> Answer {
+    let window = window(query)?;
+    let until = state.clock.wall() + Duration::from_millis(1);
+    let from = until - Duration::from_secs(window);
+    let (report, top) = state.stores.analytics.overview(caller.org, from, until, TOP).await?;
+    let mut json_report = ReportJson::new(None, window, &report);
+    json_report.top_assets = Some(top.iter().map(|(id, report)| ReportJson::new(Some(*id), window, report)).collect());
+    json(StatusCode::OK, &json_report)
+}
+
+fn window(query: &str) -> Result<u64, ApiError> {
+    let mut window = WINDOW_SECS;
+    for (name, value) in query_pairs(query) {
+        if name != "window_seconds" {
+            return Err(ApiError::field("query", format!("`{name}` is not known; known is window_seconds")));
+        }
+        window = value
+            .parse()
+            .ok()
+            .filter(|secs| (1..=WINDOW_SECS_MAX).contains(secs))
+            .ok_or_else(|| ApiError::field("window_seconds", "a number of seconds from 1 to 604800"))?;
+    }
+    Ok(window)
+}

@@ -1,0 +1,235 @@
+//! `/v1/assets`: what there is, and what its owner does with it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::StatusCode;
+use rend_core::artifact::{ArtifactPath, ObjectKey};
+use rend_core::asset::{Asset, Edit, METADATA_BYTES_MAX, Move, SourceState};
+use rend_core::credential::Scope;
+use rend_core::id::{AssetId, JobId};
+use rend_core::job::{JobKind, NewJob};
+use rend_shell::body::{BodyError, capped};
+use rend_storage::assets::Change;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use warp::Filter;
+use warp::filters::BoxedFilter;
+
+use crate::auth::{Caller, caller};
+use crate::error::ApiError;
+use crate::http::videos::{check_external_id, check_title, parse_policy, query_pairs};
+use crate::http::{Answer, json};
+use crate::state::State;
+use crate::wire::{AssetJson, Page, hex};
+
+/// Assets on one page, at most.
+const PAGE_MAX: usize = 100;
+/// Bytes of a change's body, at most.
+const PATCH_BYTES_MAX: usize = 16 << 10;
+/// Artifacts that are listed, at most: more than a ladder of six rungs over twelve hours has.
+const ARTIFACTS_MAX: usize = 100_000;
+
+pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
+    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+    let with = |state: &Arc<State>| {
+        let state = Arc::clone(state);
+        warp::any().map(move || Arc::clone(&state))
+    };
+    let list =
+        warp::path!("v1" / "assets").and(warp::get()).and(with(state)).and(caller(state, Scope::Read)).and(query).then(
+            |state: Arc<State>, caller: Result<Caller, ApiError>, query: String| async move {
+                list(&state, caller?, &query).await
+            },
+        );
+    let show =
+        warp::path!("v1" / "assets" / AssetId).and(warp::get()).and(with(state)).and(caller(state, Scope::Read)).then(
+            |id, state: Arc<State>, caller: Result<Caller, ApiError>| async move { show(&state, caller?, id).await },
+        );
+    let edit = warp::path!("v1" / "assets" / AssetId)
+        .and(warp::patch())
+        .and(with(state))
+        .and(caller(state, Scope::Upload))
+        .and(capped(PATCH_BYTES_MAX))
+        .then(|id, state: Arc<State>, caller: Result<Caller, ApiError>, body: Result<Bytes, BodyError>| async move {
+            edit(&state, caller?, id, &body?).await
+        });
+    let delete = warp::path!("v1" / "assets" / AssetId)
+        .and(warp::delete())
+        .and(with(state))
+        .and(caller(state, Scope::Delete))
+        .then(
+            |id, state: Arc<State>, caller: Result<Caller, ApiError>| async move { delete(&state, caller?, id).await },
+        );
+    let retry = warp::path!("v1" / "assets" / AssetId / "retry")
+        .and(warp::post())
+        .and(with(state))
+        .and(caller(state, Scope::Upload))
+        .then(
+            |id, state: Arc<State>, caller: Result<Caller, ApiError>| async move { retry(&state, caller?, id).await },
+        );
+    let artifacts =
+        warp::path!("v1" / "assets" / AssetId / "artifacts")
+            .and(warp::get())
+            .and(with(state))
+            .and(caller(state, Scope::Read))
+            .then(|id, state: Arc<State>, caller: Result<Caller, ApiError>| async move {
+                artifacts(&state, caller?, id).await
+            });
+    list.or(show).unify().or(edit).unify().or(delete).unify().or(retry).unify().or(artifacts).unify().boxed()
+}
+
+/// The asset named `id`, if it is the caller's and not gone.
+pub(crate) async fn owned(state: &State, caller: Caller, id: AssetId) -> Result<Asset, ApiError> {
+    let asset = state.stores.assets.get(id).await?;
+    let visible = asset.org == caller.org && asset.source != SourceState::Deleted;
+    if visible { Ok(asset) } else { Err(ApiError::NotFound { what: "asset" }) }
+}
+
+async fn list(state: &State, caller: Caller, query: &str) -> Answer {
+    let mut limit = 50;
+    let mut before = None;
+    for (name, value) in query_pairs(query) {
+        match name.as_str() {
+            "limit" => {
+                limit = value
+                    .parse()
+                    .ok()
+                    .filter(|limit| (1..=PAGE_MAX).contains(limit))
+                    .ok_or_else(|| ApiError::field("limit", "a number from 1 to 100"))?;
+            }
+            "cursor" => {
+                before =
+                    Some(value.parse().map_err(|_| ApiError::field("cursor", "the `next_cursor` of an earlier page"))?);
+            }
+            other => {
+                return Err(ApiError::field("query", format!("`{other}` is not known; known are limit and cursor")));
+            }
+        }
+    }
+    let mut assets = state.stores.assets.page(caller.org, before, limit + 1).await?;
+    let more = assets.len() > limit;
+    assets.truncate(limit);
+    let next_cursor = assets.last().filter(|_| more).map(|asset| asset.id.to_string());
+    let data = assets.iter().map(|asset| AssetJson::new(asset, &state.config.site_url)).collect();
+    json(StatusCode::OK, &Page { data, next_cursor })
+}
+
+async fn show(state: &State, caller: Caller, id: AssetId) -> Answer {
+    let asset = owned(state, caller, id).await?;
+    let jobs = state.stores.jobs.of_asset(id).await?;
+    json(StatusCode::OK, &AssetJson::new(&asset, &state.config.site_url).with_jobs(&jobs))
+}
+
+/// What an owner may send to change an asset. A field that is absent stays; a `null` external id is taken away.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Patch {
+    title: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    external_id: Option<Option<String>>,
+    metadata: Option<Map<String, Value>>,
+    playback_policy: Option<String>,
+}
+
+fn present<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(value).map(Some)
+}
+
+async fn edit(state: &State, caller: Caller, id: AssetId, body: &[u8]) -> Answer {
+    let patch: Patch = serde_json::from_slice(body).map_err(|e| {
+        ApiError::field("body", format!("a JSON object of title, external_id, metadata and playback_policy ({e})"))
+    })?;
+    owned(state, caller, id).await?;
+    let step = Move::Edit(checked(patch)?);
+    let change = Change { asset: id, expect: None, step, fence: None, enqueue: None, now: state.clock.wall() };
+    let asset = state.stores.assets.advance(&change).await?;
+    state.bus.wake();
+    json(StatusCode::OK, &AssetJson::new(&asset, &state.config.site_url))
+}
+
+fn checked(patch: Patch) -> Result<Edit, ApiError> {
+    if let Some(title) = &patch.title {
+        check_title(title)?;
+    }
+    if let Some(Some(external_id)) = &patch.external_id {
+        check_external_id(external_id)?;
+    }
+    let metadata = patch.metadata.map(|map| Value::Object(map).to_string());
+    if metadata.as_ref().is_some_and(|text| text.len() > METADATA_BYTES_MAX) {
+        return Err(ApiError::field("/metadata", "a JSON object of at most 4096 bytes"));
+    }
+    let policy = patch.playback_policy.map(|word| parse_policy(&word)).transpose()?;
+    Ok(Edit { title: patch.title, external_id: patch.external_id, metadata, policy })
+}
+
+/// From here on nothing of the asset is served: the purge order is written down with the states, then pushed.
+async fn delete(state: &Arc<State>, caller: Caller, id: AssetId) -> Answer {
+    owned(state, caller, id).await?;
+    let now = state.clock.wall();
+    let job = NewJob {
+        id: JobId::new(now, rend_shell::ten()),
+        asset: id,
+        kind: JobKind::Delete,
+        run_at: now,
+        attempts_max: crate::sync::delete::ATTEMPTS_MAX,
+    };
+    let change = Change { asset: id, expect: None, step: Move::RequestDeletion, fence: None, enqueue: Some(job), now };
+    let asset = state.stores.assets.advance(&change).await?;
+    state.bus.wake();
+    crate::sync::fanout::purge(state, id).await;
+    json(StatusCode::ACCEPTED, &AssetJson::new(&asset, &state.config.site_url))
+}
+
+async fn retry(state: &State, caller: Caller, id: AssetId) -> Answer {
+    let asset = owned(state, caller, id).await?;
+    // Asking again for what is under way already changes nothing.
+    if matches!(asset.source, SourceState::Uploaded | SourceState::Processing) {
+        return json(StatusCode::ACCEPTED, &AssetJson::new(&asset, &state.config.site_url));
+    }
+    let now = state.clock.wall();
+    let job = NewJob {
+        id: JobId::new(now, rend_shell::ten()),
+        asset: id,
+        kind: JobKind::Media,
+        run_at: now,
+        attempts_max: state.config.job_attempts_max,
+    };
+    let change =
+        Change { asset: id, expect: Some(asset.revision), step: Move::Retry, fence: None, enqueue: Some(job), now };
+    let asset = state.stores.assets.advance(&change).await?;
+    state.bus.wake();
+    json(StatusCode::ACCEPTED, &AssetJson::new(&asset, &state.config.site_url))
+}
+
+#[derive(Serialize)]
+struct ArtifactJson {
+    path: String,
+    bytes: u64,
+    sha256: Option<String>,
+    content_type: String,
+}
+
+/// What is published of an asset, with digests, so that anybody can compare what an edge serves with what was made.
+async fn artifacts(state: &State, caller: Caller, id: AssetId) -> Answer {
+    owned(state, caller, id).await?;
+    let prefix = ObjectKey::asset_prefix(id);
+    let mut data = Vec::new();
+    for key in state.stores.objects.list(&prefix, None, ARTIFACTS_MAX).await? {
+        let Some(path) = key.as_str().strip_prefix(&prefix).and_then(|path| path.parse::<ArtifactPath>().ok()) else {
+            continue;
+        };
+        match state.stores.objects.head(&key).await {
+            Ok(meta) => data.push(ArtifactJson {
+                path: path.to_string(),
+                bytes: meta.len,
+                sha256: meta.sha256.map(|digest| hex(&digest)),
+                content_type: meta.content_type,
+            }),
+            // It went between the listing and the look.
+            Err(rend_storage::StoreError::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    json(StatusCode::OK, &Page { data, next_cursor: None })
+}

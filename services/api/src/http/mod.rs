@@ -1,0 +1,40 @@
+//! One noun a file: parse, ask, remember, reply.
+pub(crate) mod analytics;
+pub(crate) mod assets;
+pub(crate) mod edges;
+pub(crate) mod events;
+pub(crate) mod fleet;
+pub(crate) mod health;
+pub(crate) mod keys;
+pub(crate) mod pages;
+pub(crate) mod player;
+pub(crate) mod telemetry;
+pub(crate) mod videos;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+use warp::Reply;
+use warp::reply::Response;
+
+use crate::error::ApiError;
+
+/// What a handler answers with.
+pub(crate) type Answer = Result<Response, ApiError>;
+
+/// A JSON answer, which nobody between us and the caller may keep.
+pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Answer {
+    // The wire types are maps with text keys, for which serialisation can not fail.
+    let body = serde_json::to_vec(body).unwrap_or_default();
+    let mut response = http::Response::new(Bytes::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response.into_response())
+}
+
+/// An answer without a body.
+pub(crate) fn empty(status: StatusCode) -> Answer {
+    Ok(status.into_response())
+}

@@ -1,0 +1,279 @@
+//! `POST /v1/videos`: a video file comes in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use futures::{Stream, StreamExt};
+use http::StatusCode;
+use rend_core::artifact::ObjectKey;
+use rend_core::asset::{Asset, Failure, Move, PlaybackPolicy, StoredSource};
+use rend_core::credential::Scope;
+use rend_core::id::{AssetId, JobId, UploadId};
+use rend_core::job::{JobKind, NewJob};
+use rend_core::upload::{UploadSession, UploadState};
+use rend_storage::StoreError;
+use rend_storage::assets::Change;
+use rend_storage::objects::Put;
+use serde::Deserialize;
+use warp::Filter;
+use warp::filters::BoxedFilter;
+
+use crate::auth::{Caller, caller};
+use crate::error::ApiError;
+use crate::http::{Answer, json};
+use crate::state::State;
+use crate::wire::AssetJson;
+
+/// How long an upload may take before the sweep collects what is left of it.
+pub(crate) const SESSION_TTL: Duration = Duration::from_secs(24 * 3600);
+
+/// The words that come with a video.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Words {
+    title: Option<String>,
+    policy: Option<String>,
+    external_id: Option<String>,
+}
+
+pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
+    let with = Arc::clone(state);
+    warp::path!("v1" / "videos")
+        .and(warp::post())
+        .and(caller(state, Scope::Upload))
+        .and(warp::header::optional::<u64>("content-length"))
+        .and(warp::query::raw().or(warp::any().map(String::new)).unify())
+        .and(warp::body::stream())
+        .then(move |caller: Result<Caller, ApiError>, length, query: String, body| {
+            let state = Arc::clone(&with);
+            async move { create(&state, caller?, length, &query, body).await }
+        })
+        .boxed()
+}
+
+async fn create<B: Buf>(
+    state: &Arc<State>,
+    caller: Caller,
+    length: Option<u64>,
+    query: &str,
+    body: impl Stream<Item = Result<B, warp::Error>> + Send + 'static,
+) -> Answer {
+    let words = parse(query)?;
+    admit(length, state.config.upload_bytes_max)?;
+    let asset = new_asset(state, caller, words)?;
+    let chunks = body.map(|chunk| {
+        chunk
+            .map(|mut buf| buf.copy_to_bytes(buf.remaining()))
+            .map_err(|_| StoreError::BadBody { reason: "the connection ended before the body did".into() })
+    });
+    // The upload runs in a task of its own, since a caller that hangs up drops this future: what was begun must be
+    // settled all the same.
+    let work = Arc::clone(state);
+    let stored = rend_shell::spawn("upload", async move { receive(&work, asset, length, chunks.boxed()).await });
+    let asset =
+        stored.await.map_err(|_| ApiError::Store(StoreError::Unavailable("the upload's task ended".into())))??;
+    json(StatusCode::CREATED, &AssetJson::new(&asset, &state.config.site_url))
+}
+
+/// Remembers the asset and its session, stores the bytes, and settles: as a source with its job, or as nothing.
+async fn receive(
+    state: &State,
+    asset: Asset,
+    length: Option<u64>,
+    body: futures::stream::BoxStream<'static, Result<Bytes, StoreError>>,
+) -> Result<Asset, ApiError> {
+    let now = state.clock.wall();
+    let session = UploadSession {
+        id: UploadId::new(now, rend_shell::ten()),
+        asset: asset.id,
+        org: asset.org,
+        bytes_expected: length,
+        state: UploadState::Open,
+        expires_at: now + SESSION_TTL,
+        created_at: now,
+    };
+    state.stores.assets.create(&asset).await?;
+    state.stores.uploads.open(&session).await?;
+    advance(state, asset.id, Move::BeginUpload, None).await?;
+
+    let put = Put { content_type: "application/octet-stream".into(), len: length, sha256: None, now };
+    let capped = Capped::new(body, state.config.upload_bytes_max);
+    let over = capped.over();
+    let key = ObjectKey::source(asset.id);
+    let stored = state.stores.objects.put(&key, put, capped.boxed()).await;
+    let outcome = match stored {
+        Ok(meta) if meta.len == 0 => Err(ApiError::EmptyUpload),
+        Ok(meta) => Ok(StoredSource { bytes: meta.len, sha256: meta.sha256.unwrap_or_default() }),
+        Err(_) if over.load(std::sync::atomic::Ordering::Relaxed) => {
+            Err(ApiError::TooLarge { bytes_max: state.config.upload_bytes_max })
+        }
+        Err(error) => Err(error.into()),
+    };
+    match outcome {
+        Ok(source) => {
+            let job = NewJob {
+                id: JobId::new(state.clock.wall(), rend_shell::ten()),
+                asset: asset.id,
+                kind: JobKind::Media,
+                run_at: state.clock.wall(),
+                attempts_max: state.config.job_attempts_max,
+            };
+            let asset = advance(state, asset.id, Move::SourceStored(source), Some(job)).await?;
+            state.stores.uploads.settle(session.id, UploadState::Complete).await?;
+            Ok(asset)
+        }
+        Err(error) => {
+            abandon(state, &session).await;
+            Err(error)
+        }
+    }
+}
+
+/// Settles a session that brought nothing: its bytes go, and its asset says why.
+pub(crate) async fn abandon(state: &State, session: &UploadSession) {
+    let failure = Failure {
+        code: "upload_incomplete".into(),
+        detail: "the upload ended before all of the file had arrived; upload it again".into(),
+    };
+    let gone = state.stores.objects.delete(&ObjectKey::source(session.asset)).await;
+    let failed = advance(state, session.asset, Move::Fail(failure), None).await;
+    let settled = state.stores.uploads.settle(session.id, UploadState::Abandoned).await;
+    if gone.is_err() || failed.is_err() || settled.is_err() {
+        tracing::warn!(asset = %session.asset, "an abandoned upload could not be settled; the sweep will try again");
+    }
+}
+
+async fn advance(state: &State, asset: AssetId, step: Move, enqueue: Option<NewJob>) -> Result<Asset, ApiError> {
+    let change = Change { asset, expect: None, step, fence: None, enqueue, now: state.clock.wall() };
+    let asset = state.stores.assets.advance(&change).await?;
+    state.bus.wake();
+    Ok(asset)
+}
+
+fn admit(length: Option<u64>, bytes_max: u64) -> Result<(), ApiError> {
+    match length {
+        Some(0) => Err(ApiError::EmptyUpload),
+        Some(bytes) if bytes > bytes_max => Err(ApiError::TooLarge { bytes_max }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn parse(query: &str) -> Result<Words, ApiError> {
+    let mut words = Words::default();
+    for (name, value) in query_pairs(query) {
+        match name.as_str() {
+            "title" => words.title = Some(value),
+            "policy" => words.policy = Some(value),
+            "external_id" => words.external_id = Some(value),
+            other => {
+                return Err(ApiError::field(
+                    "query",
+                    format!("`{other}` is not known; known are title, policy and external_id"),
+                ));
+            }
+        }
+    }
+    Ok(words)
+}
+
+/// The decoded pairs of a query.
+pub(crate) fn query_pairs(query: &str) -> Vec<(String, String)> {
+    form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+}
+
+fn new_asset(state: &State, caller: Caller, words: Words) -> Result<Asset, ApiError> {
+    let title = words.title.unwrap_or_else(|| "Untitled".into());
+    check_title(&title)?;
+    let policy = match words.policy {
+        Some(word) => parse_policy(&word)?,
+        None => PlaybackPolicy::Signed,
+    };
+    let now = state.clock.wall();
+    let mut asset = Asset::new(AssetId::new(now, rend_shell::ten()), caller.org, title, policy, now);
+    if let Some(external_id) = words.external_id {
+        check_external_id(&external_id)?;
+        asset.external_id = Some(external_id);
+    }
+    Ok(asset)
+}
+
+/// Whether a title may stand.
+pub(crate) fn check_title(title: &str) -> Result<(), ApiError> {
+    let fits = (1..=rend_core::asset::TITLE_CHARS_MAX).contains(&title.chars().count())
+        && !title.chars().any(char::is_control);
+    if fits { Ok(()) } else { Err(ApiError::field("title", "1 to 255 characters without control characters")) }
+}
+
+/// Whether an external id may stand.
+pub(crate) fn check_external_id(id: &str) -> Result<(), ApiError> {
+    let fits = (1..=255).contains(&id.len()) && !id.chars().any(char::is_control);
+    if fits { Ok(()) } else { Err(ApiError::field("external_id", "1 to 255 bytes without control characters")) }
+}
+
+/// The policy that a word names.
+pub(crate) fn parse_policy(word: &str) -> Result<PlaybackPolicy, ApiError> {
+    word.parse().map_err(|_| ApiError::field("policy", "`public` or `signed`"))
+}
+
+/// A body that fails once it has more bytes than it may.
+struct Capped<S> {
+    inner: S,
+    left: u64,
+    over: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl<S> Capped<S> {
+    fn new(inner: S, bytes_max: u64) -> Self {
+        Self { inner, left: bytes_max, over: Arc::default() }
+    }
+
+    fn over(&self) -> Arc<std::sync::atomic::AtomicBool> {
+        Arc::clone(&self.over)
+    }
+}
+
+impl<S: Stream<Item = Result<Bytes, StoreError>> + Unpin> Stream for Capped<S> {
+    type Item = Result<Bytes, StoreError>;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        let polled = self.inner.poll_next_unpin(cx);
+        if let std::task::Poll::Ready(Some(Ok(chunk))) = &polled {
+            match self.left.checked_sub(chunk.len() as u64) {
+                Some(left) => self.left = left,
+                None => {
+                    self.over.store(true, std::sync::atomic::Ordering::Relaxed);
+                    let reason = "the body has more bytes than an upload may".into();
+                    return std::task::Poll::Ready(Some(Err(StoreError::BadBody { reason })));
+                }
+            }
+        }
+        polled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_decoded_once() {
+        assert_eq!(
+            query_pairs("title=a%20b+c&policy=public"),
+            [("title".to_owned(), "a b c".to_owned()), ("policy".to_owned(), "public".to_owned())]
+        );
+        assert_eq!(query_pairs("x=%2525&y"), [("x".to_owned(), "%25".to_owned()), ("y".to_owned(), String::new())]);
+        assert!(query_pairs("").is_empty());
+    }
+
+    #[test]
+    fn lengths_are_judged_before_a_byte_is_read() {
+        assert!(matches!(admit(Some(0), 10), Err(ApiError::EmptyUpload)));
+        assert!(matches!(admit(Some(11), 10), Err(ApiError::TooLarge { bytes_max: 10 })));
+        assert!(admit(Some(10), 10).is_ok());
+        assert!(admit(None, 10).is_ok());
+    }
+}

@@ -1,0 +1,2 @@
+//! rend-api
+fn main() {}

@@ -1,0 +1,71 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use rend_core::time::Clock;
+use rend_shell::client::{Client, ClientError};
+use rend_shell::{Listening, ServeOptions, Shutdown, spawn};
+
+use crate::bus::Bus;
+use crate::config::ApiConfig;
+use crate::state::{ApiMetrics, State, Stores};
+use crate::tickets::Tickets;
+use crate::{http, routes, sync};
+
+/// How long an edge may take to answer.
+const EDGE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the API stands on.
+#[derive(Debug)]
+pub struct Deps {
+    /// What is remembered.
+    pub stores: Stores,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Playback tokens.
+    pub tickets: Tickets,
+    /// Wakes listeners; shared with a worker in the same process.
+    pub bus: Bus,
+    /// When to stop.
+    pub shutdown: Shutdown,
+}
+
+impl State {
+    /// The state over `deps`, with nothing begun.
+    ///
+    /// # Errors
+    ///
+    /// When there is no TLS provider to call edges with.
+    pub fn new(config: ApiConfig, deps: Deps) -> Result<Arc<Self>, ClientError> {
+        Ok(Arc::new(Self {
+            stores: deps.stores,
+            config,
+            started: deps.clock.mono(),
+            clock: deps.clock,
+            bus: deps.bus,
+            tickets: deps.tickets,
+            client: Client::new(EDGE_TIMEOUT)?,
+            metrics: ApiMetrics::new(),
+            samples: http::health::Samples::default(),
+            shutdown: deps.shutdown,
+        }))
+    }
+}
+
+/// Serves on both listeners and does the control plane's own work, until the stop that `state` was given; then lets open
+/// responses end within `grace`.
+pub async fn serve(state: Arc<State>, public: Listening, private: Listening, grace: Duration) {
+    let options = ServeOptions { grace, ..ServeOptions::default() };
+    let shutdown = state.shutdown.clone();
+    let work = [
+        spawn("sample", http::health::sample(Arc::clone(&state))),
+        spawn("follow", sync::follow::run(Arc::clone(&state))),
+        spawn("delete", sync::delete::run(Arc::clone(&state))),
+        spawn("sweep", sync::sweep::run(Arc::clone(&state))),
+        spawn("private", rend_shell::serve(private, warp::service(routes::private(&state)), options, shutdown.clone())),
+    ];
+    rend_shell::serve(public, warp::service(routes::public(&state)), options, shutdown).await;
+    for task in work {
+        // A task that panicked has said so itself; the others are waited for.
+        let _ = task.await;
+    }
+}

@@ -1,0 +1,134 @@
+//! What every handler shares.
+
+use std::sync::Arc;
+
+use rend_core::fleet::EdgeRow;
+use rend_core::time::{Clock, Mono, Timestamp};
+use rend_shell::Shutdown;
+use rend_shell::client::Client;
+use rend_shell::metrics::{Counter, Metrics};
+use rend_storage::analytics::Analytics;
+use rend_storage::assets::AssetStore;
+use rend_storage::credentials::CredentialStore;
+use rend_storage::edges::{EdgeDirectory, PurgeLog};
+use rend_storage::events::EventLog;
+use rend_storage::jobs::JobQueue;
+use rend_storage::objects::ObjectStore;
+use rend_storage::uploads::UploadStore;
+
+use crate::bus::Bus;
+use crate::config::ApiConfig;
+use crate::http::health::Samples;
+use crate::tickets::Tickets;
+
+/// The ports behind which everything is remembered. Which adapters stand there is `main`'s business.
+#[derive(Clone, Debug)]
+pub struct Stores {
+    /// Bytes under a key.
+    pub objects: Arc<dyn ObjectStore>,
+    /// Assets and their moves.
+    pub assets: Arc<dyn AssetStore>,
+    /// Upload sessions.
+    pub uploads: Arc<dyn UploadStore>,
+    /// Jobs and leases.
+    pub jobs: Arc<dyn JobQueue>,
+    /// What happened.
+    pub events: Arc<dyn EventLog>,
+    /// The fleet.
+    pub edges: Arc<dyn EdgeDirectory>,
+    /// What the fleet must forget.
+    pub purges: Arc<dyn PurgeLog>,
+    /// API keys.
+    pub credentials: Arc<dyn CredentialStore>,
+    /// What edges served.
+    pub analytics: Arc<dyn Analytics>,
+}
+
+impl Stores {
+    /// Everything in memory: for tests.
+    pub fn memory() -> Self {
+        let memory = Arc::new(rend_storage::memory::Memory::default());
+        Self {
+            objects: Arc::new(rend_storage::memory::MemoryObjects::default()),
+            assets: memory.clone(),
+            uploads: memory.clone(),
+            jobs: memory.clone(),
+            events: memory.clone(),
+            edges: memory.clone(),
+            purges: memory.clone(),
+            credentials: memory.clone(),
+            analytics: memory,
+        }
+    }
+
+    /// One database file and one folder of objects.
+    pub fn embedded(database: rend_storage::sqlite::Sqlite, objects: rend_storage::fs::FsObjects) -> Self {
+        let database = Arc::new(database);
+        Self {
+            objects: Arc::new(objects),
+            assets: database.clone(),
+            uploads: database.clone(),
+            jobs: database.clone(),
+            events: database.clone(),
+            edges: database.clone(),
+            purges: database.clone(),
+            credentials: database.clone(),
+            analytics: database,
+        }
+    }
+}
+
+/// The counters that handlers touch.
+#[derive(Debug)]
+pub(crate) struct ApiMetrics {
+    pub registry: Metrics,
+    pub telemetry_events: Counter,
+    pub bootstraps: Counter,
+    pub bootstraps_denied: Counter,
+}
+
+impl ApiMetrics {
+    pub(crate) fn new() -> Self {
+        let registry = Metrics::new();
+        Self {
+            telemetry_events: registry.register("api_telemetry_events", "Playback events recorded", Counter::default()),
+            bootstraps: registry.register("api_bootstraps", "Bootstraps handed out", Counter::default()),
+            bootstraps_denied: registry.register(
+                "api_bootstraps_denied",
+                "Bootstraps refused for lack of a token",
+                Counter::default(),
+            ),
+            registry,
+        }
+    }
+}
+
+/// What every handler shares.
+#[derive(Debug)]
+pub struct State {
+    pub(crate) stores: Stores,
+    pub(crate) config: ApiConfig,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) started: Mono,
+    pub(crate) bus: Bus,
+    pub(crate) tickets: Tickets,
+    pub(crate) client: Client,
+    pub(crate) metrics: ApiMetrics,
+    pub(crate) samples: Samples,
+    pub(crate) shutdown: Shutdown,
+}
+
+impl State {
+    /// Whether `row` counts as live: it wants viewers, and its last word is young enough.
+    pub(crate) fn is_live(&self, row: &EdgeRow, now: Timestamp) -> bool {
+        row.beat.state == rend_core::fleet::EdgeState::Active && now.since(row.beat_at) <= self.config.heartbeat_window
+    }
+
+    /// The origins that pages may fetch media from.
+    pub(crate) fn media_origins(&self) -> Vec<String> {
+        let mut origins = vec![self.config.playback_base_url.clone()];
+        origins.extend(self.config.expected_edges.iter().map(|edge| edge.public_url.origin().to_owned()));
+        origins.dedup();
+        origins
+    }
+}

@@ -1,0 +1,5 @@
+//! What the control plane does by itself: it sweeps, deletes, warms and purges.
+pub(crate) mod delete;
+pub(crate) mod fanout;
+pub(crate) mod follow;
+pub(crate) mod sweep;
