@@ -108,7 +108,11 @@ impl Kind {
             Self::Path => Ok(Value::Path(text.into())),
             Self::Secret { .. } | Self::Issued => {
                 let clean = text.trim() == text && !text.chars().any(char::is_control);
-                if clean { Ok(Value::Secret(SecretText::new(text))) } else { no("it has blanks around it or control characters") }
+                if clean {
+                    Ok(Value::Secret(SecretText::new(text)))
+                } else {
+                    no("it has blanks around it or control characters")
+                }
             }
             Self::KeyId if is_key_id(text) => Ok(Value::Text(text.into())),
             Self::KeyId => no("it is not"),
@@ -266,16 +270,18 @@ mod tests {
 
     #[test]
     fn lists_name_the_entry_that_is_wrong() {
-        check(Kind::Origins, "https://a.example, http://b:1", Ok(Value::Origins(vec![
-            "https://a.example".parse().unwrap(),
-            "http://b:1".parse().unwrap(),
-        ])));
+        check(
+            Kind::Origins,
+            "https://a.example, http://b:1",
+            Ok(Value::Origins(vec!["https://a.example".parse().unwrap(), "http://b:1".parse().unwrap()])),
+        );
         check(Kind::Origins, "https://a.example,*", Err("entry 2"));
         check(Kind::Origins, "https://a.example/x", Err("entry 1"));
-        check(Kind::VerifyKeys, "k1=s1,k2=s2=", Ok(Value::VerifyKeys(vec![
-            ("k1".into(), SecretText::new("s1")),
-            ("k2".into(), SecretText::new("s2=")),
-        ])));
+        check(
+            Kind::VerifyKeys,
+            "k1=s1,k2=s2=",
+            Ok(Value::VerifyKeys(vec![("k1".into(), SecretText::new("s1")), ("k2".into(), SecretText::new("s2="))])),
+        );
         check(Kind::VerifyKeys, "k1=s1,k1=s2", Err("entry 2: its key id stands"));
         check(Kind::VerifyKeys, "k1", Err("entry 1"));
         check(Kind::VerifyKeys, "k1=", Err("entry 1"));

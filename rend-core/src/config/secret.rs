@@ -134,13 +134,36 @@ pub fn looks_live(value: &str) -> bool {
 }
 
 const PLACEHOLDERS: [&str; 12] = [
-    "changeme", "change-me", "change_me", "replace-me", "replace_me", "replaceme", "placeholder", "your-", "your_", "todo",
-    "fixme", "example",
+    "changeme",
+    "change-me",
+    "change_me",
+    "replace-me",
+    "replace_me",
+    "replaceme",
+    "placeholder",
+    "your-",
+    "your_",
+    "todo",
+    "fixme",
+    "example",
 ];
 
 const DEVELOPMENT: [&str; 15] = [
-    "secret", "password", "passw0rd", "postgres", "redis", "clickhouse", "default", "admin", "root", "rend", "test",
-    "minio", "minioadmin", "minioadmin123", "letmein",
+    "secret",
+    "password",
+    "passw0rd",
+    "postgres",
+    "redis",
+    "clickhouse",
+    "default",
+    "admin",
+    "root",
+    "rend",
+    "test",
+    "minio",
+    "minioadmin",
+    "minioadmin123",
+    "letmein",
 ];
 
 fn low_entropy(bytes: &[u8]) -> bool {
