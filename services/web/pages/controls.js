@@ -64,9 +64,9 @@ export class Controls {
     select.value = String(chosen);
   }
 
+  /** Shows a still before the first frame. A renewed grant names the same still anew, and it is not fetched again for that. */
   poster(url) {
-    if (!url) return;
-    if (this.posterImage.getAttribute('src') !== url) this.posterImage.src = url;
+    if (url && this.posterImage.hidden) this.posterImage.src = url;
   }
 
   /** Keeps the present frame on screen while the source below it is replaced. */

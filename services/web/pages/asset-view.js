@@ -1,0 +1,110 @@
+// What the dashboard says of an asset. Pure: an asset of the API in, words and shares out.
+
+import { sentence } from './session.js';
+import { bytes, clock, plural } from './format.js';
+
+/** How an asset stands: `{tone: good|warn|bad|busy|idle, label, detail}`. */
+export function statusOf(asset) {
+  const { source_state: source, playable_state: playable, failure } = asset;
+  if (playable === 'deleted' || source === 'deleted') return { tone: 'idle', label: 'Deleted', detail: '' };
+  if (source === 'failed' || playable === 'failed') {
+    return { tone: 'bad', label: 'Failed', detail: sentence(failure?.detail ?? failure?.code ?? 'It could not be prepared for playback') };
+  }
+  if (playable === 'hls_ready') {
+    return asset.degraded
+      ? { tone: 'warn', label: 'Ready, degraded', detail: 'It plays, though a rendition failed or the source was damaged.' }
+      : { tone: 'good', label: 'Ready', detail: '' };
+  }
+  const { ready, total } = rungsOf(asset);
+  const made = total > 0 ? `${ready} of ${plural(total, 'rendition')} ready` : '';
+  if (playable === 'opener_ready') return { tone: 'busy', label: 'Playable, encoding', detail: made };
+  const labels = { pending: 'Waiting for its file', uploading: 'Uploading', uploaded: 'In the queue', processing: total > 0 ? 'Encoding' : 'Reading the file' };
+  return { tone: 'busy', label: labels[source] ?? 'Being prepared', detail: made };
+}
+
+/** How many renditions are ready, and each with its state. */
+export function rungsOf(asset) {
+  const rungs = asset.renditions ?? [];
+  return { rungs, ready: rungs.filter((rung) => rung.state === 'ready').length, total: rungs.length };
+}
+
+/** Whether a viewer would see a picture now. */
+export function isPlayable(asset) {
+  return asset.playable_state === 'hls_ready' || asset.playable_state === 'opener_ready';
+}
+
+/** Whether nothing more will happen to it by itself. */
+export function isSettled(asset) {
+  return ['ready', 'failed', 'deleted'].includes(asset.source_state);
+}
+
+/** The short facts below a title, unknown ones left out. */
+export function factsOf(asset) {
+  const size = asset.width && asset.height ? `${asset.width} × ${asset.height}` : null;
+  const fps = asset.fps ? `${Math.round(asset.fps * 100) / 100} fps` : null;
+  return [asset.duration_ms ? clock(asset.duration_ms / 1000) : null, size, fps, asset.bytes ? bytes(asset.bytes) : null].filter(Boolean);
+}
+
+/** What an event of the log means, in words. */
+export function eventWords({ type, data = {} }) {
+  const words = {
+    'asset.created': 'Created',
+    'asset.updated': 'Changed by its owner',
+    'asset.deletion_requested': 'Deletion asked for',
+    'asset.deleted': 'Deleted',
+    'source.upload_started': 'Upload began',
+    'source.uploaded': data.bytes ? `Upload complete, ${bytes(Number(data.bytes))}` : 'Upload complete',
+    'upload.response_ready': 'Upload answered',
+    'media.processing_queued': 'Queued for encoding',
+    'media.processing_started': 'A worker took it up',
+    'media.planned': data.renditions ? `${plural(Number(data.renditions), 'rendition')} planned` : 'Renditions planned',
+    'media.processing_failed': `Failed: ${data.code ?? 'unknown'}`,
+    'artifact.generated': 'An artifact was made',
+    'rendition.ready': `${data.rendition ?? 'A rendition'} ready`,
+    'rendition.failed': `${data.rendition ?? 'A rendition'} failed${data.code ? `: ${data.code}` : ''}`,
+    'edge.warming_attempted': `Asked ${data.edge ?? 'an edge'} to fetch the start`,
+    'edge.warming_succeeded': `${data.edge ?? 'An edge'} holds the start`,
+    'edge.warming_failed': `${data.edge ?? 'An edge'} could not fetch the start`,
+    'edge.purge_attempted': `Asked ${data.edge ?? 'an edge'} to forget it`,
+    'edge.purge_succeeded': `${data.edge ?? 'An edge'} forgot it`,
+    'edge.purge_failed': `${data.edge ?? 'An edge'} did not confirm forgetting it`,
+  };
+  if (type === 'playable_state.changed') {
+    return { opener_ready: 'The first seconds play', hls_ready: 'All renditions play' }[data.playable_state] ?? `Now ${data.playable_state}`;
+  }
+  return words[type] ?? type;
+}
+
+/** A title made of a file's name: no folder, no extension, no underscores. */
+export function titleFrom(fileName) {
+  const name = fileName.replace(/^.*[\\/]/, '').replace(/\.[a-z0-9]{1,5}$/i, '');
+  return name.replace(/[_\s]+/g, ' ').trim().slice(0, 255) || 'Untitled video';
+}
+
+/**
+ * Whether an event calls for asking after its asset: it is news about an asset that is shown, or about one newer than all of a list
+ * that goes on after `oldest`. Ids are UUIDv7, so their order is the order of creation.
+ */
+export function isNews(event, shown, oldest) {
+  if (event.type.startsWith('edge.')) return false;
+  if (shown) return !(Date.parse(event.at) < Date.parse(shown.updated_at));
+  if (event.type.startsWith('asset.delet')) return false;
+  return oldest === null || event.asset_id > oldest;
+}
+
+/** The verdict of a gate report, its reasons and when it was taken, whatever of them it has. */
+export function gateOf(report) {
+  if (!report || typeof report !== 'object') return null;
+  const word = String(report.verdict ?? report.result ?? report.status ?? '').toLowerCase();
+  const verdict = ['pass', 'warn', 'fail'].includes(word) ? word : 'unknown';
+  const steps = [report.steps, report.checks, report.results].find(Array.isArray) ?? [];
+  const said = [report.reasons, report.problems].find(Array.isArray) ?? [];
+  const wordOf = (step) => String(step.verdict ?? step.result ?? step.status ?? '').toLowerCase();
+  const bad = steps
+    .filter((step) => ['warn', 'fail'].includes(wordOf(step)))
+    .map((step) => [step.name ?? step.step ?? step.key ?? 'step', step.reason ?? step.detail ?? step.reasons?.join?.(', ')].filter(Boolean).join(': '));
+  const reasons = said.length > 0 ? said.map((reason) => (typeof reason === 'string' ? reason : [reason.step ?? reason.name ?? reason.key, reason.reason ?? reason.detail].filter(Boolean).join(': '))) : bad;
+  const at = report.finished_at ?? report.at ?? report.generated_at ?? report.started_at ?? null;
+  const passed = steps.filter((step) => wordOf(step) === 'pass').length;
+  return { verdict, reasons, at: at === null ? null : Date.parse(at), steps: steps.length, passed };
+}
