@@ -380,16 +380,20 @@ pub(super) mod tests {
     }
 
     fn stream(fields: &str) -> String {
-        format!(r#"{{"index":0,"codec_type":"video","codec_name":"h264","width":640,"height":360,"pix_fmt":"yuv420p",{fields}}}"#)
+        format!(
+            r#"{{"index":0,"codec_type":"video","codec_name":"h264","width":640,"height":360,"pix_fmt":"yuv420p",{fields}}}"#
+        )
     }
 
     fn probe(streams: &[String], duration: &str) -> Result<Source, Reject> {
-        let json = format!(r#"{{"streams":[{}],"format":{{"duration":"{duration}","start_time":"0.0"}}}}"#, streams.join(","));
+        let json =
+            format!(r#"{{"streams":[{}],"format":{{"duration":"{duration}","start_time":"0.0"}}}}"#, streams.join(","));
         read(json.as_bytes(), Container::Mov, &Limits::default())
     }
 
     const PLAIN: &str = r#""r_frame_rate":"24/1","avg_frame_rate":"24/1","duration":"8.0","nb_frames":"192""#;
-    const SOUND: &str = r#"{"index":1,"codec_type":"audio","codec_name":"aac","channels":2,"sample_rate":"48000","duration":"8.0"}"#;
+    const SOUND: &str =
+        r#"{"index":1,"codec_type":"audio","codec_name":"aac","channels":2,"sample_rate":"48000","duration":"8.0"}"#;
 
     #[test]
     fn a_plain_clip_is_read() {
@@ -414,9 +418,14 @@ pub(super) mod tests {
         check_rate(r#""r_frame_rate":"240/1","avg_frame_rate":"240/1""#, 60_000, Cadence::Constant);
         check_rate(r#""r_frame_rate":"100/1","avg_frame_rate":"100/1""#, 50_000, Cadence::Constant);
         check_rate(r#""r_frame_rate":"24000/1001","avg_frame_rate":"24000/1001""#, 23_976, Cadence::Constant);
-        check_rate(r#""r_frame_rate":"1/5","avg_frame_rate":"1/5","duration":"30","nb_frames":"6""#, 1000, Cadence::Constant);
+        check_rate(
+            r#""r_frame_rate":"1/5","avg_frame_rate":"1/5","duration":"30","nb_frames":"6""#,
+            1000,
+            Cadence::Constant,
+        );
         check_rate(r#""r_frame_rate":"90000/1","avg_frame_rate":"0/0""#, 30_000, Cadence::Variable);
-        let giant = r#""r_frame_rate":"4096/89478485","avg_frame_rate":"4096/89478485","duration":"8.0","nb_frames":"192""#;
+        let giant =
+            r#""r_frame_rate":"4096/89478485","avg_frame_rate":"4096/89478485","duration":"8.0","nb_frames":"192""#;
         check_rate(giant, 24_000, Cadence::Broken);
     }
 

@@ -234,7 +234,10 @@ impl Stream {
             size.width = u32::try_from(wide).unwrap_or(u32::MAX).clamp(2, limits.side_max.saturating_mul(4));
         }
         let told = self.side_data_list.iter().find_map(|side| side.get("rotation").and_then(Value::as_f64));
-        #[expect(clippy::cast_possible_truncation, reason = "a float cast saturates, and quarters are taken modulo four")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a float cast saturates, and quarters are taken modulo four"
+        )]
         let quarters = ((told.unwrap_or(0.0) / 90.0).round() as i64).rem_euclid(4);
         if quarters % 2 == 1 {
             size = Size { width: size.height, height: size.width };
@@ -274,7 +277,8 @@ fn cadence(base: Option<Rate>, mean: Option<Rate>, counted: Option<Rate>) -> (Ra
     }
     let unknown = Rate { num: 30, den: 1 };
     match (base.map(|r| r.snapped().tamed()), mean) {
-        (Some(base), Some(mean)) if mean.millis() * 10 > base.millis() * 9 => {
+        // Filling the gaps would invent more than one frame in twenty; below that it is not worth keeping them.
+        (Some(base), Some(mean)) if mean.millis() * 105 > base.millis() * 100 => {
             // A base below the mean says only that the guess was poor.
             let faster = mean.millis() * 9 > base.millis() * 10;
             (if faster { mean.snapped().tamed() } else { base }, Cadence::Constant)
