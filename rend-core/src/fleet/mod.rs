@@ -1,8 +1,10 @@
 //! The fleet: which edges there are, how they report, and what they are told.
 
+mod agent;
 mod expected;
-
+pub mod registry;
 pub mod wire;
+
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,6 +13,7 @@ use crate::asset::{UnknownWord, named};
 use crate::id::{AssetId, EdgeId};
 use crate::time::Timestamp;
 
+pub use agent::{Agent, AgentConfig, Ask, Heard};
 pub use expected::{
     BadEntry, BadExpectedEdges, BadRegion, EXPECTED_EDGES_MAX, ExpectedEdge, ExpectedEdges, Region, Stranger,
 };
