@@ -1,0 +1,191 @@
+//! What can be seen from outside.
+
+use std::collections::BTreeMap;
+
+use super::Cache;
+use crate::key::{Class, Generation};
+use crate::negative::FailKind;
+use crate::policy::Standing;
+
+/// The state of one artifact.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum EntryState {
+    /// It is stored.
+    Stored,
+    /// It is being filled.
+    Filling,
+}
+
+/// One artifact of an asset, as an operator sees it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct EntryView {
+    /// Its path below the asset.
+    pub name: Box<str>,
+    /// Stored or filling.
+    pub state: EntryState,
+    /// Bytes on disk, or received so far.
+    pub bytes: u64,
+    /// How dearly it is kept.
+    pub class: Class,
+    /// Milliseconds since the origin was last known to have it.
+    pub age_ms: u64,
+    /// Hits since it was stored or the process started.
+    pub hits: u32,
+    /// Whether it is in RAM.
+    pub in_ram: bool,
+    /// Which fill.
+    pub generation: Generation,
+    /// Why it would or would not be evicted: what the policy knows of it.
+    pub standing: Option<Standing>,
+}
+
+/// Figures of the whole cache.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// The limit.
+    pub max_bytes: u64,
+    /// Bytes on disk, reserved, or still to be unlinked. Never above the limit.
+    pub used_bytes: u64,
+    /// The part of it that waits to be unlinked, or for the last reader.
+    pub pending_bytes: u64,
+    /// The part of it that fills under way have reserved, which a purge has cut off.
+    pub doomed_bytes: u64,
+    /// Bytes of bodies in RAM.
+    pub ram_bytes: u64,
+    /// What the disk has free, as estimated.
+    pub free_bytes: u64,
+    /// Stored bodies.
+    pub entries: usize,
+    /// Stored bodies and bytes on disk by class.
+    pub by_class: BTreeMap<&'static str, ClassStats>,
+    /// Fills under way.
+    pub fills: usize,
+    /// Readers of fills.
+    pub readers: usize,
+    /// Requests that joined a fill.
+    pub followers: u64,
+    /// Bodies evicted.
+    pub evicted: u64,
+    /// Bytes evicted.
+    pub evicted_bytes: u64,
+    /// Fills that failed.
+    pub failed: u64,
+    /// Fills that were streamed without being stored.
+    pub bypassed: u64,
+    /// Refusals by the disk.
+    pub disk_errors: u64,
+    /// Files that were not what they should be.
+    pub corrupt: u64,
+    /// Absences and failures remembered.
+    pub negatives: usize,
+    /// Files held open between hits.
+    pub open_files: usize,
+    /// Fences that still matter.
+    pub fences: usize,
+    /// Folders not yet looked at since the start.
+    pub leaves_left: u32,
+    /// Bytes in the journal.
+    pub journal_bytes: u64,
+    /// What the policy is called.
+    pub policy: &'static str,
+}
+
+/// Figures of one class.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct ClassStats {
+    /// Hits.
+    pub hits: u64,
+    /// Bytes of bodies hit.
+    pub hit_bytes: u64,
+    /// Bodies stored.
+    pub fills: u64,
+    /// Bytes of bodies stored.
+    pub fill_bytes: u64,
+}
+
+impl Cache {
+    /// Every artifact of an asset that is stored or being filled, in the order of their names.
+    pub fn inspect(&self, group: [u8; 16], now_ms: u64) -> Vec<EntryView> {
+        let state = self.inner.state();
+        let stored = state.index.group(group).map(|(id, entry)| EntryView {
+            name: entry.key.name().into(),
+            state: EntryState::Stored,
+            bytes: entry.charge,
+            class: entry.key_meta.class,
+            age_ms: now_ms.saturating_sub(entry.checked_ms),
+            hits: entry.hits,
+            in_ram: entry.hot.is_some(),
+            generation: entry.generation(),
+            standing: state.policy.standing(id),
+        });
+        let mut views: Vec<EntryView> = stored.collect();
+        let first = crate::Key::new(group, "");
+        let filling = state.fills.range(first..).take_while(|(key, _)| key.group() == group);
+        views.extend(filling.map(|(key, fill)| EntryView {
+            name: key.name().into(),
+            state: EntryState::Filling,
+            bytes: fill.written(),
+            class: fill.key_meta.class,
+            age_ms: 0,
+            hits: 0,
+            in_ram: false,
+            generation: fill.generation,
+            standing: None,
+        }));
+        drop(state);
+        views.sort_by(|a, b| a.name.cmp(&b.name).then(a.generation.cmp(&b.generation)));
+        views
+    }
+
+    /// Figures of the whole cache, in constant time.
+    pub fn stats(&self) -> Stats {
+        let state = self.inner.state();
+        let counts = &state.counts;
+        let by_class = Class::ALL.map(|class| {
+            let at = class as usize;
+            let stats = ClassStats {
+                hits: counts.hits[at],
+                hit_bytes: counts.hit_bytes[at],
+                fills: counts.fills[at],
+                fill_bytes: counts.fill_bytes[at],
+            };
+            (class.name(), stats)
+        });
+        Stats {
+            max_bytes: self.inner.config.max_bytes,
+            used_bytes: state.total_bytes(),
+            pending_bytes: state.pending_bytes,
+            doomed_bytes: state.doomed_bytes,
+            ram_bytes: state.hot.used(),
+            free_bytes: state.free.free_bytes(),
+            entries: state.index.len(),
+            by_class: by_class.into_iter().collect(),
+            fills: state.flights.len(),
+            readers: self.inner.readers.load(std::sync::atomic::Ordering::Relaxed),
+            followers: counts.followers,
+            evicted: counts.evicted,
+            evicted_bytes: counts.evicted_bytes,
+            failed: counts.failed,
+            bypassed: counts.bypassed,
+            disk_errors: counts.disk_errors,
+            corrupt: counts.corrupt,
+            negatives: state.negatives.len(),
+            open_files: state.index.open_len(),
+            fences: state.fences.len(),
+            leaves_left: state.leaves_left,
+            journal_bytes: state.journal_bytes,
+            policy: state.policy.name(),
+        }
+    }
+
+    /// Forgets that `key` was absent or failed, as a warm-up does before it asks again.
+    pub fn forget_negative(&self, key: &crate::Key) {
+        self.inner.state().negatives.forget(key);
+    }
+
+    /// Whether the origin may be asked for `key` again: `None`, or why it was not there a moment ago.
+    pub fn negative(&self, key: &crate::Key, now_ms: u64) -> Option<FailKind> {
+        self.inner.state().negatives.find(key, now_ms).map(|negative| negative.kind)
+    }
+}

@@ -1,0 +1,212 @@
+//! The objects of a policy in one vector, linked into lists by number.
+
+use super::table::Table;
+use super::{Id, Traits};
+use crate::key::Class;
+
+/// The place of one object in its arena.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Slot(pub(crate) u32);
+
+/// A queue of objects: its two ends. The links are in the objects.
+#[derive(Clone, Copy, Debug)]
+pub struct List {
+    head: u32,
+    tail: u32,
+}
+
+impl List {
+    /// An empty queue.
+    pub const fn new() -> Self {
+        Self { head: NONE, tail: NONE }
+    }
+
+    /// The oldest object.
+    pub const fn front(&self) -> Option<Slot> {
+        if self.head == NONE { None } else { Some(Slot(self.head)) }
+    }
+
+    /// Whether nothing is queued.
+    pub const fn is_empty(&self) -> bool {
+        self.head == NONE
+    }
+}
+
+impl Default for List {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Every object that a policy knows, by slot and by id.
+#[derive(Debug)]
+pub struct Arena<M> {
+    nodes: Vec<Node<M>>,
+    table: Table,
+    free: u32,
+    len: usize,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum State {
+    Reserved,
+    Resident,
+    Pinned,
+}
+
+#[derive(Debug)]
+struct Node<M> {
+    id: u64,
+    size: u64,
+    line: u64,
+    prev: u32,
+    next: u32,
+    segment: u32,
+    hits: u32,
+    class: Class,
+    state: State,
+    mark: M,
+}
+
+impl<M: Copy + Default> Arena<M> {
+    pub(crate) fn new() -> Self {
+        Self { nodes: Vec::new(), table: Table::new(), free: NONE, len: 0 }
+    }
+
+    /// Where the object `id` is, if it is here.
+    pub fn find(&self, id: Id) -> Option<Slot> {
+        self.table.find(id.0, |slot| self.nodes[slot as usize].id).map(Slot)
+    }
+
+    /// Its id.
+    pub fn id(&self, slot: Slot) -> Id {
+        Id(self.node(slot).id)
+    }
+
+    /// Its size as charged, in bytes.
+    pub fn size(&self, slot: Slot) -> u64 {
+        self.node(slot).size
+    }
+
+    /// What it is.
+    pub fn traits(&self, slot: Slot) -> Traits {
+        let node = self.node(slot);
+        Traits { class: node.class, line: node.line, segment: (node.segment != NONE).then_some(node.segment) }
+    }
+
+    /// How often it was asked for.
+    pub fn hits(&self, slot: Slot) -> u32 {
+        self.node(slot).hits
+    }
+
+    /// What the order remembers of it.
+    pub fn mark(&self, slot: Slot) -> &M {
+        &self.node(slot).mark
+    }
+
+    /// What the order remembers of it, to change.
+    pub fn mark_mut(&mut self, slot: Slot) -> &mut M {
+        &mut self.nodes[slot.0 as usize].mark
+    }
+
+    /// Appends `slot`, which is in no list.
+    pub fn push_back(&mut self, list: &mut List, slot: Slot) {
+        let node = &mut self.nodes[slot.0 as usize];
+        (node.prev, node.next) = (list.tail, NONE);
+        match list.tail {
+            NONE => list.head = slot.0,
+            tail => self.nodes[tail as usize].next = slot.0,
+        }
+        list.tail = slot.0;
+    }
+
+    /// Takes `slot` out of the list it is in.
+    pub fn unlink(&mut self, list: &mut List, slot: Slot) {
+        let (prev, next) = (self.node(slot).prev, self.node(slot).next);
+        match prev {
+            NONE => list.head = next,
+            prev => self.nodes[prev as usize].next = next,
+        }
+        match next {
+            NONE => list.tail = prev,
+            next => self.nodes[next as usize].prev = prev,
+        }
+    }
+
+    /// How many objects there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(crate) fn insert(&mut self, id: Id, size: u64, traits: Traits) -> Slot {
+        let node = Node {
+            id: id.0,
+            size,
+            line: traits.line,
+            prev: NONE,
+            next: NONE,
+            segment: traits.segment.unwrap_or(NONE),
+            hits: 0,
+            class: traits.class,
+            state: State::Reserved,
+            mark: M::default(),
+        };
+        let slot = match self.free {
+            NONE => {
+                self.nodes.push(node);
+                u32::try_from(self.nodes.len() - 1).unwrap_or(NONE)
+            }
+            slot => {
+                self.free = self.nodes[slot as usize].next;
+                self.nodes[slot as usize] = node;
+                slot
+            }
+        };
+        self.table.insert(id.0, slot, |slot| self.nodes[slot as usize].id);
+        self.len += 1;
+        Slot(slot)
+    }
+
+    /// Forgets the object, which is in no list, and says how many bytes it was charged.
+    pub(crate) fn release(&mut self, slot: Slot) -> u64 {
+        let id = self.node(slot).id;
+        self.table.remove(id, |slot| self.nodes[slot as usize].id);
+        let node = &mut self.nodes[slot.0 as usize];
+        node.next = self.free;
+        self.free = slot.0;
+        self.len -= 1;
+        node.size
+    }
+
+    pub(crate) fn state(&self, slot: Slot) -> State {
+        self.node(slot).state
+    }
+
+    pub(crate) fn set_state(&mut self, slot: Slot, state: State) {
+        self.nodes[slot.0 as usize].state = state;
+    }
+
+    pub(crate) fn resize(&mut self, slot: Slot, size: u64) {
+        self.nodes[slot.0 as usize].size = size;
+    }
+
+    pub(crate) fn count_hit(&mut self, slot: Slot) {
+        let hits = &mut self.nodes[slot.0 as usize].hits;
+        *hits = hits.saturating_add(1);
+    }
+
+    pub(crate) fn footprint(&self) -> usize {
+        self.nodes.capacity() * size_of::<Node<M>>() + self.table.footprint()
+    }
+
+    fn node(&self, slot: Slot) -> &Node<M> {
+        &self.nodes[slot.0 as usize]
+    }
+}
+
+const NONE: u32 = u32::MAX;

@@ -1,0 +1,253 @@
+//! The value wheel: one order for all objects, in which class is a weight and not a rank.
+//!
+//! An object's credit is `weight(class) · score · size^-α`, and its place on the wheel is `now + credit`, where `now` is the place
+//! of the last victim. So a playlist that nobody asks for any more goes too, only later than a segment would.
+//! `score = 256 · hits + starts(line) · survival(segment)`: somebody who asked for the first segment of a rendition will ask for the
+//! next ones, and how many viewers get how far is learned while serving.
+//!
+//! The wheel is a ring of first-in first-out lists with a bitmap of those in use. Insertion, a hit and the search for the next victim
+//! take a constant number of steps.
+
+use super::arena::{Arena, List, Slot};
+use super::{Id, Order, Traits, ValueWheel};
+use crate::key::Class;
+
+/// How much the size counts against an object.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Alpha {
+    /// Not at all: good for bytes saved.
+    Bytes,
+    /// By its square root.
+    Balanced,
+    /// Fully: good for requests saved.
+    Objects,
+}
+
+/// What the wheel's owner may choose.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct WheelConfig {
+    /// How much the size counts.
+    pub alpha: Alpha,
+    /// The weight of each class, in the order of [`Class::ALL`].
+    pub weights: [u16; 4],
+    /// How finely credit is told apart: larger is coarser and lets the wheel turn more slowly.
+    pub shift: u8,
+    /// Whether an object of the tail that nobody has asked for before is served without being stored once the cache is full.
+    pub admission: bool,
+}
+
+impl Default for WheelConfig {
+    fn default() -> Self {
+        Self { alpha: Alpha::Balanced, weights: [1, 2, 4, 8], shift: 16, admission: false }
+    }
+}
+
+impl ValueWheel {
+    /// An empty cache of at most `limit` bytes with the weights that measured best.
+    pub fn new(limit: u64) -> Self {
+        Self::with_config(limit, WheelConfig::default())
+    }
+
+    /// An empty cache of at most `limit` bytes.
+    pub fn with_config(limit: u64, config: WheelConfig) -> Self {
+        let order = Value {
+            config,
+            lists: vec![List::new(); SLOTS].into_boxed_slice(),
+            words: [0; SLOTS / 64],
+            summary: [0; SLOTS / 64 / 64],
+            now: 0,
+            starts: vec![0; LINES].into_boxed_slice(),
+            decay_at: 0,
+            decay_due: 0,
+            survival: [0; SEGMENTS],
+            seen: if config.admission { vec![0; SEEN_WORDS].into_boxed_slice() } else { Box::default() },
+        };
+        Self::with_order(limit, order)
+    }
+}
+
+/// The wheel.
+#[derive(Debug)]
+pub struct Value {
+    config: WheelConfig,
+    lists: Box<[List]>,
+    words: [u64; SLOTS / 64],
+    summary: [u64; SLOTS / 64 / 64],
+    now: u64,
+    starts: Box<[u16]>,
+    decay_at: usize,
+    decay_due: u64,
+    survival: [u32; SEGMENTS],
+    seen: Box<[u64]>,
+}
+
+impl Value {
+    fn link(&mut self, arena: &mut Arena<u64>, slot: Slot) {
+        let place = self.now + self.credit(arena, slot);
+        *arena.mark_mut(slot) = place;
+        let at = ring(place);
+        if self.lists[at].is_empty() {
+            self.words[at / 64] |= 1 << (at % 64);
+            self.summary[at / 4096] |= 1 << (at / 64 % 64);
+        }
+        arena.push_back(&mut self.lists[at], slot);
+    }
+
+    fn unlink(&mut self, arena: &mut Arena<u64>, slot: Slot) {
+        let at = ring(*arena.mark(slot));
+        arena.unlink(&mut self.lists[at], slot);
+        if self.lists[at].is_empty() {
+            self.words[at / 64] &= !(1 << (at % 64));
+            if self.words[at / 64] == 0 {
+                self.summary[at / 4096] &= !(1 << (at / 64 % 64));
+            }
+        }
+    }
+
+    /// How many places beyond `now` the object stands.
+    fn credit(&self, arena: &Arena<u64>, slot: Slot) -> u64 {
+        let traits = arena.traits(slot);
+        let weight = u64::from(self.config.weights[traits.class as usize]);
+        let hits = u64::from(arena.hits(slot).min(u32::from(u16::MAX)) + 1);
+        let score = 256 * hits + self.demand(&traits);
+        let size = arena.size(slot).max(1);
+        // 2^9 is added for α = 0, where the score alone has to fill the wheel.
+        let credit = match self.config.alpha {
+            Alpha::Bytes => (weight * score) << 12,
+            Alpha::Balanced => ((weight * score) << 22) / size.isqrt(),
+            Alpha::Objects => ((weight * score) << 30) / size,
+        };
+        (credit >> self.config.shift).clamp(1, SLOTS as u64 - 1)
+    }
+
+    /// How many viewers are expected, in 256ths.
+    fn demand(&self, traits: &Traits) -> u64 {
+        let Some(segment) = traits.segment else { return 0 };
+        let reached = u64::from(self.survival[(segment as usize).min(SEGMENTS - 1)]);
+        let began = u64::from(self.survival[0]).max(1);
+        u64::from(self.starts[line(traits.line)]) * (reached * 256 / began).min(256)
+    }
+
+    /// Learns from one request and lets a little of the past fade.
+    fn learn(&mut self, traits: &Traits, residents: usize) {
+        let Some(segment) = traits.segment else { return };
+        if segment == 0 {
+            let starts = &mut self.starts[line(traits.line)];
+            *starts = starts.saturating_add(1);
+        }
+        let count = &mut self.survival[(segment as usize).min(SEGMENTS - 1)];
+        *count += 1;
+        if *count == u32::MAX / 2 {
+            self.survival.iter_mut().for_each(|count| *count /= 2);
+        }
+        // All counters are halved once in an epoch of twice as many requests as there are objects, a few at each request.
+        let epoch = (2 * residents as u64).max(EPOCH_MIN);
+        self.decay_due += LINES as u64;
+        while self.decay_due >= epoch {
+            let steps = (self.decay_due / epoch).min(LINES as u64);
+            for _ in 0..steps {
+                self.starts[self.decay_at] /= 2;
+                self.decay_at = (self.decay_at + 1) % LINES;
+            }
+            self.decay_due %= epoch;
+        }
+    }
+
+    /// The first list in use at or after `now`.
+    fn next_used(&self) -> Option<usize> {
+        let from = ring(self.now);
+        self.used_between(from, SLOTS).or_else(|| self.used_between(0, from))
+    }
+
+    fn used_between(&self, from: usize, to: usize) -> Option<usize> {
+        let (word, bit) = (from / 64, from % 64);
+        if from >= to {
+            return None;
+        }
+        let rest = self.words[word] & (u64::MAX << bit);
+        let found = if rest != 0 {
+            word * 64 + rest.trailing_zeros() as usize
+        } else {
+            let mut next = word + 1;
+            loop {
+                let group = next / 64;
+                let bits = self.summary.get(group)? & (u64::MAX << (next % 64));
+                if bits != 0 {
+                    let word = group * 64 + bits.trailing_zeros() as usize;
+                    break word * 64 + self.words[word].trailing_zeros() as usize;
+                }
+                next = (group + 1) * 64;
+            }
+        };
+        (found < to).then_some(found)
+    }
+}
+
+impl Order for Value {
+    /// The place on the wheel.
+    type Mark = u64;
+
+    fn admit(&mut self, id: Id, traits: &Traits, full: bool) -> bool {
+        if !self.config.admission || !full || traits.class != Class::Tail || self.starts[line(traits.line)] > 1 {
+            return true;
+        }
+        let bit = id.0 as usize % (SEEN_WORDS * 64);
+        let word = &mut self.seen[bit / 64];
+        let known = *word & (1 << (bit % 64)) != 0;
+        *word ^= 1 << (bit % 64);
+        known
+    }
+
+    fn insert(&mut self, arena: &mut Arena<u64>, slot: Slot) {
+        self.learn(&arena.traits(slot), arena.len());
+        self.link(arena, slot);
+    }
+
+    fn touch(&mut self, arena: &mut Arena<u64>, slot: Slot) {
+        self.learn(&arena.traits(slot), arena.len());
+        self.unlink(arena, slot);
+        self.link(arena, slot);
+    }
+
+    fn victim(&mut self, _: &mut Arena<u64>) -> Option<Slot> {
+        self.lists[self.next_used()?].front()
+    }
+
+    fn remove(&mut self, arena: &mut Arena<u64>, slot: Slot, evicted: bool) {
+        if evicted {
+            self.now = self.now.max(*arena.mark(slot));
+        }
+        self.unlink(arena, slot);
+    }
+
+    fn distance(&self, arena: &Arena<u64>, slot: Slot) -> u64 {
+        arena.mark(slot).saturating_sub(self.now)
+    }
+
+    fn footprint(&self) -> usize {
+        self.lists.len() * size_of::<List>() + self.starts.len() * 2 + self.seen.len() * 8 + size_of::<Self>()
+    }
+
+    fn name(&self) -> &'static str {
+        "wheel"
+    }
+}
+
+const fn ring(place: u64) -> usize {
+    (place % SLOTS as u64) as usize
+}
+
+const fn line(line: u64) -> usize {
+    (line.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - LINES.trailing_zeros())) as usize
+}
+
+/// Lists in the ring. A credit spans at most one less, so that no two turns of the wheel share a list.
+const SLOTS: usize = 8192;
+/// Counters of starts. Lines that share one cost a little foresight only.
+const LINES: usize = 1 << 14;
+/// Segments whose survival is learned one by one; later ones share the last.
+const SEGMENTS: usize = 512;
+/// The shortest epoch, in requests.
+const EPOCH_MIN: u64 = 4096;
+/// Words of the one-bit filter of keys seen before.
+const SEEN_WORDS: usize = 1 << 14;

@@ -1,0 +1,13 @@
+//! The files port's suite, mounted on both adapters.
+#![cfg(all(feature = "conformance", feature = "fs"))]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use rend_cache::fs::FsFiles;
+use rend_cache::memory::MemoryFiles;
+
+rend_cache::files_conformance!(memory, || (MemoryFiles::shared(), ()));
+
+rend_cache::files_conformance!(fs, || {
+    let folder = tempfile::tempdir().unwrap();
+    (FsFiles::open(folder.path()).unwrap(), folder)
+});
