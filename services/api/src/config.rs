@@ -3,10 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rend_core::config::{Profile, Settings, variable as v};
 use rend_core::fleet::ExpectedEdges;
 use rend_core::id::OrgId;
+use rend_token::{KeyProblems, KeyRingBuf, Policy, RingValues};
 
 use crate::bearer::BearerToken;
+use crate::tickets::Tickets;
 
 /// The API's configuration, checked.
 #[derive(Clone, Debug)]
@@ -39,6 +42,55 @@ pub struct ApiConfig {
     pub cors_origins: Vec<String>,
     /// The organisation that everything belongs to.
     pub org: OrgId,
+}
+
+impl ApiConfig {
+    /// The configuration that `settings` describe.
+    pub fn from_settings(settings: &Settings) -> Self {
+        let url = |variable| settings.url(variable).map(|url| url.as_str().to_owned()).unwrap_or_default();
+        let token = |variable| BearerToken::new(settings.secret(variable).map_or("", |secret| secret.expose()));
+        let site_url = url(&v::REND_SITE_BASE_URL);
+        Self {
+            playback_base_url: url(&v::REND_PLAYBACK_BASE_URL),
+            cookie_domain: settings.text(&v::REND_PLAYBACK_COOKIE_DOMAIN).map(str::to_owned),
+            upload_bytes_max: settings.bytes(&v::REND_MAX_UPLOAD_BYTES),
+            job_attempts_max: u32::try_from(settings.number(&v::REND_MEDIA_JOB_MAX_ATTEMPTS)).unwrap_or(u32::MAX),
+            edge_token: token(&v::REND_EDGE_INTERNAL_TOKEN),
+            telemetry_token: token(&v::REND_INTERNAL_TELEMETRY_TOKEN),
+            expected_edges: settings.edges(&v::REND_EXPECTED_EDGES),
+            heartbeat_interval: settings.secs(&v::REND_EDGE_HEARTBEAT_INTERVAL_SECS),
+            heartbeat_window: settings.secs(&v::REND_EDGE_ACTIVE_HEARTBEAT_WINDOW_SECS),
+            warm_artifacts_max: usize::try_from(settings.number(&v::REND_EDGE_WARM_MAX_ARTIFACTS))
+                .unwrap_or(usize::MAX),
+            gate_report: None,
+            cors_origins: settings.list(&v::REND_API_CORS_ALLOWED_ORIGINS),
+            org: SOLE_ORG,
+            site_url,
+        }
+    }
+}
+
+/// The signer that `settings` describe.
+///
+/// # Errors
+///
+/// Everything that is wrong with the keys, by the names of their variables, never by their values.
+pub fn tickets(settings: &Settings) -> Result<Tickets, KeyProblems> {
+    let ring = key_ring(settings)?;
+    let ttl = settings.secs(&v::REND_PLAYBACK_TOKEN_TTL_SECS).as_secs();
+    Ok(Tickets::new(ring, u32::try_from(ttl).unwrap_or(u32::MAX)))
+}
+
+fn key_ring(settings: &Settings) -> Result<KeyRingBuf, KeyProblems> {
+    let pairs = settings.verify_keys(&v::REND_PLAYBACK_VERIFY_KEYS);
+    let verify: Vec<_> = pairs.iter().map(|(label, secret)| format!("{label}={}", secret.expose())).collect();
+    let values = RingValues {
+        signing_label: settings.text(&v::REND_PLAYBACK_SIGNING_KEY_ID),
+        signing_secret: settings.secret(&v::REND_PLAYBACK_SIGNING_SECRET).map(|secret| secret.expose()),
+        verify_keys: Some(&verify.join(",")),
+        production: settings.profile() == Profile::Production,
+    };
+    KeyRingBuf::from_values(&values, Policy::new())
 }
 
 /// The organisation of an installation that has only one.

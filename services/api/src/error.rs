@@ -68,12 +68,16 @@ pub enum ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::NotFound { what } => Self::NotFound { what },
-            StoreError::Illegal(step) => Self::Conflict { detail: step.to_string() },
-            StoreError::NoSpace => Self::NoSpace,
-            StoreError::BadBody { .. } => Self::Cut,
-            other => Self::Store(other),
+        if let StoreError::NotFound { what } = error {
+            Self::NotFound { what }
+        } else if let StoreError::Illegal(step) = error {
+            Self::Conflict { detail: step.to_string() }
+        } else if matches!(error, StoreError::NoSpace) {
+            Self::NoSpace
+        } else if matches!(error, StoreError::BadBody { .. }) {
+            Self::Cut
+        } else {
+            Self::Store(error)
         }
     }
 }

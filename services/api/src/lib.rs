@@ -15,6 +15,7 @@ mod state;
 mod sync;
 mod tickets;
 mod wire;
+mod work;
 
 pub use bearer::BearerToken;
 pub use bus::Bus;
@@ -23,3 +24,4 @@ pub use http::pages::has_hls_js;
 pub use serve::{Deps, serve};
 pub use state::{State, Stores};
 pub use tickets::{BOOTSTRAP_TTL_SECS, SESSION_SECS, Tickets};
+pub use work::work;

@@ -1,2 +1,145 @@
-//! rend-api
-fn main() {}
+//! The control plane and its media worker, as processes of their own.
+#![expect(clippy::print_stderr, reason = "a command at a terminal prints")]
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use rend_api::config::{ApiConfig, tickets};
+use rend_api::{Bus, Deps, State, Stores};
+use rend_core::config::{Role, Settings, check, profile_of, variable as v};
+use rend_shell::{ProcessVars, SystemClock, bind, init_logs, shutdown_on_signals};
+use rend_storage::fs::FsObjects;
+use rend_storage::sqlite::Sqlite;
+
+#[derive(Parser)]
+#[command(name = "rend-api", version, about = "Rend's control plane")]
+struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Answer the API, the pages and the edges
+    Serve,
+    /// Work on jobs
+    Worker {
+        /// Which jobs
+        kind: WorkerKind,
+    },
+    /// Bring the database's schema up to date, and end
+    Migrate,
+    /// Ask the API on this machine whether it is ready; status 0 says yes
+    Healthcheck,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum WorkerKind {
+    /// Makes uploaded videos playable
+    Media,
+}
+
+fn main() -> ExitCode {
+    rend_shell::install_tls();
+    let verb = Args::parse().verb;
+    let done = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| format!("the runtime could not be started: {e}"))
+        .and_then(|runtime| runtime.block_on(perform(verb)));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("rend-api: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn perform(verb: Verb) -> Result<(), String> {
+    match verb {
+        Verb::Serve => serve(&settings(Role::Api)?).await,
+        Verb::Worker { kind: WorkerKind::Media } => work(&settings(Role::Worker)?).await,
+        Verb::Migrate => migrate(&settings(Role::Api)?),
+        Verb::Healthcheck => healthcheck(&settings(Role::Api)?).await,
+    }
+}
+
+/// The checked environment. Every problem is printed, not only the first.
+fn settings(role: Role) -> Result<Settings, String> {
+    let (settings, problems) = check(role, profile_of(&ProcessVars), false, &ProcessVars);
+    for problem in problems.iter() {
+        eprintln!("{problem}");
+    }
+    if problems.is_fatal() {
+        return Err("the environment is not fit to start with; the lines above say what to change".into());
+    }
+    init_logs(settings.text(&v::REND_LOG).unwrap_or("info"));
+    Ok(settings)
+}
+
+async fn serve(settings: &Settings) -> Result<(), String> {
+    let deps = Deps {
+        stores: stores(settings)?,
+        clock: Arc::new(SystemClock::start()),
+        tickets: tickets(settings).map_err(|e| e.to_string())?,
+        bus: Bus::default(),
+        shutdown: shutdown_on_signals().map_err(|e| e.to_string())?,
+    };
+    let public = bind("REND_API_BIND_ADDR", settings.addr(&v::REND_API_BIND_ADDR)).await.map_err(|e| e.to_string())?;
+    let private = settings.addr(&v::REND_API_PRIVATE_BIND_ADDR);
+    let private = bind("REND_API_PRIVATE_BIND_ADDR", private).await.map_err(|e| e.to_string())?;
+    tracing::info!(public = %public.at, private = %private.at, "rend-api answers");
+    let state = State::new(ApiConfig::from_settings(settings), deps).map_err(|e| e.to_string())?;
+    rend_api::serve(state, public, private, settings.secs(&v::REND_SHUTDOWN_GRACE_SECS)).await;
+    Ok(())
+}
+
+async fn work(settings: &Settings) -> Result<(), String> {
+    let shutdown = shutdown_on_signals().map_err(|e| e.to_string())?;
+    let clock = Arc::new(SystemClock::start());
+    rend_api::work(settings, stores(settings)?, clock, Bus::default(), shutdown).await
+}
+
+fn migrate(settings: &Settings) -> Result<(), String> {
+    let had = Sqlite::migrate(database(settings)?).map_err(|e| explain(&e))?;
+    eprintln!("the schema is current; it was at version {had}");
+    Ok(())
+}
+
+async fn healthcheck(settings: &Settings) -> Result<(), String> {
+    let at = settings.addr(&v::REND_API_BIND_ADDR);
+    let client = rend_shell::client::Client::new(std::time::Duration::from_secs(5)).map_err(|e| e.to_string())?;
+    let request = rend_core::http::Request {
+        method: rend_core::http::Method::Get,
+        url: format!("http://{at}/readyz"),
+        headers: Vec::new(),
+        body: bytes::Bytes::new(),
+    };
+    match client.send(request).await {
+        Ok(answer) if answer.is_success() => Ok(()),
+        Ok(answer) => Err(format!("not ready: {}", String::from_utf8_lossy(&answer.body))),
+        Err(_) => Err(format!("nothing answers at {at}")),
+    }
+}
+
+fn stores(settings: &Settings) -> Result<Stores, String> {
+    let database = database(settings)?;
+    let database = Sqlite::open(&database).map_err(|e| format!("{}: {}", database.display(), explain(&e)))?;
+    let folder =
+        settings.path(&v::REND_OBJECT_STORE_DIR).map(Path::to_path_buf).ok_or("REND_OBJECT_STORE_DIR is not set")?;
+    let objects =
+        FsObjects::open(&folder).map_err(|e| format!("REND_OBJECT_STORE_DIR={}: {}", folder.display(), explain(&e)))?;
+    Ok(Stores::embedded(database, objects))
+}
+
+fn database(settings: &Settings) -> Result<PathBuf, String> {
+    settings.database(&v::DATABASE_URL).map(Path::to_path_buf).ok_or_else(|| "DATABASE_URL is not set".to_owned())
+}
+
+/// An error with its cause.
+fn explain(error: &rend_storage::StoreError) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
+}

@@ -1,8 +1,9 @@
 //! Playback tokens as the API hands them out.
 //!
-//! A viewer's session begins with a bootstrap token: one that the owner's server asked for, or for a public asset one
-//! made on the spot. It is exchanged for a short playback token, again and again, until its session ends. The bootstrap
-//! token of a running session lives in a cookie that only the bootstrap route is sent, so no script and no URL holds it.
+//! A viewer's session begins with a bootstrap token that the owner's server asked for, or for a public asset with none.
+//! It gets short playback tokens, again and again, until it ends. What it asks again with is a session token: it fetches
+//! nothing from any edge, and lives in a cookie that only the bootstrap route of its asset is sent, so that no script and
+//! no URL holds it.
 
 use std::fmt;
 
@@ -12,7 +13,7 @@ use rend_core::time::Timestamp;
 use rend_token::transport::{CookieDomain, CookieSite, SetCookie};
 use rend_token::{
     Artifact, ArtifactClass, AssetRef, ClassMask, Grant, KeyRingBuf, Org, Request, SessionId, SignError, Signer,
-    TokenBuf, UnixSecs, Verified, Verifier,
+    TokenBuf, UnixSecs, Verifier,
 };
 
 /// Signs playback and bootstrap tokens with the active key, and reads bootstrap tokens back.
@@ -52,80 +53,88 @@ impl Tickets {
     ///
     /// When no key signs at `now`.
     pub(crate) fn bootstrap(&self, asset: &Asset, now: Timestamp) -> Result<TokenBuf, SignError> {
-        self.sign_bootstrap(asset, SessionId::new(rend_shell::entropy()), BOOTSTRAP_TTL_SECS, now)
+        self.sign_bootstrap(asset, SessionId::new(rend_shell::entropy()), now)
     }
 
-    /// What `token` says, if it is a bootstrap token for `asset` that works at `now`.
-    pub(crate) fn admit(&self, token: &[u8], asset: AssetId, now: Timestamp) -> Option<Verified> {
+    /// The session that `token` begins or goes on with, if it is a token for `asset` that works at `now`: a bootstrap
+    /// token begins one, a session token goes on.
+    pub(crate) fn admit(&self, token: &[u8], asset: AssetId, now: Timestamp) -> Option<Admitted> {
         let reference = AssetRef::uuid(*asset.as_bytes());
-        let master = Artifact::new(ArtifactClass::MasterManifest, "hls/master.m3u8");
-        Verifier::bootstrap(&self.ring).verify(token, &Request::new(&reference, master, unix(now))).ok()
+        let request = |class, path| Request::new(&reference, Artifact::new(class, path), unix(now));
+        let begins =
+            Verifier::bootstrap(&self.ring).verify(token, &request(ArtifactClass::MasterManifest, "hls/master.m3u8"));
+        if let Ok(verified) = begins {
+            return Some(Admitted { session: verified.claims().session()?, ends_at: None });
+        }
+        let goes_on = Verifier::playback(&self.ring).verify(token, &request(ArtifactClass::App, "session")).ok()?;
+        let claims = goes_on.claims();
+        Some(Admitted { session: claims.session()?, ends_at: Some(claims.expires_at()) })
     }
 
-    /// A new session for somebody who needs no permission.
+    /// A session for somebody who needs no permission.
     ///
     /// # Errors
     ///
     /// When no key signs at `now`.
     pub(crate) fn open(&self, asset: &Asset, now: Timestamp) -> Result<Session, SignError> {
-        let token = self.sign_bootstrap(asset, SessionId::new(rend_shell::entropy()), SESSION_SECS, now)?;
-        let verified = self.admit(token.as_bytes(), asset.id, now).ok_or(SignError::NoActiveKey)?;
-        let playback = Signer::new(&self.ring).exchange(&verified, self.playback_ttl_secs, unix(now))?;
-        Ok(Session { playback, refresh: Some((token, SESSION_SECS)) })
+        self.resume(asset, &Admitted { session: SessionId::new(rend_shell::entropy()), ends_at: None }, now)
     }
 
-    /// The session that `verified` begins or goes on with. One that begins gets a token to refresh with; one that goes on
-    /// keeps its own, so that its end stays where it was.
+    /// The tokens of an admitted session. One that begins gets a token to refresh with; one that goes on keeps its own,
+    /// and no playback token outlives it, so that its end stays where it was.
     ///
     /// # Errors
     ///
     /// When no key signs at `now`.
-    pub(crate) fn resume(&self, asset: &Asset, verified: &Verified, now: Timestamp) -> Result<Session, SignError> {
-        let playback = Signer::new(&self.ring).exchange(verified, self.playback_ttl_secs, unix(now))?;
-        let begins = verified.claims().ttl_secs() <= BOOTSTRAP_TTL_SECS;
-        let refresh = match (begins, verified.claims().session()) {
-            (true, Some(session)) => Some((self.sign_bootstrap(asset, session, SESSION_SECS, now)?, SESSION_SECS)),
-            (true, None) | (false, _) => None,
+    pub(crate) fn resume(&self, asset: &Asset, admitted: &Admitted, now: Timestamp) -> Result<Session, SignError> {
+        let left = admitted.ends_at.map_or(u32::MAX, |end| end.since(unix(now)));
+        let playback_secs = self.playback_ttl_secs.min(left);
+        let reference = AssetRef::uuid(*asset.id.as_bytes());
+        let playback = self.sign(Grant::playback(&reference, PLAYABLE, playback_secs), asset, admitted.session, now)?;
+        let refresh = match admitted.ends_at {
+            Some(_) => None,
+            None => {
+                Some(self.sign(Grant::playback(&reference, SESSION, SESSION_SECS), asset, admitted.session, now)?)
+            }
         };
-        Ok(Session { playback, refresh })
+        Ok(Session { playback, playback_secs, refresh })
     }
 
-    fn sign_bootstrap(
-        &self,
-        asset: &Asset,
-        session: SessionId,
-        ttl_secs: u32,
-        now: Timestamp,
-    ) -> Result<TokenBuf, SignError> {
+    fn sign_bootstrap(&self, asset: &Asset, session: SessionId, now: Timestamp) -> Result<TokenBuf, SignError> {
         let reference = AssetRef::uuid(*asset.id.as_bytes());
-        let grant =
-            Grant::bootstrap(&reference, PLAYABLE, ttl_secs).org(Org::new(*asset.org.as_bytes())).session(session);
-        // A grant of this fixed shape can only contradict itself when the clock stands past 2106.
+        self.sign(Grant::bootstrap(&reference, PLAYABLE, BOOTSTRAP_TTL_SECS), asset, session, now)
+    }
+
+    fn sign(&self, grant: Grant<'_>, asset: &Asset, session: SessionId, now: Timestamp) -> Result<TokenBuf, SignError> {
+        let grant = grant.org(Org::new(*asset.org.as_bytes())).session(session);
+        // Grants of these fixed shapes can only contradict themselves when the clock stands past 2106.
         let claims = grant.build(unix(now)).map_err(|_| SignError::TtlPolicy)?;
         Signer::new(&self.ring).sign(&claims)
     }
 }
 
+/// A session whose token was good. Holding one proves that a verification passed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Admitted {
+    session: SessionId,
+    ends_at: Option<UnixSecs>,
+}
+
 /// A viewer's tokens.
-#[expect(missing_debug_implementations, reason = "tokens are credentials")]
 pub(crate) struct Session {
     /// What the edges check.
     pub playback: TokenBuf,
-    /// What the session refreshes with, when it has to be set, and for how many seconds.
-    refresh: Option<(TokenBuf, u32)>,
+    /// For how many seconds they take it.
+    pub playback_secs: u32,
+    /// What the session refreshes with, when it has to be set.
+    refresh: Option<TokenBuf>,
 }
 
 impl Session {
     /// The cookie that edges read, for `secs`.
-    pub(crate) fn playback_cookie(
-        &self,
-        asset: AssetId,
-        site: CookieSite,
-        domain: Option<CookieDomain<'_>>,
-        secs: u32,
-    ) -> String {
+    pub(crate) fn playback_cookie(&self, asset: AssetId, site: CookieSite, domain: Option<CookieDomain<'_>>) -> String {
         let reference = AssetRef::uuid(*asset.as_bytes());
-        let cookie = SetCookie::new(site, &self.playback, &reference, secs);
+        let cookie = SetCookie::new(site, &self.playback, &reference, self.playback_secs);
         match domain {
             Some(domain) => cookie.domain(domain).to_string(),
             None => cookie.to_string(),
@@ -134,10 +143,10 @@ impl Session {
 
     /// The cookie that the bootstrap route reads, when it has to be set.
     pub(crate) fn refresh_cookie(&self, asset: AssetId, secure: bool) -> Option<String> {
-        let (token, secs) = self.refresh.as_ref()?;
+        let token = self.refresh.as_ref()?;
         let secure = if secure { "; Secure" } else { "" };
         Some(format!(
-            "{SESSION_COOKIE}={}; Path=/api/player/{asset}; Max-Age={secs}; HttpOnly; SameSite=Lax{secure}",
+            "{SESSION_COOKIE}={}; Path=/api/player/{asset}; Max-Age={SESSION_SECS}; HttpOnly; SameSite=Lax{secure}",
             token.as_str()
         ))
     }
@@ -150,6 +159,9 @@ pub(crate) fn session_cookies<'a>(lines: impl Iterator<Item = &'a [u8]>) -> impl
         .filter_map(|pair| pair.trim_ascii().strip_prefix(SESSION_COOKIE.as_bytes())?.strip_prefix(b"="))
         .take(4)
 }
+
+/// What a session token is for: refreshing. No edge serves anything of this class.
+const SESSION: ClassMask = ClassMask::of(&[ArtifactClass::App]);
 
 /// Everything that plays. Not the original: that is never behind an edge.
 const PLAYABLE: ClassMask = ClassMask::of(&[
@@ -198,11 +210,17 @@ mod tests {
         let handed = tickets.bootstrap(&asset, at(0)).unwrap();
         let first = tickets.admit(handed.as_bytes(), asset.id, at(60)).unwrap();
         let session = tickets.resume(&asset, &first, at(60)).unwrap();
-        let (refresh, _) = session.refresh.as_ref().unwrap();
+        let refresh = session.refresh.as_ref().unwrap();
         let second = tickets.admit(refresh.as_bytes(), asset.id, at(800)).unwrap();
-        assert_eq!(second.claims().session(), first.claims().session());
+        assert_eq!(second.session, first.session);
         assert!(tickets.resume(&asset, &second, at(800)).unwrap().refresh.is_none(), "a refresh moves no end");
-        assert!(tickets.admit(refresh.as_bytes(), asset.id, at(60 + u64::from(SESSION_SECS))).is_none());
+        let end = 60 + u64::from(SESSION_SECS);
+        assert_eq!(
+            tickets.resume(&asset, &second, at(end - 5)).unwrap().playback_secs,
+            5,
+            "no token outlives its session"
+        );
+        assert!(tickets.admit(refresh.as_bytes(), asset.id, at(end)).is_none());
         assert!(tickets.admit(handed.as_bytes(), asset.id, at(120)).is_none());
     }
 
@@ -211,6 +229,8 @@ mod tests {
         let (tickets, asset, now) = (tickets(), asset(1), Timestamp::from_secs(1_800_000_000));
         let session = tickets.open(&asset, now).unwrap();
         assert!(tickets.admit(session.playback.as_bytes(), asset.id, now).is_none());
+        let refresh = session.refresh.unwrap();
+        assert!(tickets.admit(refresh.as_bytes(), AssetId::from_bytes([2; 16]), now).is_none());
         let handed = tickets.bootstrap(&asset, now).unwrap();
         assert!(tickets.admit(handed.as_bytes(), AssetId::from_bytes([2; 16]), now).is_none());
         assert!(tickets.admit(b"", asset.id, now).is_none());

@@ -11,7 +11,8 @@ use crate::client::Api;
 pub(crate) async fn list(api: &Api, json: bool) -> Outcome {
     let mut cursor: Option<String> = None;
     loop {
-        let path = cursor.as_ref().map_or_else(|| "/v1/assets".to_owned(), |cursor| format!("/v1/assets?cursor={cursor}"));
+        let path =
+            cursor.as_ref().map_or_else(|| "/v1/assets".to_owned(), |cursor| format!("/v1/assets?cursor={cursor}"));
         let page = api.get(&path).await?;
         for asset in page["data"].as_array().into_iter().flatten() {
             if json {
@@ -62,7 +63,16 @@ pub(crate) async fn show(api: &Api, id: &str, json: bool) -> Outcome {
     }
     for job in asset["jobs"].as_array().into_iter().flatten() {
         let error = job["error"]["code"].as_str().map_or_else(String::new, |code| format!(", last trouble {code}"));
-        line("job", format!("{} {} (try {} of {}{error})", text(job, "kind"), text(job, "state"), job["attempt"], job["attempts_max"]));
+        line(
+            "job",
+            format!(
+                "{} {} (try {} of {}{error})",
+                text(job, "kind"),
+                text(job, "state"),
+                job["attempt"],
+                job["attempts_max"]
+            ),
+        );
     }
     line("page", text(&asset, "playback_url"));
     Ok(ExitCode::SUCCESS)

@@ -34,7 +34,9 @@ impl Api {
             .or_else(|| fs::read_to_string(&file).ok())
             .map(|key| key.trim().to_owned())
             .filter(|key| !key.is_empty())
-            .ok_or_else(|| format!("there is no API key: set REND_API_KEY, or run this where {} lies", file.display()))?;
+            .ok_or_else(|| {
+                format!("there is no API key: set REND_API_KEY, or run this where {} lies", file.display())
+            })?;
         let client = reqwest::Client::builder().build().map_err(|e| format!("no HTTP client: {e}"))?;
         Ok(Self { base, key, client })
     }

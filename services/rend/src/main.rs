@@ -127,5 +127,6 @@ fn failed(why: &str) -> ExitCode {
 
 /// Where `rend up` keeps its data unless it is told otherwise.
 fn default_data_dir() -> PathBuf {
-    rend_core::config::Vars::get(&rend_shell::ProcessVars, "REND_DATA_DIR").map_or_else(|| ".rend".into(), PathBuf::from)
+    rend_core::config::Vars::get(&rend_shell::ProcessVars, "REND_DATA_DIR")
+        .map_or_else(|| ".rend".into(), PathBuf::from)
 }

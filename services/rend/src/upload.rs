@@ -54,14 +54,18 @@ pub(crate) async fn upload(args: UploadArgs) -> Outcome {
     if !meta.is_file() {
         return Err(format!("{name} is not a file"));
     }
-    let title = args.title.clone().unwrap_or_else(|| args.file.file_name().map_or_else(|| "Untitled".into(), |n| n.to_string_lossy().into_owned()));
+    let title = args.title.clone().unwrap_or_else(|| {
+        args.file.file_name().map_or_else(|| "Untitled".into(), |n| n.to_string_lossy().into_owned())
+    });
     let policy = match args.policy {
         Policy::Public => "public",
         Policy::Signed => "signed",
     };
     let quiet = args.json || !std::io::stderr().is_terminal();
     let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(meta.len()) };
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}") {
+    if let Ok(style) =
+        ProgressStyle::with_template("{spinner} {msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}")
+    {
         bar.set_style(style);
     }
     bar.set_message(title.clone());

@@ -15,7 +15,7 @@ pub mod problem;
 mod serve;
 mod shutdown;
 mod task;
-// mod vars;
+mod vars;
 
 pub use clock::{SystemClock, sleep_until};
 pub use drive::drive;
@@ -24,7 +24,7 @@ pub use log::init_logs;
 pub use serve::{Listening, Peer, ServeOptions, bind, serve, serve_connections, serve_with};
 pub use shutdown::{Shutdown, ShutdownTrigger, shutdown_on_signals, shutdown_pair};
 pub use task::{spawn, spawn_blocking};
-// pub use vars::ProcessVars;
+pub use vars::ProcessVars;
 
 /// Makes ring the process's TLS provider. The first line of every `main`: with none, the first TLS client would panic.
 pub fn install_tls() {

@@ -213,7 +213,7 @@ fn bootstrap(
     };
     let base = prefix(edge);
     let url = |path: ArtifactPath| format!("{base}/{path}");
-    let ttl = u64::from(state.tickets.playback_ttl_secs());
+    let ttl = u64::from(session.playback_secs);
     let hints = asset.renditions.first().map(|row| {
         let rendition = row.rendition;
         [ArtifactPath::Variant(rendition), ArtifactPath::Init(rendition), ArtifactPath::Segment { rendition, index: 0 }]
@@ -274,7 +274,7 @@ fn cookies(
         let kind = if https { CookieSite::Same } else { CookieSite::Local };
         let edge = edge_host(edge_base);
         let domain = state.config.cookie_domain.as_deref().and_then(|domain| CookieDomain::new(domain, site?, edge));
-        cookies.push(session.playback_cookie(asset.id, kind, domain, state.tickets.playback_ttl_secs()));
+        cookies.push(session.playback_cookie(asset.id, kind, domain));
     }
     cookies
 }
