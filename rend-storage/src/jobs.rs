@@ -3,7 +3,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use rend_core::id::{AssetId, LeaseToken};
+use rend_core::id::{AssetId, JobId, LeaseToken};
 use rend_core::job::{Job, JobKind, Lease, NewJob, Outcome};
 use rend_core::time::Timestamp;
 
@@ -55,6 +55,14 @@ pub trait JobQueue: fmt::Debug + Send + Sync {
     ///
     /// [`StoreError::Unavailable`].
     async fn of_asset(&self, asset: AssetId) -> Result<Vec<Job>, StoreError>;
+
+    /// Up to `limit` failed jobs with an id after `after`, oldest first by id. A job that fails as [`WORKER_LOST`] has no
+    /// worker left to say so elsewhere, so somebody has to look here for them.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`].
+    async fn failed(&self, after: Option<JobId>, limit: usize) -> Result<Vec<Job>, StoreError>;
 
     /// How many jobs of each state there are, and when the oldest queued one became due.
     ///

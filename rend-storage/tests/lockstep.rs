@@ -152,6 +152,7 @@ async fn perform(store: &impl Every, ask: &Ask, story: &mut Story) -> String {
 async fn everything(store: &impl Every) -> Vec<String> {
     let mut all = vec![
         told(&store.depth().await),
+        told(&store.failed(None, 1000).await),
         told(&EventLog::head(store).await),
         told(&store.purge_head().await),
         told(&store.purges_after(0, 1000).await),

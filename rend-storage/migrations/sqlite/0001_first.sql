@@ -67,6 +67,7 @@ CREATE TABLE jobs (
 );
 CREATE INDEX jobs_due ON jobs (kind, due_since, id) WHERE due_since IS NOT NULL;
 CREATE INDEX jobs_of_asset ON jobs (asset, id);
+CREATE INDEX jobs_failed ON jobs (id) WHERE state = 'failed';
 CREATE INDEX jobs_unfinished ON jobs (state, run_at) WHERE state <> 'succeeded';
 
 CREATE TABLE edges (

@@ -261,6 +261,37 @@ pub async fn a_queued_job_is_claimed_whatever_its_count(store: &impl JobQueue) {
     assert_eq!(claimed(store, 2, 1).await.0.attempt, 2);
 }
 
+/// Failed jobs can be paged through, oldest first, those that lost their workers among them.
+pub async fn failed_jobs_are_found_page_by_page(store: &impl JobQueue) {
+    assert_eq!(store.failed(None, 10).await.unwrap(), []);
+    for n in 1..=6 {
+        let attempts_max = if n == 5 { 1 } else { 3 };
+        store
+            .enqueue(&NewJob { attempts_max, asset: asset_id(n), run_at: at(u64::from(n)), ..job(n) }, at(0))
+            .await
+            .unwrap();
+    }
+    for n in 1..=5 {
+        let (_, lease) = claimed(store, n, 10).await;
+        let error = trouble("unreadable");
+        match n {
+            1 => store.finish(&lease, &Outcome::Succeed, at(11)).await.unwrap(),
+            2 => store.finish(&lease, &Outcome::Retry { at: at(999), error }, at(11)).await.unwrap(),
+            5 => {}
+            _ => store.finish(&lease, &Outcome::Fail { error }, at(11)).await.unwrap(),
+        }
+    }
+    claimed(store, 6, 50).await;
+    assert_eq!(store.claim(&claim(7, 50)).await.unwrap(), None);
+    let failed = store.failed(None, 10).await.unwrap();
+    assert!(failed.iter().map(|job| job.id).eq([3, 4, 5].map(job_id)), "{failed:?}");
+    assert_eq!(failed[2].error.as_ref().map(|error| error.code.as_str()), Some(WORKER_LOST));
+    assert_eq!(store.failed(None, 2).await.unwrap(), failed[..2]);
+    assert_eq!(store.failed(Some(job_id(4)), 2).await.unwrap(), failed[2..]);
+    assert_eq!(store.failed(Some(job_id(5)), 2).await.unwrap(), []);
+    assert_eq!(store.failed(None, 0).await.unwrap(), []);
+}
+
 /// The queue's depth counts each state, and knows what has waited longest.
 pub async fn the_depth_counts_each_state(store: &impl JobQueue) {
     assert_eq!(store.depth().await.unwrap(), Depth::default());
@@ -318,6 +349,7 @@ macro_rules! job_queue_conformance {
             a_deferred_job_gets_its_attempt_back
             a_failed_job_stays_failed
             a_queued_job_is_claimed_whatever_its_count
+            failed_jobs_are_found_page_by_page
             the_depth_counts_each_state
         }
     };

@@ -75,6 +75,13 @@ impl JobQueue for Memory {
         }))
     }
 
+    async fn failed(&self, after: Option<JobId>, limit: usize) -> Result<Vec<Job>, StoreError> {
+        Ok(self.with(|state| {
+            let failed = state.jobs.values().map(|held| &held.job).filter(|job| job.state == JobState::Failed);
+            failed.filter(|job| after.is_none_or(|after| job.id > after)).take(limit).cloned().collect()
+        }))
+    }
+
     async fn depth(&self) -> Result<Depth, StoreError> {
         Ok(self.with(|state| {
             let mut depth = Depth::default();

@@ -111,3 +111,31 @@ impl ObjectStore for MemoryObjects {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use rend_core::time::Timestamp;
+
+    use super::*;
+
+    fn put(store: &MemoryObjects, name: &str, len: usize) -> Result<ObjectMeta, StoreError> {
+        let put = Put { content_type: "video/mp4".into(), len: None, sha256: None, now: Timestamp::EPOCH };
+        let body = futures::stream::iter([Ok(Bytes::from(vec![0; len]))]).boxed();
+        let key = name.parse().unwrap();
+        // Whoever steps through time polls once and takes waiting for a mistake.
+        store.put(&key, put, body).now_or_never().expect("the memory adapter never waits")
+    }
+
+    #[test]
+    fn a_put_past_the_room_is_no_space_and_room_can_be_made() {
+        let store = MemoryObjects::with_room(10);
+        put(&store, "a", 6).unwrap();
+        put(&store, "b", 4).unwrap();
+        for (name, len) in [("c", 1), ("c", 11), ("a", 6)] {
+            assert!(matches!(put(&store, name, len), Err(StoreError::NoSpace)));
+        }
+        store.delete(&"b".parse().unwrap()).now_or_never().unwrap().unwrap();
+        put(&store, "c", 4).unwrap();
+    }
+}

@@ -5,7 +5,7 @@ use rend_core::time::Timestamp;
 use rusqlite::{Connection, Row, named_params};
 use serde_json::Value;
 
-use super::columns::{get, json_or_none, millis, number, object, parsed, text_of, time, time_or_none, word_of};
+use super::columns::{get, json_or_none, limit, millis, number, object, parsed, text_of, time, time_or_none, word_of};
 use super::fault::Fault;
 use super::{Sqlite, all, changed, first, run};
 use crate::StoreError;
@@ -55,6 +55,16 @@ impl JobQueue for Sqlite {
     async fn of_asset(&self, asset: AssetId) -> Result<Vec<Job>, StoreError> {
         self.read(move |db| {
             all(db, include_str!("sql/jobs_of_asset.sql"), named_params! { ":asset": asset.as_bytes() }, decode)
+        })
+        .await
+    }
+
+    async fn failed(&self, after: Option<JobId>, rows: usize) -> Result<Vec<Job>, StoreError> {
+        self.read(move |db| {
+            // Nothing at all comes before every id.
+            let after = after.map_or_else(Vec::new, |after| after.as_bytes().to_vec());
+            let params = named_params! { ":after": after, ":limit": limit(rows) };
+            all(db, include_str!("sql/jobs_failed.sql"), params, decode)
         })
         .await
     }

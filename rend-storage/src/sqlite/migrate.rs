@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use super::fault::Fault;
 use crate::StoreError;
@@ -50,16 +50,36 @@ fn connect(path: &Path) -> Result<Connection, Fault> {
     db.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     // Looked at before anything is written, so that what is not ours stays as it is.
     refuse_foreign(&db)?;
-    db.pragma_update(None, "journal_mode", "wal")?;
+    write_ahead(&db)?;
     db.pragma_update(None, "synchronous", "full")?;
     db.pragma_update(None, "journal_size_limit", WAL_BYTES_KEPT)?;
     Ok(db)
 }
 
+/// Turns the write-ahead log on, which stays on for good.
+fn write_ahead(db: &Connection) -> Result<(), Fault> {
+    let mut last = Ok(());
+    for _ in 0..RACES_MAX {
+        last = db.pragma_update(None, "journal_mode", "wal");
+        match &last {
+            // Of several processes that open a new file at once, SQLite refuses some here without waiting. It does wait
+            // for the beginning of a write.
+            Err(busy) if busy.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                db.execute_batch("BEGIN IMMEDIATE; ROLLBACK")?;
+            }
+            _ => break,
+        }
+    }
+    Ok(last?)
+}
+
 fn refuse_foreign(db: &Connection) -> Result<(), Fault> {
-    let version = version(db)?;
-    let program: u32 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    let tables: u32 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    // One transaction, since another process may be making the tables at this moment.
+    let tx = db.unchecked_transaction()?;
+    let tables: u32 = tx.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let version = version(&tx)?;
+    let program: u32 = tx.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    tx.finish()?;
     if program != PROGRAM && (program != 0 || version != 0 || tables != 0) {
         return Err(Fault::Foreign);
     }
@@ -93,6 +113,8 @@ fn step_up(db: &mut Connection, migrations: &[&str]) -> Result<u32, Fault> {
 const PROGRAM: u32 = 0x5265_6e64;
 /// How long a statement waits for another process that writes.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
+/// How often another process may be faster at opening a new file.
+const RACES_MAX: usize = 100;
 /// Statements that a connection keeps prepared.
 const STATEMENTS_MAX: usize = 64;
 /// Bytes of the write-ahead log that are kept for reuse after it grew.

@@ -11,39 +11,26 @@ use super::fault::Fault;
 use super::migrate;
 use crate::StoreError;
 
-/// One writer and [`READERS`] readers.
+/// One writer and [`READERS`] readers. They end when their queue is dropped, after what waits in it.
 pub(super) struct Threads {
-    /// `None` only while this is dropped.
-    queues: Option<Queues>,
-    handles: Vec<JoinHandle<()>>,
-}
-
-struct Queues {
-    writer: mpsc::Sender<Box<dyn Task>>,
-    readers: mpsc::Sender<Box<dyn Task>>,
+    writer: Staff,
+    readers: Staff,
 }
 
 impl Threads {
     pub(super) fn start(path: &Path, writer: Connection) -> Result<Self, StoreError> {
-        let (to_writer, inbox) = mpsc::channel(QUEUE_MAX);
-        let (to_readers, shared) = mpsc::channel(QUEUE_MAX);
+        let (queue, inbox) = mpsc::channel(QUEUE_MAX);
+        let mut threads = Self { writer: Staff::new(queue), readers: Staff::default() };
+        threads.writer.hire("sqlite-writer", move || write_all(&writer, inbox))?;
+        let (queue, shared) = mpsc::channel(QUEUE_MAX);
+        threads.readers = Staff::new(queue);
         let shared = Arc::new(Mutex::new(shared));
-        // Readers are told of the end by the queues, which are dropped when anything here fails.
-        let queues = Some(Queues { writer: to_writer, readers: to_readers });
-        let mut threads = Self { queues, handles: Vec::new() };
-        threads.spawn("sqlite-writer", move || write_all(&writer, inbox))?;
         for _ in 0..READERS {
             let db = migrate::open_reader(path)?;
             let shared = Arc::clone(&shared);
-            threads.spawn("sqlite-reader", move || read_all(&db, &shared))?;
+            threads.readers.hire("sqlite-reader", move || read_all(&db, &shared))?;
         }
         Ok(threads)
-    }
-
-    fn spawn(&mut self, name: &str, f: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
-        let spawned = std::thread::Builder::new().name(name.into()).spawn(f);
-        self.handles.push(spawned.map_err(|cause| StoreError::Unavailable(Box::new(cause)))?);
-        Ok(())
     }
 
     pub(super) async fn write<T, F>(&self, f: F) -> Result<T, StoreError>
@@ -51,7 +38,7 @@ impl Threads {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     {
-        ask(self.queues.as_ref().map(|queues| &queues.writer), f).await
+        ask(self.writer.queue.as_ref(), f).await
     }
 
     pub(super) async fn read<T, F>(&self, f: F) -> Result<T, StoreError>
@@ -59,13 +46,39 @@ impl Threads {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     {
-        ask(self.queues.as_ref().map(|queues| &queues.readers), f).await
+        ask(self.readers.queue.as_ref(), f).await
     }
 }
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        self.queues = None;
+        // The connection that is closed last moves the log into the file. Were they closed at once, each might leave that
+        // to another.
+        self.readers.dismiss();
+        self.writer.dismiss();
+    }
+}
+
+/// Threads that serve one queue.
+#[derive(Default)]
+struct Staff {
+    queue: Option<mpsc::Sender<Box<dyn Task>>>,
+    handles: Vec<JoinHandle<()>>,
+}
+
+impl Staff {
+    const fn new(queue: mpsc::Sender<Box<dyn Task>>) -> Self {
+        Self { queue: Some(queue), handles: Vec::new() }
+    }
+
+    fn hire(&mut self, name: &str, f: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
+        let spawned = std::thread::Builder::new().name(name.into()).spawn(f);
+        self.handles.push(spawned.map_err(|cause| StoreError::Unavailable(Box::new(cause)))?);
+        Ok(())
+    }
+
+    fn dismiss(&mut self) {
+        self.queue = None;
         for handle in self.handles.drain(..) {
             // A thread that panicked has said so already.
             let _ = handle.join();
@@ -178,3 +191,151 @@ const READERS: usize = 2;
 const QUEUE_MAX: usize = 256;
 /// Requests that share a transaction.
 const BATCH_MAX: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::mpsc as std_mpsc;
+
+    use futures::executor::block_on;
+    use futures::future::{self, FutureExt};
+    use rusqlite::params;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// An open database with one table, and a gate: until it is dropped, the writer is busy.
+    fn busy() -> (Threads, impl Future<Output = Result<(), StoreError>>, std_mpsc::Sender<()>, TempDir) {
+        let (threads, folder) = fresh(|_| {});
+        let (gate, closed) = std_mpsc::channel::<()>();
+        let (begun, running) = std_mpsc::channel();
+        let work = move |_: &Connection| {
+            begun.send(()).ok();
+            closed.recv().ok();
+            Ok(())
+        };
+        let queue = threads.writer.queue.clone();
+        let mut first = Box::pin(async move { ask(queue.as_ref(), work).await });
+        assert!(first.as_mut().now_or_never().is_none());
+        running.recv().unwrap();
+        (threads, first, gate, folder)
+    }
+
+    fn fresh(prepare: impl FnOnce(&Connection)) -> (Threads, TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rend.db");
+        let db = migrate::open_current(&path).unwrap();
+        db.execute_batch("CREATE TABLE t (x)").unwrap();
+        prepare(&db);
+        (Threads::start(&path, db).unwrap(), folder)
+    }
+
+    fn insert(x: i64) -> impl FnOnce(&Connection) -> Result<i64, Fault> + Send + 'static {
+        move |db| {
+            db.execute("INSERT INTO t VALUES (?1)", params![x])?;
+            if x % 3 == 0 { Err(StoreError::LeaseLost.into()) } else { Ok(x) }
+        }
+    }
+
+    async fn rows(threads: &Threads) -> Vec<i64> {
+        let select = |db: &Connection| -> Result<Vec<i64>, Fault> {
+            Ok(db
+                .prepare("SELECT x FROM t ORDER BY rowid")?
+                .query_map([], |row| row.get(0))?
+                .collect::<Result<_, _>>()?)
+        };
+        threads.read(select).await.unwrap()
+    }
+
+    #[test]
+    fn of_requests_that_share_a_transaction_only_those_that_fail_are_undone() {
+        let (threads, first, gate, _folder) = busy();
+        let requests: Vec<_> = (1..=20).map(|x| Box::pin(threads.write(insert(x)))).collect();
+        let mut all = Box::pin(future::join_all(requests));
+        assert!(all.as_mut().now_or_never().is_none(), "they wait behind the first");
+        drop(gate);
+        block_on(first).unwrap();
+        for (answer, x) in block_on(all).into_iter().zip(1..) {
+            match answer {
+                Ok(done) => assert!(done == x && x % 3 != 0),
+                Err(refused) => assert!(x % 3 == 0 && matches!(refused, StoreError::LeaseLost)),
+            }
+        }
+        assert!(block_on(rows(&threads)).into_iter().eq((1..=20).filter(|x| x % 3 != 0)));
+    }
+
+    #[test]
+    fn a_full_queue_holds_callers_back() {
+        let (threads, first, gate, _folder) = busy();
+        let mut queued: Vec<_> = (0..QUEUE_MAX).map(|_| Box::pin(threads.write(insert(1)))).collect();
+        for request in &mut queued {
+            assert!(request.as_mut().now_or_never().is_none());
+        }
+        {
+            // Neither of the two has entered the queue, so nothing comes of the one that is dropped.
+            let mut dropped = pin!(threads.write(insert(2)));
+            assert!(dropped.as_mut().now_or_never().is_none());
+        }
+        let mut waits = Box::pin(threads.write(insert(4)));
+        assert!(waits.as_mut().now_or_never().is_none());
+        drop(gate);
+        block_on(first).unwrap();
+        for answer in block_on(future::join_all(queued)) {
+            answer.unwrap();
+        }
+        block_on(waits).unwrap();
+        let mut expected = vec![1; QUEUE_MAX];
+        expected.push(4);
+        assert_eq!(block_on(rows(&threads)), expected);
+    }
+
+    #[test]
+    fn a_full_disk_is_no_space_and_what_was_acknowledged_stays() {
+        let (threads, _folder) = fresh(|db| {
+            let pages: i64 = db.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+            db.pragma_update(None, "max_page_count", pages + 8).unwrap();
+        });
+        let mut kept = Vec::new();
+        let mut refused = 0;
+        for x in 0..64 {
+            let big = move |db: &Connection| {
+                db.execute("INSERT INTO t VALUES (zeroblob(3000) || ?1)", params![x])?;
+                Ok(x)
+            };
+            match block_on(threads.write(big)) {
+                Ok(x) => kept.push(x),
+                Err(StoreError::NoSpace) => refused += 1,
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+        assert!(!kept.is_empty() && refused > 0);
+        let count = |db: &Connection| Ok(db.query_row("SELECT count(*) FROM t", [], |row| row.get(0))?);
+        let held: i64 = block_on(threads.read(count)).unwrap();
+        assert_eq!(held, kept.len() as i64);
+        // Making room helps.
+        block_on(threads.write(|db| Ok(db.execute("DELETE FROM t", [])?))).unwrap();
+        block_on(threads.write(insert(1))).unwrap();
+    }
+
+    #[test]
+    fn requests_of_a_reader_see_one_state() {
+        let (threads, _folder) = fresh(|_| {});
+        let threads = &threads;
+        let write = async {
+            for x in [1, 2, 4, 5, 7, 8] {
+                threads.write(insert(x)).await.unwrap();
+            }
+        };
+        let look = async {
+            for _ in 0..50 {
+                let twice = |db: &Connection| -> Result<(i64, i64), Fault> {
+                    let count = || db.query_row("SELECT count(*) FROM t", [], |row| row.get(0));
+                    Ok((count()?, count()?))
+                };
+                let (before, after) = threads.read(twice).await.unwrap();
+                assert_eq!(before, after);
+            }
+        };
+        block_on(future::join(write, look));
+    }
+}
