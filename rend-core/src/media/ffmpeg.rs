@@ -1,0 +1,285 @@
+//! The arguments of ffmpeg and ffprobe, as data.
+//!
+//! Every run names the one demuxer that may open the input and the two protocols it may use, reads one file, writes one
+//! fragmented file to its standard output, and takes no metadata along. One run may encode several rungs: they are
+//! tracks 1, 2, … of the one output, in the order of [`Unit::outputs`].
+
+use crate::media::plan::{Effort, Plan, SOUND_HZ, Unit};
+use crate::media::probe::{Cadence, Transfer, Video};
+use crate::media::sniff::Container;
+
+/// The arguments of one run, without the program's name.
+pub type Arguments = Vec<String>;
+
+/// Asks what is in `input`: see [`crate::media::probe::read`].
+pub fn probe(container: Container, input: &str) -> Arguments {
+    let mut args = words("-v error -print_format json -show_format -show_streams");
+    args.extend(open(container, input));
+    args
+}
+
+/// Asks for the time stamp of every packet of stream `index`, a line each: see [`crate::media::probe::PacketScan`].
+pub fn packets(container: Container, input: &str, index: u32) -> Arguments {
+    let mut args = words("-v error -print_format csv=p=0 -show_entries packet=pts_time");
+    args.extend(["-select_streams".to_owned(), index.to_string()]);
+    args.extend(open(container, input));
+    args
+}
+
+/// Encodes one unit of `plan`.
+pub fn video(plan: &Plan, unit: &Unit, input: &str) -> Arguments {
+    let Some(video) = &plan.source.video else { return Vec::new() };
+    let grid = &plan.grid;
+    let mut args = quiet();
+    args.extend(words("-threads 1 -filter_threads 1 -filter_complex_threads 1"));
+    let from = unit.first - unit.preroll;
+    if from > 0 {
+        // Half a frame early, then rounded down: a time stamp that is off by less than that still falls on its frame.
+        args.extend(["-ss".to_owned(), instant(grid.micros_at(from) - grid.micros_at(1) / 2)]);
+    }
+    args.extend(open(plan.source.container, input));
+    args.extend(["-filter_complex".to_owned(), graph(plan, unit, video)]);
+    let rungs: Vec<_> = unit.outputs.iter().filter_map(|(r, _)| plan.rungs.iter().find(|rung| rung.rendition == *r)).collect();
+    for (index, _) in rungs.iter().enumerate() {
+        args.extend(["-map".to_owned(), format!("[o{index}]")]);
+    }
+    args.extend(words("-an -sn -dn -map_metadata -1 -map_chapters -1 -fps_mode passthrough -c:v libx264 -profile:v high"));
+    args.extend(["-preset".to_owned(), preset(unit.effort).to_owned(), "-threads".to_owned(), unit.threads.to_string()]);
+    // What ends up in parameter sets is fixed here, since every unit of a rung shares one initialisation segment.
+    args.extend(words("-x264-params stitchable=1:ref=2:bframes=3:b-pyramid=normal:weightp=1:8x8dct=1:cabac=1:open-gop=0"));
+    args.extend(["-crf".to_owned(), CRF.to_string()]);
+    for (index, rung) in rungs.iter().enumerate() {
+        args.extend([format!("-maxrate:v:{index}"), format!("{}k", rung.kbps_max)]);
+        args.extend([format!("-bufsize:v:{index}"), format!("{}k", u64::from(rung.kbps_max) * 2)]);
+    }
+    args.extend(["-g".to_owned(), grid.gop.to_string(), "-keyint_min".to_owned(), grid.gop.to_string()]);
+    args.extend(words("-sc_threshold 0"));
+    if unit.sparse {
+        let gop = instant(grid.micros_at(grid.gop.into()));
+        args.extend(["-force_key_frames".to_owned(), format!("expr:gte(t,n_forced*{gop})")]);
+    }
+    args.extend(words("-color_primaries bt709 -color_trc bt709 -colorspace bt709"));
+    args.extend(["-video_track_timescale".to_owned(), grid.timescale.to_string()]);
+    args.extend(words("-f mp4 -movflags +frag_keyframe+empty_moov+default_base_moof -flush_packets 1 pipe:1"));
+    args
+}
+
+/// Encodes the sound of all of `plan`: AAC-LC, stereo, 48 kHz, from the first instant to a little past the last, silent
+/// where the source is.
+pub fn audio(plan: &Plan, input: &str) -> Arguments {
+    let Some(audio) = &plan.source.audio else { return Vec::new() };
+    let mut args = quiet();
+    args.extend(words("-threads 1"));
+    args.extend(open(plan.source.container, input));
+    args.extend(["-map".to_owned(), format!("0:{}", audio.index)]);
+    args.extend(words("-vn -sn -dn -map_metadata -1 -map_chapters -1"));
+    let resample = format!("aresample={SOUND_HZ}:async=1:first_pts=0");
+    let filter = if plan.source.video.is_some() {
+        // Under a picture there is sound from its first frame to its last, so that no segment lacks a track.
+        let end = instant(plan.source.duration_us + SOUND_TAIL_US);
+        format!("{resample},apad=whole_dur={end},atrim=end={end}")
+    } else {
+        resample
+    };
+    args.extend(["-af".to_owned(), filter]);
+    args.extend(words("-ac 2 -c:a aac -profile:a aac_low -b:a 128k"));
+    args.extend(words("-f mp4 -movflags +empty_moov+default_base_moof -frag_duration 1000000 -flush_packets 1 pipe:1"));
+    args
+}
+
+/// Takes one picture as a JPEG: the cover when the source is sound alone, else an early frame.
+pub fn poster(plan: &Plan, input: &str) -> Option<Arguments> {
+    let mut args = quiet();
+    args.extend(words("-threads 1"));
+    let stream = match &plan.source.video {
+        Some(video) => {
+            let at = (plan.source.duration_us / 3).min(POSTER_US);
+            if plan.source.container.is_seekable() && video.cadence == Cadence::Constant && at > 0 {
+                args.extend(["-ss".to_owned(), instant(at)]);
+            }
+            video.index
+        }
+        None => plan.source.cover?,
+    };
+    args.extend(open(plan.source.container, input));
+    args.extend(["-map".to_owned(), format!("0:{stream}")]);
+    let tone = plan.source.video.as_ref().map_or("", |video| tone_map(video.transfer));
+    // As large as the largest rung needs, and no larger than a page shows.
+    let top = plan.rungs.last().map_or("iw:ih".to_owned(), |rung| {
+        let size = if rung.size.width > 1280 { plan.rungs.iter().rev().find(|r| r.size.width <= 1280).unwrap_or(rung).size } else { rung.size };
+        format!("{}:{}", size.width, size.height)
+    });
+    args.extend(["-vf".to_owned(), format!("{tone}scale={top}:flags=bicubic,setsar=1,format=yuvj420p")]);
+    args.extend(words("-an -sn -dn -map_metadata -1 -frames:v 1 -c:v mjpeg -q:v 4 -f image2pipe pipe:1"));
+    Some(args)
+}
+
+/// The constant quality that rungs are encoded with, below their most bits a second.
+pub const CRF: u32 = 23;
+/// Filters and encoders without which a plan can not be carried out.
+pub const NEEDED: &[(&str, &str)] = &[
+    ("encoder", "libx264"),
+    ("encoder", "aac"),
+    ("encoder", "mjpeg"),
+    ("filter", "fps"),
+    ("filter", "scale"),
+    ("filter", "tpad"),
+    ("filter", "bwdif"),
+    ("filter", "mpdecimate"),
+    ("filter", "zscale"),
+    ("filter", "tonemap"),
+];
+/// Sound is made for this much longer than the picture, and what is too much is dropped.
+const SOUND_TAIL_US: u64 = 500_000;
+/// The poster is no later than this.
+const POSTER_US: u64 = 3_000_000;
+
+fn quiet() -> Arguments {
+    words("-nostdin -hide_banner -v error -max_error_rate 1")
+}
+
+/// How an input is opened: by one demuxer, over two protocols, following no reference out of it.
+fn open(container: Container, input: &str) -> Arguments {
+    let name = container.demuxer();
+    let mut args = words("-protocol_whitelist file,pipe");
+    args.extend(["-format_whitelist".to_owned(), name.to_owned()]);
+    if container == Container::Mov {
+        args.extend(words("-enable_drefs 0 -use_absolute_path 0"));
+    }
+    args.extend(["-f".to_owned(), name.to_owned(), "-i".to_owned(), format!("file:{input}")]);
+    args
+}
+
+fn graph(plan: &Plan, unit: &Unit, video: &Video) -> String {
+    let rate = plan.grid.rate;
+    let mut chain = Vec::new();
+    if video.cadence == Cadence::Broken {
+        chain.push(format!("setpts=N/({rate})/TB"));
+    }
+    if video.interlaced {
+        chain.push("bwdif=mode=send_frame".to_owned());
+    }
+    let round = if unit.first > unit.preroll { "down" } else { "near" };
+    chain.push(format!("fps=fps={rate}:start_time=0:round={round}"));
+    if !unit.open {
+        // A frozen last picture fills what a damaged source leaves out, so that every rung has every frame.
+        chain.push("tpad=stop_mode=clone:stop=-1".to_owned());
+        chain.push(format!("trim=start_frame={}:end_frame={}", unit.preroll, unit.preroll + unit.frames));
+        chain.push("setpts=PTS-STARTPTS".to_owned());
+    }
+    let tone = tone_map(video.transfer).trim_end_matches(',');
+    if !tone.is_empty() {
+        chain.push(tone.to_owned());
+    }
+    if unit.sparse {
+        chain.push("format=yuv420p".to_owned());
+        chain.push("mpdecimate=hi=0:lo=0:frac=0".to_owned());
+    }
+    let mut graph = format!("[0:{}]{}", video.index, chain.join(","));
+    let outputs = unit.outputs.len();
+    if outputs > 1 {
+        graph.push_str(&format!(",split={outputs}"));
+        (0..outputs).for_each(|index| graph.push_str(&format!("[s{index}]")));
+    }
+    for (index, (rendition, _)) in unit.outputs.iter().enumerate() {
+        let Some(rung) = plan.rungs.iter().find(|rung| rung.rendition == *rendition) else { continue };
+        graph.push_str(&if outputs > 1 { format!(";[s{index}]") } else { ",".to_owned() });
+        let size = rung.size;
+        graph.push_str(&format!(
+            "scale={}:{}:flags=bicubic:out_color_matrix=bt709,setsar=1,format=yuv420p[o{index}]",
+            size.width, size.height
+        ));
+    }
+    graph
+}
+
+/// From a high dynamic range to that of ordinary screens.
+const fn tone_map(transfer: Transfer) -> &'static str {
+    match transfer {
+        Transfer::Sdr => "",
+        Transfer::Pq => {
+            "zscale=tin=smpte2084:pin=bt2020:min=bt2020nc:t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,\
+             tonemap=tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv,format=yuv420p,"
+        }
+        Transfer::Hlg => {
+            "zscale=tin=arib-std-b67:pin=bt2020:min=bt2020nc:t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,\
+             tonemap=tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv,format=yuv420p,"
+        }
+    }
+}
+
+const fn preset(effort: Effort) -> &'static str {
+    match effort {
+        Effort::Opener => "superfast",
+        Effort::Usual => "veryfast",
+        Effort::Thorough => "medium",
+    }
+}
+
+fn instant(us: u64) -> String {
+    format!("{}.{:06}", us / 1_000_000, us % 1_000_000)
+}
+
+fn words(text: &str) -> Arguments {
+    text.split(' ').map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::plan::tests::source;
+    use crate::media::plan::{Policy, plan};
+
+    #[test]
+    fn every_run_names_its_demuxer_and_its_protocols() {
+        let plan = plan(&source(1280, 720, 20), None, &Policy::default());
+        let all = plan
+            .units
+            .iter()
+            .map(|unit| video(&plan, unit, "/in"))
+            .chain([audio(&plan, "/in"), poster(&plan, "/in").unwrap(), probe(Container::Mov, "/in"), packets(Container::Mov, "/in", 0)]);
+        for args in all {
+            let line = args.join(" ");
+            let opened = "-protocol_whitelist file,pipe -format_whitelist mov -enable_drefs 0 -use_absolute_path 0 -f mov -i file:/in";
+            assert!(line.contains(opened), "{line}");
+            assert_eq!(line.matches("-i ").count(), 1);
+        }
+    }
+
+    #[test]
+    fn a_unit_in_the_middle_is_sought_half_a_frame_early_and_cut_to_the_frame() {
+        let plan = plan(&source(1280, 720, 60), None, &Policy::default());
+        let unit = plan.units.iter().find(|unit| unit.first > 0 && !unit.open).unwrap();
+        let line = video(&plan, unit, "/in").join(" ");
+        let at = plan.grid.micros_at(unit.first) - 16_666;
+        assert!(line.contains(&format!("-ss {} ", instant(at))), "{line}");
+        assert!(line.contains(&format!(
+            "[0:0]fps=fps=30/1:start_time=0:round=down,tpad=stop_mode=clone:stop=-1,trim=start_frame=0:end_frame={},",
+            unit.frames
+        )));
+    }
+
+    #[test]
+    fn several_rungs_are_decoded_once() {
+        let mut policy = Policy::default();
+        policy.ladder.rungs.drain(..2);
+        let plan = plan(&source(1280, 720, 60), None, &policy);
+        let mut two = plan.units[1].clone();
+        two.outputs = vec![(plan.rungs[0].rendition, 0), (plan.rungs[0].rendition, 0)];
+        let line = video(&plan, &two, "/in").join(" ");
+        assert!(line.contains("split=2[s0][s1];[s0]scale=1280:720"), "{line}");
+        assert!(line.contains("-map [o0] -map [o1]"));
+    }
+
+    #[test]
+    fn odd_sources_get_the_filters_they_need() {
+        let mut source = source(1280, 720, 20);
+        let picture = source.video.as_mut().unwrap();
+        picture.interlaced = true;
+        picture.transfer = Transfer::Pq;
+        let plan = plan(&source, None, &Policy::default());
+        let line = video(&plan, &plan.units[0], "/in").join(" ");
+        assert!(line.contains("bwdif=mode=send_frame,fps="), "{line}");
+        assert!(line.contains("tonemap=tonemap=hable"), "{line}");
+    }
+}
