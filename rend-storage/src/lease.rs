@@ -1,4 +1,7 @@
-//! How one job changes when it is claimed and let go of. Every adapter asks here, so they cannot disagree.
+//! How one job changes when it is claimed and let go of.
+//!
+//! Every adapter asks here and only reads and writes rows, so adapters cannot disagree on what a claim or an outcome means.
+//! Which job is next, and whether a token still holds, is for the adapter to find.
 
 use rend_core::job::{ErrorClass, Job, JobError, JobState, Lease, NewJob, Outcome};
 use rend_core::time::Timestamp;
@@ -6,7 +9,7 @@ use rend_core::time::Timestamp;
 use crate::jobs::{Claim, WORKER_LOST};
 
 /// The job as it is written down first.
-pub(crate) const fn queued(new: &NewJob, now: Timestamp) -> Job {
+pub const fn queued(new: &NewJob, now: Timestamp) -> Job {
     Job {
         id: new.id,
         asset: new.asset,
@@ -24,7 +27,7 @@ pub(crate) const fn queued(new: &NewJob, now: Timestamp) -> Job {
 }
 
 /// Since when the job may be claimed, or `None` when it is finished.
-pub(crate) const fn due_since(job: &Job) -> Option<Timestamp> {
+pub const fn due_since(job: &Job) -> Option<Timestamp> {
     match job.state {
         JobState::Queued => Some(job.run_at),
         JobState::Leased => job.lease_expires,
@@ -32,16 +35,17 @@ pub(crate) const fn due_since(job: &Job) -> Option<Timestamp> {
     }
 }
 
-/// What a claim that meets a due job makes of it.
-pub(crate) enum Met {
-    /// The claimer has it.
+/// What a claim that meets a due job makes of it: the job as it is to be written down.
+#[derive(Clone, Debug)]
+pub enum Met {
+    /// The claimer has it, under this lease.
     Claimed(Job, Lease),
     /// It has been lost as often as it may be; the claimer looks on.
     Lost(Job),
 }
 
 /// What `claim` makes of `job`, which is due.
-pub(crate) fn meet(job: Job, claim: &Claim) -> Met {
+pub fn meet(job: Job, claim: &Claim) -> Met {
     if job.state == JobState::Leased && job.attempt >= job.attempts_max {
         let error = JobError {
             class: ErrorClass::Poison,
@@ -66,7 +70,7 @@ pub(crate) fn meet(job: Job, claim: &Claim) -> Met {
 }
 
 /// The job after its holder let go of it.
-pub(crate) fn finished(job: Job, outcome: &Outcome, now: Timestamp) -> Job {
+pub fn finished(job: Job, outcome: &Outcome, now: Timestamp) -> Job {
     let job = released(job, now);
     match outcome {
         Outcome::Succeed => Job { state: JobState::Succeeded, ..job },

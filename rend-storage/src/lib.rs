@@ -14,6 +14,24 @@
 //! | [`edges::EdgeDirectory`], [`edges::PurgeLog`] | the fleet, and what it must forget |
 //! | [`credentials::CredentialStore`] | API keys, by digest |
 //! | [`analytics::Analytics`] | what edges served |
+//!
+//! ```
+//! use futures::executor::block_on;
+//! use rend_core::id::AssetId;
+//! use rend_core::time::Timestamp;
+//! use rend_storage::edges::PurgeLog;
+//! use rend_storage::memory::Memory;
+//!
+//! let store = Memory::default();
+//! let forget = store.append_purge(AssetId::from_bytes([1; 16]), Timestamp::EPOCH);
+//! assert_eq!(block_on(forget)?, 1);
+//! assert_eq!(block_on(store.purge_head())?, 1);
+//! # Ok::<(), rend_storage::StoreError>(())
+//! ```
+//!
+//! Feature `fs` adds `fs::FsObjects`, objects as files; feature `sqlite` adds `sqlite::Sqlite`, all other ports in one
+//! file. Nothing here opens a connection to another machine, keeps a cache, or tries anything again: that is for callers,
+//! whom [`StoreError::is_transient`] tells when it can help.
 pub mod analytics;
 pub mod assets;
 #[cfg(feature = "conformance")]
@@ -25,7 +43,7 @@ pub mod events;
 #[cfg(feature = "fs")]
 pub mod fs;
 pub mod jobs;
-mod lease;
+pub mod lease;
 pub mod memory;
 pub mod objects;
 #[cfg(feature = "sqlite")]
@@ -33,3 +51,7 @@ pub mod sqlite;
 pub mod uploads;
 
 pub use error::StoreError;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
