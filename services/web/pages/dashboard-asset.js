@@ -59,8 +59,10 @@ export class AssetRow {
     parts.lock.hidden = asset.playback_policy !== 'signed';
     say(parts.length, asset.duration_ms ? clock(asset.duration_ms / 1000) : '');
     parts.length.hidden = !asset.duration_ms;
-    say(parts.detail, status.tone === 'busy' || status.tone === 'bad' ? status.detail : '');
+    say(parts.made, status.tone === 'busy' ? status.detail : '');
+    say(parts.detail, status.tone === 'bad' ? status.detail : '');
     this.#paintRungs(asset, status);
+    parts.copy.hidden = status.tone === 'bad';
     parts.copy.disabled = !isPlayable(asset);
     parts.retry.hidden = status.tone !== 'bad';
     if (this.#seen) this.#loadPoster();
@@ -107,6 +109,7 @@ export class AssetRow {
     parts.title = h('span', { class: 'title' });
     parts.chip = h('span', { class: 'chip' });
     parts.lock = h('span', { class: 'lock', title: 'Plays only with a signed link' }, icon('lock', 15), h('span', { class: 'sr', text: 'Signed' }));
+    parts.made = h('span');
     parts.facts = h('span');
     parts.when = h('time', { datetime: asset.created_at });
     parts.detail = h('p', { class: 'detail' });
@@ -115,7 +118,7 @@ export class AssetRow {
       'button',
       { type: 'button', class: 'toggle', 'aria-expanded': 'false', 'aria-controls': panelId, onclick: () => this.open(!this.#opened) },
       h('span', { class: 'thumb' }, icon('film', 24), parts.image, parts.length),
-      h('span', { class: 'names' }, parts.title, h('span', { class: 'meta' }, parts.chip, parts.lock, parts.facts, parts.when)),
+      h('span', { class: 'names' }, parts.title, h('span', { class: 'meta' }, parts.chip, parts.made, parts.lock, parts.facts, parts.when)),
       h('span', { class: 'arrow' }, icon('chevron', 18)),
     );
     parts.copy = h('button', { type: 'button', class: 'button small', onclick: () => this.#copy() }, icon('link', 16), 'Copy link');

@@ -80,6 +80,12 @@ export class Fleet {
   }
 }
 
+function cacheBar(id, { bytes_max: max = 0, bytes_used: used = 0 }, words) {
+  const fill = h('span');
+  fill.style.width = `${max > 0 ? Math.min(100, (used / max) * 100) : 0}%`;
+  return h('div', { class: 'meter', role: 'meter', 'aria-valuemin': 0, 'aria-valuemax': max, 'aria-valuenow': used, 'aria-valuetext': words, 'aria-label': `Cache of ${id}` }, fill);
+}
+
 function edgeCard(edge, head) {
   const { cache = {} } = edge;
   const tone = !edge.live ? 'bad' : edge.state === 'active' ? 'good' : 'warn';
@@ -96,7 +102,7 @@ function edgeCard(edge, head) {
       'div',
       { class: 'cache' },
       h('div', { class: 'cache-words' }, h('span', { text: 'Cache' }), h('span', { text: `${used} · ${percent(cache.bytes_used, cache.bytes_max)}` })),
-      h('meter', { min: 0, max: cache.bytes_max || 1, value: String(cache.bytes_used ?? 0), 'aria-label': `Cache of ${edge.id}: ${used}` }),
+      cacheBar(edge.id, cache, used),
     ),
     h(
       'dl',

@@ -1,5 +1,7 @@
 // How Rend writes numbers. Pure: each function takes a value and answers with text.
 
+/** Between a number and its unit: a line never breaks there. */
+const GAP = '\u00a0';
 const BYTE_UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
 
 /** Bytes in decimal units, three digits at most: 999 B, 1.2 kB, 34 MB. An unknown amount is a dash. */
@@ -13,7 +15,7 @@ export function bytes(amount) {
     unit += 1;
   }
   const digits = unit > 0 && value < 9.95 ? 1 : 0;
-  return `${value.toFixed(digits)} ${BYTE_UNITS[unit]}`;
+  return `${value.toFixed(digits)}${GAP}${BYTE_UNITS[unit]}`;
 }
 
 /** Bytes per second. */
@@ -46,10 +48,10 @@ export function spoken(seconds) {
 /** A length of time in its two largest units: 640 ms, 4.2 s, 3 min 20 s, 2 h 5 min. */
 export function span(milliseconds) {
   if (!Number.isFinite(milliseconds) || milliseconds < 0) return '–';
-  if (milliseconds < 1000) return `${Math.round(milliseconds)} ms`;
-  if (milliseconds < 9950) return `${(milliseconds / 1000).toFixed(1)} s`;
+  if (milliseconds < 1000) return `${Math.round(milliseconds)}${GAP}ms`;
+  if (milliseconds < 9950) return `${(milliseconds / 1000).toFixed(1)}${GAP}s`;
   const whole = Math.round(milliseconds / 1000);
-  if (whole < 60) return `${whole} s`;
+  if (whole < 60) return `${whole}${GAP}s`;
   if (whole < 3600) return joined(Math.floor(whole / 60), 'min', whole % 60, 's');
   if (whole < 86400) return joined(Math.floor(whole / 3600), 'h', Math.floor(whole / 60) % 60, 'min');
   return joined(Math.floor(whole / 86400), 'd', Math.floor(whole / 3600) % 24, 'h');
@@ -68,10 +70,10 @@ export function ago(milliseconds) {
 
 /** A share as a whole per cent; it says 100 % only when nothing is missing and 0 % only when nothing is there. */
 export function percent(part, whole) {
-  if (!(whole > 0) || !(part >= 0)) return '0 %';
-  if (part >= whole) return '100 %';
-  if (part === 0) return '0 %';
-  return `${Math.min(99, Math.max(1, Math.round((part / whole) * 100)))} %`;
+  if (!(whole > 0) || !(part >= 0)) return `0${GAP}%`;
+  if (part >= whole) return `100${GAP}%`;
+  if (part === 0) return `0${GAP}%`;
+  return `${Math.min(99, Math.max(1, Math.round((part / whole) * 100)))}${GAP}%`;
 }
 
 /** A count with thin grouping: 1 234 567. */
@@ -86,5 +88,5 @@ export function plural(amount, one, many = `${one}s`) {
 }
 
 function joined(large, largeUnit, small, smallUnit) {
-  return small > 0 ? `${large} ${largeUnit} ${small} ${smallUnit}` : `${large} ${largeUnit}`;
+  return small > 0 ? `${large}${GAP}${largeUnit} ${small}${GAP}${smallUnit}` : `${large}${GAP}${largeUnit}`;
 }

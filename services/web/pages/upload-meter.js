@@ -2,8 +2,8 @@
 
 /** Only what happened within this time counts for the speed. */
 const WINDOW_MS = 4_000;
-/** Samples that are kept; a browser reports about twenty a second. */
-const SAMPLES_MAX = 128;
+/** Reports that come faster than this replace each other, so that the window holds a bounded number of samples. */
+const STEP_MS = 50;
 /** A shorter history says nothing yet. */
 const SETTLED_MS = 700;
 
@@ -17,10 +17,13 @@ export class UploadMeter {
   }
 
   record(sentBytes, now) {
-    this.#samples.push({ at: now, sent: Math.min(sentBytes, this.#total) });
-    const keepFrom = now - WINDOW_MS;
+    const samples = this.#samples;
+    const sample = { at: now, sent: Math.min(sentBytes, this.#total) };
+    const before = samples.at(-2);
+    if (before && now - before.at < STEP_MS) samples[samples.length - 1] = sample;
+    else samples.push(sample);
     // One sample from before the window stays, so that a stalled upload shows a falling speed rather than none.
-    while (this.#samples.length > 2 && (this.#samples[1].at < keepFrom || this.#samples.length > SAMPLES_MAX)) this.#samples.shift();
+    while (samples.length > 2 && samples[1].at < now - WINDOW_MS) samples.shift();
   }
 
   get sentBytes() {

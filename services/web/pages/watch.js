@@ -29,9 +29,6 @@ player.addEventListener('rend-state', ({ detail }) => {
     const name = state === 'gone' ? 'This video is gone' : 'This link does not open the video';
     document.title = `${name} · Rend`;
     byId('title').textContent = name;
-    byId('facts').textContent = '';
-    byId('deeds').hidden = true;
-    byId('embed-box').hidden = true;
   }
 });
 
