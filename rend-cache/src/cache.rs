@@ -143,6 +143,8 @@ struct State {
     /// One bit a folder: whether its files are all in the index.
     leaves: Box<[u64]>,
     leaves_left: u32,
+    /// All words of `leaves` before this one are full.
+    leaves_from: usize,
     disk_errors_in_row: u32,
     disk_rests_until_ms: u64,
     closed: bool,

@@ -145,6 +145,11 @@ impl FillReader {
         self.position
     }
 
+    /// Whether what is read is being stored as well. Before the head is there nothing is.
+    pub fn is_storing(&self) -> bool {
+        self.fill.shared().storing
+    }
+
     /// The generation of the fill that is read.
     pub fn generation(&self) -> Generation {
         self.fill.generation

@@ -1,6 +1,5 @@
 //! The files port's suite, mounted on both adapters.
 #![cfg(all(feature = "conformance", feature = "fs"))]
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use rend_cache::fs::FsFiles;
 use rend_cache::memory::MemoryFiles;

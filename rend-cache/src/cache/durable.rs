@@ -142,9 +142,11 @@ impl Cache {
     /// gone. Says how many folders are left. Touches the disk.
     pub fn reconcile(&self, max: usize) -> u32 {
         for _ in 0..max {
-            let state = self.inner.state();
-            let next = state.leaves.iter().position(|word| *word != u64::MAX);
-            let Some(word) = next.filter(|_| state.leaves_left > 0) else { return 0 };
+            let mut state = self.inner.state();
+            let from = state.leaves_from;
+            let next = state.leaves[from..].iter().position(|word| *word != u64::MAX);
+            let Some(word) = next.map(|word| from + word) else { return 0 };
+            state.leaves_from = word;
             let leaf = word * 64 + (!state.leaves[word]).trailing_zeros() as usize;
             drop(state);
             if !self.inner.reconcile_leaf(u16::try_from(leaf).unwrap_or(u16::MAX)) {
@@ -348,6 +350,7 @@ impl State {
             journal_bytes: 0,
             leaves: vec![0; LEAVES / 64].into_boxed_slice(),
             leaves_left: LEAVES as u32,
+            leaves_from: 0,
             disk_errors_in_row: 0,
             disk_rests_until_ms: 0,
             closed: false,

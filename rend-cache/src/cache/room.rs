@@ -50,6 +50,9 @@ impl Inner {
             if state.disk_rests(now_ms) {
                 return Err(Bypass::Disk);
             }
+            if state.flights.get(&fill.generation).is_none_or(|flight| flight.doomed) {
+                return Err(Bypass::Purged);
+            }
             let taken = state.policy.standing(key_id).is_some();
             let id = if taken { beside(key_id, fill.generation) } else { key_id };
             let shortfall = state.free.shortfall(need);
@@ -61,12 +64,11 @@ impl Inner {
                 match room.verdict {
                     Verdict::Granted => {}
                     Verdict::TooLarge => return Err(Bypass::TooLarge),
-                    Verdict::Bypass
-                        if room.victims.is_empty() && state.policy.used() + need <= state.policy.limit() =>
-                    {
+                    // Either the policy does not want it, or what stands in its way cannot go.
+                    Verdict::Bypass if room.victims.is_empty() && state.index.len() > 0 => {
                         return Err(Bypass::NotAdmitted);
                     }
-                    Verdict::Bypass | Verdict::Ignored => return Err(Bypass::NotAdmitted),
+                    Verdict::Bypass | Verdict::Ignored => return Err(Bypass::NoRoom),
                 }
             }
             let over = (state.total_bytes().saturating_add(need)).saturating_sub(self.config.max_bytes);

@@ -1,0 +1,8 @@
+//! The cache as its rim sees it, on the disk in memory.
+
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(clippy::wildcard_enum_match_arm, reason = "whatever is not expected fails the test")]
+
+mod fills;
+mod purges;
+mod support;
