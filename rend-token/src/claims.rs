@@ -258,6 +258,16 @@ impl Network {
         self.prefix_len
     }
 
+    /// The lowest address in it.
+    pub fn first_address(&self) -> IpAddr {
+        let mut octets = [0; 16];
+        octets[..8].copy_from_slice(&self.bytes);
+        match self.v6 {
+            true => core::net::Ipv6Addr::from(octets).into(),
+            false => core::net::Ipv4Addr::new(octets[0], octets[1], octets[2], octets[3]).into(),
+        }
+    }
+
     pub(crate) const fn wire_len(&self) -> usize {
         if self.v6 { 8 } else { 4 }
     }

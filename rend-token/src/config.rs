@@ -30,7 +30,12 @@ impl KeyRingBuf {
     /// ```
     /// use rend_token::{KeyRingBuf, Policy, RingValues};
     ///
-    /// let values = RingValues { signing_label: Some("2026-11"), signing_secret: Some("changeme"), ..RingValues::default() };
+    /// let values = RingValues {
+    ///     signing_label: Some("2026-11"),
+    ///     signing_secret: Some("changeme"),
+    ///     verify_keys: None,
+    ///     production: true,
+    /// };
     /// let problems = KeyRingBuf::from_values(&values, Policy::new()).unwrap_err();
     /// assert_eq!(problems.to_string(), "REND_PLAYBACK_SIGNING_SECRET is a placeholder or a development value");
     /// ```

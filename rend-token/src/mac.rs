@@ -26,7 +26,7 @@ impl MacKey {
     /// The key for `purpose` under `label`: one block of HKDF-Expand from the extracted secret.
     pub(crate) fn derive(prk: &[u8; 32], purpose: Use, label: &KeyLabel) -> Self {
         let mut key = Zeroizing::new([0; 32]);
-        hmac(prk, &[MAC_DOMAIN, &[purpose as u8, 0], label.as_str().as_bytes(), &[1]], &mut key);
+        derive_bytes(prk, purpose, label, &mut key);
         Self::new(&key)
     }
 
@@ -76,6 +76,11 @@ impl Drop for MacKey {
         self.inner.zeroize();
         self.outer.zeroize();
     }
+}
+
+/// The bytes of the key for `purpose` under `label`.
+pub(crate) fn derive_bytes(prk: &[u8; 32], purpose: Use, label: &KeyLabel, key: &mut [u8; 32]) {
+    hmac(prk, &[MAC_DOMAIN, &[purpose as u8, 0], label.as_str().as_bytes(), &[1]], key);
 }
 
 /// HMAC-SHA256 of the joined parts, for the rare work: deriving keys.

@@ -242,13 +242,13 @@ pub(crate) fn check(specs: &[KeySpec], policy: Policy, secrets: SecretPolicy) ->
         }
         for other in &specs[..at] {
             if other.label.kid() == label.kid() {
-                return Err(RingError::SameKid { label, other: other.label });
+                return Err(RingError::SameKid { label });
             }
             if let (Some(a), Some(b)) = (spec.sign, other.sign)
                 && a.0 < b.1
                 && b.0 < a.1
             {
-                return Err(RingError::TwoSigners { label, other: other.label });
+                return Err(RingError::TwoSigners { label });
             }
         }
     }
@@ -267,15 +267,11 @@ pub enum RingError {
     SameKid {
         /// The later key.
         label: KeyLabel,
-        /// The earlier key.
-        other: KeyLabel,
     },
     /// Two keys sign at the same time.
     TwoSigners {
         /// The later key.
         label: KeyLabel,
-        /// The earlier key.
-        other: KeyLabel,
     },
     /// A window is empty, or the key stops verifying before the last token that it signs expires, or starts after.
     Window {
@@ -301,8 +297,8 @@ impl fmt::Display for RingError {
         match self {
             Self::Empty => f.write_str("a key ring needs at least one key"),
             Self::Full => f.write_str("more keys than the ring holds"),
-            Self::SameKid { label, other } => write!(f, "keys {label} and {other} have the same kid; rename one"),
-            Self::TwoSigners { label, other } => write!(f, "keys {label} and {other} sign at the same time"),
+            Self::SameKid { label } => write!(f, "key {label} has the kid of an earlier key; rename one"),
+            Self::TwoSigners { label } => write!(f, "key {label} signs at the same time as an earlier key"),
             Self::Window { label } => {
                 write!(f, "key {label} must verify until the last token that it signs has expired, skew included")
             }

@@ -240,8 +240,10 @@ impl fmt::Debug for SetCookie<'_> {
     }
 }
 
-/// `text` without tokens: `rt1.` and what belongs to it becomes `rt1.[redacted]`, and so does the value of every
-/// `token=`, up to the next `&`, white space or quotation mark. For everything that is written down.
+/// `text` without tokens, for everything that is written down.
+///
+/// What follows `rt1.` is replaced as far as a token can reach, and what follows `token=` up to the next `&`, white space
+/// or quotation mark.
 ///
 /// ```
 /// use rend_token::transport::redact;

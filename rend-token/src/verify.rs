@@ -40,7 +40,12 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     /// Somebody asks for `artifact` of `asset` at `now`.
     pub const fn new(asset: &AssetRef, artifact: Artifact<'a>, now: UnixSecs) -> Self {
-        Self { asset: asset.key(), artifact, now, audience: None, address: None, country: None, origin: None }
+        Self::for_key(asset.key(), artifact, now)
+    }
+
+    /// As [`Request::new`], for those who keep the key of an asset and not its name.
+    pub const fn for_key(asset: AssetKey, artifact: Artifact<'a>, now: UnixSecs) -> Self {
+        Self { asset, artifact, now, audience: None, address: None, country: None, origin: None }
     }
 
     /// The audience or region that this verifier stands for.
