@@ -54,7 +54,8 @@ export class Videos {
   heard(event) {
     const row = this.#rows.get(event.asset_id);
     row?.heard(event);
-    if (isNews(event, row?.asset, this.#oldest())) this.#soon(event.asset_id);
+    if (row && event.type.startsWith('asset.delet')) this.#drop(event.asset_id);
+    else if (isNews(event, row?.asset, this.#oldest())) this.#soon(event.asset_id);
   }
 
   /** Looks at the newest page again. */

@@ -20,6 +20,7 @@ player.addEventListener('rend-bootstrap', ({ detail }) => {
     playable === 'opener_ready' ? h('span', { text: `${duration ? ' · ' : ''}still encoding, already playing` }) : '',
   );
   byId('deeds').hidden = false;
+  document.body.dataset.known = 'true';
 });
 
 player.addEventListener('rend-state', ({ detail }) => {
