@@ -1,1 +1,32 @@
-//! services/edge
+//! The playback edge: verifies, serves from its cache, fills it from the origin, and keeps account of every byte.
+//!
+//! [`bind`] takes the listeners, [`serve`] runs an edge on them until it is told to stop. The binary `rend-edge` is one in
+//! a process of its own; `rend up` runs one beside the control plane. An edge needs its keys and an object store; the
+//! control plane may be away.
+//!
+//! A request goes through `routes` → `playback` (parse, admit, find, reply) → `fill` (cache or origin) → `body` → `io`
+//! (the socket); what left is told by `delivery` to `telemetry` and `metrics`.
+mod agent;
+mod auth;
+mod body;
+mod conditional;
+mod config;
+mod cors;
+mod delivery;
+mod edge;
+mod error;
+mod fill;
+mod head;
+mod health;
+mod internal;
+mod io;
+mod metrics;
+mod playback;
+mod routes;
+mod serve;
+mod target;
+mod telemetry;
+
+pub use config::{CONNECTIONS_MAX, EdgeConfig, HEADER_TIMEOUT, RESPONSES_MAX, STALL_TIMEOUT, TelemetryConfig};
+pub use error::EdgeError;
+pub use serve::{Bound, Deps, Running, bind, serve, start};

@@ -1,0 +1,104 @@
+//! The account of one response: what left, how soon, and whether the viewer stayed.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rend_core::analytics::CacheStatus;
+use rend_core::artifact::ArtifactPath;
+use rend_core::id::{AssetId, OrgId};
+use rend_core::time::{Clock, Mono};
+
+use crate::metrics::EdgeMetrics;
+use crate::telemetry::Telemetry;
+
+/// What is known of a response when its head leaves.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    pub(crate) org: Option<OrgId>,
+    pub(crate) session: Option<[u8; 7]>,
+    pub(crate) asset: AssetId,
+    pub(crate) path: ArtifactPath,
+    pub(crate) object_bytes: Option<u64>,
+    pub(crate) range_start: u64,
+    pub(crate) status: u16,
+    pub(crate) cache: CacheStatus,
+    pub(crate) started: Mono,
+}
+
+/// Where finished responses are reported. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Accounts {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) telemetry: Telemetry,
+    pub(crate) metrics: EdgeMetrics,
+}
+
+impl fmt::Debug for Accounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Accounts")
+    }
+}
+
+/// One response under way. It is held by the response's body and by every piece that waits in a socket; when the last
+/// of them lets go, the response is over, and its record is written.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    accounts: Accounts,
+    facts: Facts,
+    body_bytes: u64,
+    sent_bytes: AtomicU64,
+    first_byte_us: AtomicU64,
+}
+
+impl Delivery {
+    /// A response that will have `body_bytes` of body.
+    pub(crate) fn begin(accounts: Accounts, facts: Facts, body_bytes: u64) -> Arc<Self> {
+        accounts.metrics.responses_open.inc();
+        Arc::new(Self {
+            accounts,
+            facts,
+            body_bytes,
+            sent_bytes: AtomicU64::new(0),
+            first_byte_us: AtomicU64::new(NOT_YET),
+        })
+    }
+
+    /// Counts `bytes` of body as having left.
+    pub(crate) fn add(&self, bytes: u64) {
+        if self.first_byte_us.load(Ordering::Relaxed) == NOT_YET {
+            self.first_byte_us.store(self.elapsed_us(), Ordering::Relaxed);
+        }
+        self.sent_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn elapsed_us(&self) -> u64 {
+        let elapsed = self.accounts.clock.mono().since(self.facts.started);
+        u64::try_from(elapsed.as_micros()).unwrap_or(NOT_YET - 1)
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        let sent = *self.sent_bytes.get_mut();
+        let over_us = self.elapsed_us();
+        let first_us = match *self.first_byte_us.get_mut() {
+            NOT_YET => over_us,
+            first => first,
+        };
+        let metrics = &self.accounts.metrics;
+        metrics.responses_open.dec();
+        metrics.response_over(&self.facts, sent, first_us);
+        let aborted = sent < self.body_bytes;
+        self.accounts.telemetry.record(
+            &self.facts,
+            sent,
+            first_us,
+            over_us / 1000,
+            aborted,
+            self.accounts.clock.wall(),
+        );
+    }
+}
+
+const NOT_YET: u64 = u64::MAX;

@@ -1,0 +1,431 @@
+//! From the origin into the cache: one detached task an artifact, whoever asks and however many.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use rend_cache::{
+    Begin, Class, FailKind, FillError, FillReader, FillWriter, Finished, Freshness, Head, Hit, Key, KeyMeta,
+};
+use rend_cache::{Generation, Lookup, Mode, Negative, Scope};
+use rend_core::analytics::CacheStatus;
+use rend_core::artifact::{ArtifactPath, ObjectKey, Rendition, Retention};
+use rend_core::id::AssetId;
+use rend_core::time::Timestamp;
+use rend_storage::StoreError;
+use rend_storage::objects::{Object, ObjectMeta};
+use sha2::{Digest, Sha256};
+
+use crate::conditional;
+use crate::edge::Edge;
+use crate::head::Life;
+
+/// One artifact, as cache and origin name it.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) asset: AssetId,
+    pub(crate) path: ArtifactPath,
+    pub(crate) key: Key,
+}
+
+impl Wanted {
+    pub(crate) fn new(asset: AssetId, path: ArtifactPath) -> Self {
+        Self { asset, path, key: Key::new(*asset.as_bytes(), &path.to_string()) }
+    }
+
+    fn key_meta(&self) -> KeyMeta {
+        let class = match self.path.retention() {
+            Retention::Control => Class::Control,
+            Retention::Startup => Class::Startup,
+            Retention::Still => Class::Still,
+            Retention::Tail => Class::Tail,
+        };
+        let segment = match self.path {
+            ArtifactPath::Segment { index, .. } => Some(index),
+            _ => None,
+        };
+        KeyMeta { class, tier: self.path.rendition().map(tier), segment, immutable: self.path.is_immutable() }
+    }
+
+    /// The segment that a viewer of this one will ask for next.
+    fn next(&self) -> Option<Self> {
+        match self.path {
+            ArtifactPath::Segment { rendition, index } => {
+                Some(Self::new(self.asset, ArtifactPath::Segment { rendition, index: index.checked_add(1)? }))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Where the bytes for a viewer are.
+#[derive(Debug)]
+pub(crate) enum Got {
+    /// In the cache.
+    Stored(Hit, CacheStatus),
+    /// On their way from the origin.
+    Along(FillReader, Arc<Head>, CacheStatus),
+}
+
+/// Why there are none.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Refusal {
+    /// The origin has no such artifact.
+    Absent,
+    /// The origin failed or sent something that is not what it announced.
+    Origin,
+    /// The origin took too long.
+    Timeout,
+    /// There are as many fills or readers as may be.
+    Overloaded,
+}
+
+impl From<FailKind> for Refusal {
+    fn from(kind: FailKind) -> Self {
+        match kind {
+            FailKind::NotFound => Self::Absent,
+            FailKind::Timeout => Self::Timeout,
+            FailKind::Origin | FailKind::Corrupt | FailKind::Abandoned => Self::Origin,
+        }
+    }
+}
+
+/// Finds `wanted`: in the cache, in a fill under way, or in one that is begun now.
+///
+/// # Errors
+///
+/// [`Refusal`], which says whether asking again can help.
+pub(crate) async fn find(edge: &Arc<Edge>, wanted: &Wanted) -> Result<Got, Refusal> {
+    // Each round ends in an answer unless the world changed between two looks; a few changes are believable.
+    for _ in 0..ROUNDS_MAX {
+        let (reader, status) = match edge.cache.lookup(&wanted.key, edge.now_ms()) {
+            Lookup::Hit(hit) => match believe(edge, wanted, hit).await {
+                Some(got) => return Ok(got),
+                None => continue,
+            },
+            Lookup::Filling(reader) => (reader, CacheStatus::Coalesced),
+            Lookup::Absent => match edge.cache.begin(&wanted.key, &wanted.key_meta(), None, edge.now_ms()) {
+                Begin::Lead(writer) => {
+                    let reader = writer.reader();
+                    start(edge, wanted.clone(), writer, None);
+                    (reader.ok_or(Refusal::Overloaded)?, CacheStatus::Miss)
+                }
+                Begin::Follow(reader) => (reader, CacheStatus::Coalesced),
+                Begin::Stored => continue,
+                Begin::Negative(Negative { kind, .. }) => return Err(kind.into()),
+                Begin::Overloaded => return Err(Refusal::Overloaded),
+            },
+            Lookup::Negative(Negative { kind, .. }) => return Err(kind.into()),
+            Lookup::Overloaded => return Err(Refusal::Overloaded),
+        };
+        match along(reader, status).await {
+            Ok(got) => return Ok(got),
+            Err(FillError::NotFound) => return Err(Refusal::Absent),
+            Err(FillError::Timeout) => return Err(Refusal::Timeout),
+            Err(FillError::Origin | FillError::Corrupt | FillError::Short | FillError::Long | FillError::Closed) => {
+                return Err(Refusal::Origin);
+            }
+            // The fill went away for a reason of its own: look again.
+            Err(_) => {}
+        }
+    }
+    Err(Refusal::Origin)
+}
+
+/// Waits for what the origin says of a fill.
+async fn along(mut reader: FillReader, status: CacheStatus) -> Result<Got, FillError> {
+    let head = tokio::time::timeout(HEAD_PATIENCE, reader.head()).await.unwrap_or(Err(FillError::Timeout))?;
+    let status = if reader.is_storing() { status } else { CacheStatus::Pass };
+    Ok(Got::Along(reader, head, status))
+}
+
+/// What to do with a stored body: most never change; a playlist that may have is confirmed by one request at a time.
+///
+/// `None` when the world changed meanwhile and is to be looked at again.
+async fn believe(edge: &Arc<Edge>, wanted: &Wanted, hit: Hit) -> Option<Got> {
+    if wanted.path.is_immutable() {
+        return Some(Got::Stored(hit, CacheStatus::Hit));
+    }
+    let now = edge.accounts.clock.wall();
+    let life = Life::of(&wanted.path, hit.body(), Timestamp::from_millis(hit.meta().modified_ms), now);
+    let Freshness::Stale { for_ms, .. } = hit.freshness(life.fresh_ms(), now.as_millis()) else {
+        return Some(Got::Stored(hit, CacheStatus::Hit));
+    };
+    let asked = edge.cache.begin(&wanted.key, &wanted.key_meta(), Some(hit.generation()), now.as_millis());
+    let (reader, status) = match asked {
+        Begin::Lead(writer) => {
+            let reader = writer.reader();
+            start(edge, wanted.clone(), writer, Some((hit.generation(), hit.meta().etag.clone())));
+            (reader, CacheStatus::Miss)
+        }
+        // Somebody is asking the origin already; until it answers, what is here is good enough.
+        Begin::Follow(_) if for_ms <= life.stale_ms() => return Some(Got::Stored(hit, CacheStatus::Hit)),
+        Begin::Follow(reader) => (Some(reader), CacheStatus::Coalesced),
+        Begin::Stored => return None,
+        Begin::Negative(_) | Begin::Overloaded => return Some(Got::Stored(hit, CacheStatus::Hit)),
+    };
+    let Some(reader) = reader else { return Some(Got::Stored(hit, CacheStatus::Hit)) };
+    let answer = tokio::time::timeout(CONFIRM_PATIENCE, along(reader, status)).await;
+    match answer {
+        Ok(Ok(got)) => Some(got),
+        Ok(Err(FillError::Unchanged)) => Some(Got::Stored(hit, CacheStatus::Revalidated)),
+        // It was taken down, or is gone at the origin: never give out what was.
+        Ok(Err(FillError::NotFound | FillError::Purged)) => None,
+        _ if hit.is_revoked() => None,
+        // An origin that is away does not stop what is cached.
+        Ok(Err(_)) | Err(_) => Some(Got::Stored(hit, CacheStatus::Hit)),
+    }
+}
+
+/// Begins to fetch `wanted` ahead of viewers, unless it is there or being fetched.
+///
+/// Answers what became of it, once that is known.
+pub(crate) async fn warm(edge: &Arc<Edge>, wanted: &Wanted) -> Warmed {
+    edge.cache.forget_negative(&wanted.key);
+    if edge.cache.contains(&wanted.key) {
+        return Warmed::Cached;
+    }
+    match edge.cache.begin(&wanted.key, &wanted.key_meta(), None, edge.now_ms()) {
+        Begin::Stored => Warmed::Cached,
+        Begin::Lead(writer) => match run(Arc::clone(edge), wanted.clone(), writer, None, true).await {
+            Ok(Finished::Stored(_)) => Warmed::Filled,
+            Ok(Finished::Streamed(why)) => Warmed::Skipped(why.name()),
+            Err(error) => Warmed::Failed(word(error)),
+        },
+        Begin::Follow(mut reader) => loop {
+            match reader.chunk().await {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Warmed::Failed(word(error)),
+                None => return Warmed::Filled,
+            }
+        },
+        Begin::Negative(negative) => Warmed::Failed(kind_word(negative.kind)),
+        Begin::Overloaded => Warmed::Skipped("overloaded"),
+    }
+}
+
+/// What became of an artifact that was to be fetched ahead.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Warmed {
+    Cached,
+    Filled,
+    Skipped(&'static str),
+    Failed(&'static str),
+}
+
+/// Fetches the segment after `wanted`, if few enough fills are under way. Nobody waits for it.
+pub(crate) fn prefetch_next(edge: &Arc<Edge>, wanted: &Wanted) {
+    let Some(next) = wanted.next().filter(|_| edge.config.prefetch) else { return };
+    let now_ms = edge.now_ms();
+    if edge.cache.contains(&next.key) || edge.cache.negative(&next.key, now_ms).is_some() {
+        return;
+    }
+    let open = edge.accounts.metrics.fills_open.get();
+    if open >= i64::try_from(edge.config.fills_max / 2).unwrap_or(i64::MAX).max(1) {
+        edge.accounts.metrics.prefetches.get_or_create(&[("outcome", "busy")]).inc();
+        return;
+    }
+    if let Begin::Lead(writer) = edge.cache.begin(&next.key, &next.key_meta(), None, now_ms) {
+        let edge = Arc::clone(edge);
+        rend_shell::spawn("prefetch", async move {
+            let outcome = match run(Arc::clone(&edge), next, writer, None, true).await {
+                Ok(Finished::Stored(_)) => "stored",
+                Ok(Finished::Streamed(_)) => "streamed",
+                Err(_) => "failed",
+            };
+            edge.accounts.metrics.prefetches.get_or_create(&[("outcome", outcome)]).inc();
+        });
+    }
+}
+
+/// What is stored already: which fill it came from, and its tag.
+type Known = (Generation, Box<str>);
+
+fn start(edge: &Arc<Edge>, wanted: Wanted, writer: FillWriter, known: Option<Known>) {
+    let edge = Arc::clone(edge);
+    rend_shell::spawn("fill", async move {
+        // Its readers have been told how it ended, and so has the metric.
+        let _ = run(edge, wanted, writer, known, false).await;
+    });
+}
+
+/// Fills one artifact. Bytes are stored, and readers told of a good end, only if they have the announced length and
+/// digest.
+///
+/// `ahead` says that no viewer has asked: then an absence is not remembered, since it may only be early.
+async fn run(
+    edge: Arc<Edge>,
+    wanted: Wanted,
+    writer: FillWriter,
+    known: Option<Known>,
+    ahead: bool,
+) -> Result<Finished, FillError> {
+    let metrics = edge.accounts.metrics.clone();
+    metrics.fills_open.inc();
+    let ended = fill(&edge, &wanted, writer, known, ahead).await;
+    metrics.fills_open.dec();
+    let outcome = match &ended {
+        Ok(Finished::Stored(_)) => "stored",
+        Ok(Finished::Streamed(_)) => "streamed",
+        Err(error) => word(*error),
+    };
+    metrics.fills.get_or_create(&[("outcome", outcome)]).inc();
+    if ended == Err(FillError::Corrupt) {
+        tracing::error!(asset = %wanted.asset, path = %wanted.path, "the origin's bytes are not what was stored");
+    }
+    ended
+}
+
+async fn fill(
+    edge: &Arc<Edge>,
+    wanted: &Wanted,
+    mut writer: FillWriter,
+    known: Option<Known>,
+    ahead: bool,
+) -> Result<Finished, FillError> {
+    let object_key = ObjectKey::artifact(wanted.asset, wanted.path);
+    if let Some((_, etag)) = &known {
+        match ask(edge, "head", edge.objects.head(&object_key)).await {
+            Ok(meta) if *tag(&meta) == **etag => {
+                writer.not_modified(edge.now_ms());
+                return Err(FillError::Unchanged);
+            }
+            Ok(_) => {}
+            Err(FailKind::NotFound) => {
+                // What the origin no longer has is not given out again, after a restart neither.
+                let cache = edge.cache.clone();
+                let scope = Scope::Key(wanted.key.clone());
+                let _ = rend_shell::spawn_blocking(move || cache.purge(&scope, Mode::Soft, 0)).await;
+                writer.fail(FailKind::NotFound, edge.now_ms());
+                return Err(FillError::NotFound);
+            }
+            Err(kind) => {
+                writer.fail(kind, edge.now_ms());
+                return Err(error_of(kind));
+            }
+        }
+    }
+    let Object { meta, mut body } = match ask(edge, "get", edge.objects.get(&object_key, None)).await {
+        Ok(object) => object,
+        Err(kind) => {
+            writer.fail(if ahead { FailKind::Abandoned } else { kind }, edge.now_ms());
+            return Err(error_of(kind));
+        }
+    };
+    if meta.len > edge.config.origin_artifact_bytes_max {
+        tracing::warn!(asset = %wanted.asset, path = %wanted.path, bytes = meta.len, "the artifact is larger than REND_EDGE_MAX_ORIGIN_ARTIFACT_BYTES");
+        writer.fail(FailKind::Origin, edge.now_ms());
+        return Err(FillError::Long);
+    }
+    let head = Head::new(&tag(&meta), wanted.path.content_type())
+        .with_len(meta.len)
+        .with_modified_ms(meta.modified.as_millis());
+    writer.expect(head, edge.now_ms())?;
+    let mut digest = meta.sha256.map(|_| Sha256::new());
+    loop {
+        let chunk = match tokio::time::timeout(STALL_PATIENCE, body.next()).await {
+            Ok(Some(Ok(chunk))) => chunk,
+            Ok(None) => break,
+            Ok(Some(Err(_))) => {
+                writer.fail(FailKind::Origin, edge.now_ms());
+                return Err(FillError::Origin);
+            }
+            Err(_) => {
+                writer.fail(FailKind::Timeout, edge.now_ms());
+                return Err(FillError::Timeout);
+            }
+        };
+        if let Some(digest) = &mut digest {
+            digest.update(&chunk);
+        }
+        edge.accounts.metrics.origin_bytes.inc_by(chunk.len() as u64);
+        writer.ready().await;
+        writer.push(chunk, edge.now_ms())?;
+    }
+    let seen: Option<[u8; 32]> = digest.map(|digest| digest.finalize().into());
+    if writer.written() != meta.len || seen != meta.sha256 {
+        writer.fail(FailKind::Corrupt, edge.now_ms());
+        return Err(FillError::Corrupt);
+    }
+    writer.finish(edge.now_ms())
+}
+
+/// Asks the origin, and counts what came of it.
+async fn ask<T>(
+    edge: &Edge,
+    kind: &'static str,
+    question: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, FailKind> {
+    let started = edge.accounts.clock.mono();
+    let answer = match tokio::time::timeout(ORIGIN_PATIENCE, question).await {
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(StoreError::NotFound { .. })) => Err(FailKind::NotFound),
+        Ok(Err(_)) => Err(FailKind::Origin),
+        Err(_) => Err(FailKind::Timeout),
+    };
+    let metrics = &edge.accounts.metrics;
+    let outcome = answer.as_ref().err().map_or("ok", |kind| kind_word(*kind));
+    metrics.origin.get_or_create(&[("kind", kind), ("outcome", outcome)]).inc();
+    metrics.origin_first_byte.observe(edge.accounts.clock.mono().since(started).as_secs_f64());
+    answer
+}
+
+/// The entity tag of an object: its digest, or what comes nearest where the store could not keep one.
+fn tag(meta: &ObjectMeta) -> Box<str> {
+    match &meta.sha256 {
+        Some(digest) => conditional::tag(digest).into(),
+        None => format!("\"{:x}-{:x}\"", meta.len, meta.modified.as_millis()).into(),
+    }
+}
+
+/// A number for a rendition, so that equal ones are watched one after the other.
+fn tier(rendition: Rendition) -> u8 {
+    match rendition {
+        Rendition::Audio(lang) => 64 + lang.as_str().bytes().fold(0_u8, |sum, b| sum.wrapping_add(b)) % 128,
+        _ => rendition.ladder_index(),
+    }
+}
+
+const fn error_of(kind: FailKind) -> FillError {
+    match kind {
+        FailKind::NotFound => FillError::NotFound,
+        FailKind::Origin => FillError::Origin,
+        FailKind::Timeout => FillError::Timeout,
+        FailKind::Corrupt => FillError::Corrupt,
+        FailKind::Abandoned => FillError::Abandoned,
+    }
+}
+
+const fn kind_word(kind: FailKind) -> &'static str {
+    word(error_of(kind))
+}
+
+/// One word for metrics and answers.
+const fn word(error: FillError) -> &'static str {
+    match error {
+        FillError::NotFound => "not_found",
+        FillError::Origin => "origin_failed",
+        FillError::Timeout => "origin_timeout",
+        FillError::Short => "short",
+        FillError::Long => "too_long",
+        FillError::Corrupt => "corrupt",
+        FillError::Unchanged => "unchanged",
+        FillError::Purged => "purged",
+        FillError::Abandoned => "abandoned",
+        FillError::Lagged => "lagged",
+        FillError::Disk => "disk",
+        FillError::Closed => "closed",
+        _ => "other",
+    }
+}
+
+/// How often the world may change under one request.
+const ROUNDS_MAX: usize = 6;
+/// How long the origin may take to answer.
+const ORIGIN_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a viewer waits for that; a little longer, so that the origin's own verdict is heard.
+const HEAD_PATIENCE: Duration = Duration::from_secs(12);
+/// How long the first one to find a playlist stale waits before it gets it as it is.
+const CONFIRM_PATIENCE: Duration = Duration::from_secs(2);
+/// How long the origin may be silent in the middle of a body.
+const STALL_PATIENCE: Duration = Duration::from_secs(15);

@@ -1,0 +1,156 @@
+//! The heads of responses: which headers each kind of answer carries.
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use rend_core::analytics::CacheStatus;
+use rend_core::artifact::ArtifactPath;
+use rend_core::id::EdgeId;
+use rend_core::time::{Mono, Timestamp};
+
+use crate::conditional::Validators;
+
+/// What every answer says of the edge that gave it.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    id: HeaderValue,
+    region: HeaderValue,
+}
+
+impl Identity {
+    /// The headers of the edge `id` in `region`. A region that can not stand in a header becomes empty.
+    pub(crate) fn new(id: &EdgeId, region: &str) -> Self {
+        let value = |text: &str| HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""));
+        Self { id: value(id.as_str()), region: value(region) }
+    }
+
+    /// What every answer on the public listener carries.
+    pub(crate) fn write(&self, response: &mut HeaderMap) {
+        response.insert(EDGE_ID, self.id.clone());
+        response.insert(REGION, self.region.clone());
+        response.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        response.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    }
+}
+
+/// How long something may be believed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Life {
+    /// Its bytes never change.
+    Immutable,
+    /// A playlist that is not complete.
+    Growing,
+    /// A playlist that is complete.
+    Finished,
+}
+
+impl Life {
+    /// What is said of a body of `path`.
+    ///
+    /// A media playlist says itself when it is complete. A master playlist has no such mark: it counts as complete once
+    /// it has not been rewritten for [`MASTER_SETTLED_SECS`]; whoever read it earlier asks again within a second.
+    pub(crate) fn of(path: &ArtifactPath, body: &[u8], modified: Timestamp, now: Timestamp) -> Self {
+        if path.is_immutable() {
+            return Self::Immutable;
+        }
+        let finished = match path {
+            ArtifactPath::Master => now.since(modified).as_secs() >= MASTER_SETTLED_SECS,
+            _ => body.trim_ascii_end().ends_with(b"#EXT-X-ENDLIST"),
+        };
+        if finished { Self::Finished } else { Self::Growing }
+    }
+
+    /// For how long the edge itself believes it before it asks the origin.
+    pub(crate) const fn fresh_ms(self) -> u64 {
+        match self {
+            Self::Immutable => u64::MAX,
+            Self::Growing => 1_000,
+            Self::Finished => 60_000,
+        }
+    }
+
+    /// For how long it may still be given out while somebody asks the origin, or when the origin does not answer.
+    pub(crate) const fn stale_ms(self) -> u64 {
+        match self {
+            Self::Immutable => 0,
+            Self::Growing | Self::Finished => 300_000,
+        }
+    }
+
+    const fn cache_control(self) -> &'static str {
+        match self {
+            Self::Immutable => "private, max-age=31536000, immutable",
+            Self::Growing => "private, max-age=1",
+            Self::Finished => "private, max-age=60, stale-while-revalidate=300",
+        }
+    }
+}
+
+/// Writes what a 200, 206 or 304 says of an artifact.
+pub(crate) fn artifact(
+    response: &mut HeaderMap,
+    path: &ArtifactPath,
+    validators: &Validators,
+    life: Life,
+    cache: CacheStatus,
+) {
+    response.insert(header::CONTENT_TYPE, HeaderValue::from_static(path.content_type()));
+    response.insert(header::CACHE_CONTROL, HeaderValue::from_static(life.cache_control()));
+    response.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    validators.write(response);
+    response.insert(CACHE, HeaderValue::from_static(cache.as_str()));
+    response.insert(CACHE_STATUS, HeaderValue::from_static(cache_status(cache)));
+}
+
+/// Writes how long the edge took, and the origin if it was asked.
+pub(crate) fn timing(response: &mut HeaderMap, started: Mono, now: Mono, cache: CacheStatus) {
+    let us = now.since(started).as_micros();
+    let value = format!("edge;dur={}.{:03}, cache;desc={}", us / 1000, us % 1000, cache.as_str());
+    if let Ok(value) = HeaderValue::try_from(value) {
+        response.insert(SERVER_TIMING, value);
+    }
+}
+
+/// The words of RFC 9211 for where the bytes came from.
+const fn cache_status(status: CacheStatus) -> &'static str {
+    match status {
+        CacheStatus::Hit => "rend-edge; hit",
+        CacheStatus::Miss => "rend-edge; fwd=uri-miss; stored",
+        CacheStatus::Coalesced => "rend-edge; fwd=uri-miss; collapsed",
+        CacheStatus::Pass => "rend-edge; fwd=bypass",
+        CacheStatus::Revalidated => "rend-edge; hit; fwd=stale; fwd-status=304",
+    }
+}
+
+/// A master playlist that was rewritten less than this many seconds ago may be rewritten again.
+pub(crate) const MASTER_SETTLED_SECS: u64 = 60;
+
+pub(crate) const CACHE: HeaderName = HeaderName::from_static("x-rend-cache");
+pub(crate) const EDGE_ID: HeaderName = HeaderName::from_static("x-rend-edge-id");
+pub(crate) const REGION: HeaderName = HeaderName::from_static("x-rend-region");
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PUBLISHED: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+    #[track_caller]
+    fn check(path: &str, body: &[u8], age_secs: u64, expect: Life) {
+        let now = PUBLISHED + std::time::Duration::from_secs(age_secs);
+        assert_eq!(Life::of(&path.parse().unwrap(), body, PUBLISHED, now), expect, "{path}");
+    }
+
+    #[test]
+    fn only_playlists_have_a_short_life() {
+        check("hls/360p/segment_00000.m4s", b"", 0, Life::Immutable);
+        check("hls/360p/init_360p.mp4", b"", 0, Life::Immutable);
+        check("opener.mp4", b"", 0, Life::Immutable);
+        check("thumbs.vtt", b"", 0, Life::Immutable);
+        check("hls/360p/index.m3u8", b"#EXTM3U\n#EXTINF:4,\nsegment_00000.m4s\n", 100_000, Life::Growing);
+        check("hls/360p/index.m3u8", b"#EXTM3U\n#EXT-X-ENDLIST\n", 0, Life::Finished);
+        check("hls/360p/iframe.m3u8", b"#EXTM3U\n#EXT-X-ENDLIST", 0, Life::Finished);
+        check("hls/master.m3u8", b"#EXTM3U\n", 59, Life::Growing);
+        check("hls/master.m3u8", b"#EXTM3U\n", 60, Life::Finished);
+    }
+}

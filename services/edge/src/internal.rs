@@ -1,0 +1,244 @@
+//! The private listener: what the control plane and operators ask of one edge.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use http::{Response, StatusCode, header};
+use rend_cache::{CacheError, EntryState, Mode, Purged, Scope};
+use rend_core::fleet::Heard;
+use rend_core::fleet::wire::{
+    BadField, PurgeAnswer, PurgeMode, PurgeScope, PurgeWire, WarmAnswer, WarmResultWire, WarmStatus, WarmWire,
+};
+use rend_core::fleet::{Beat, EdgeState};
+use rend_core::id::{AssetId, RequestId};
+use rend_shell::body::BodyError;
+use rend_shell::problem::Problem;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use crate::edge::Edge;
+use crate::fill::{self, Wanted, Warmed};
+
+/// Bytes that a request's body may have.
+pub(crate) const BODY_BYTES_MAX: usize = 256 << 10;
+
+/// Answers a handler's result; the one place that turns a problem into a response.
+pub(crate) fn reply(edge: &Edge, result: Result<Response<Bytes>, Problem>) -> Response<Bytes> {
+    result.unwrap_or_else(|problem| {
+        let id = RequestId::new(edge.accounts.clock.wall(), rend_shell::ten());
+        problem.into_response(&id.to_string())
+    })
+}
+
+/// Whether the bearer is the one that was agreed on.
+pub(crate) fn admit(edge: &Edge, authorization: Option<&str>) -> Result<(), Problem> {
+    let offered = authorization.and_then(|value| rend_token::transport::bearer(value.as_bytes()));
+    if offered.is_some_and(|offered| edge.is_internal(offered)) {
+        return Ok(());
+    }
+    let detail = "Send the value of REND_EDGE_INTERNAL_TOKEN as a bearer.";
+    Err(Problem::new(StatusCode::UNAUTHORIZED, "internal_token_wrong", detail))
+}
+
+/// `GET /readyz`.
+pub(crate) fn ready(edge: &Edge) -> Response<Bytes> {
+    let (ready, report) = edge.health.report();
+    edge.accounts.metrics.ready.set(i64::from(ready));
+    let mut response = json_response(&report);
+    if !ready {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    response
+}
+
+/// `GET /metrics`.
+pub(crate) fn metrics(edge: &Edge) -> Response<Bytes> {
+    let (metrics, stats, account) = (&edge.accounts.metrics, edge.cache.stats(), edge.accounts.telemetry.account());
+    let figure = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    metrics.cache_bytes.set(figure(stats.used_bytes));
+    metrics.cache_entries.set(figure(stats.entries as u64));
+    metrics.cache_evictions.set(figure(stats.evicted));
+    metrics.spool_bytes.set(figure(account.spooled_bytes));
+    metrics.spool_events.set(figure(account.queued + account.spooled));
+    metrics.telemetry_dropped.set(figure(account.dropped()));
+    metrics.purge_seen.set(figure(edge.cache.purge_seen()));
+    let mut response = Response::new(Bytes::from(metrics.render()));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static(rend_shell::metrics::CONTENT_TYPE));
+    response
+}
+
+/// `POST /internal/warm`.
+pub(crate) async fn warm(edge: &Arc<Edge>, body: Result<Bytes, BodyError>) -> Result<Response<Bytes>, Problem> {
+    let (asset, paths) = read::<WarmWire>(body)?.to_paths(edge.config.warm_artifacts_max).map_err(bad_field)?;
+    let results: Vec<WarmResultWire> = futures::stream::iter(paths)
+        .map(|path| async move {
+            let (status, reason) = match fill::warm(edge, &Wanted::new(asset, path)).await {
+                Warmed::Cached => (WarmStatus::Cached, None),
+                Warmed::Filled => (WarmStatus::Filled, None),
+                Warmed::Skipped(why) => (WarmStatus::Skipped, Some(why.to_owned())),
+                Warmed::Failed(why) => (WarmStatus::Failed, Some(why.to_owned())),
+            };
+            WarmResultWire { path: path.to_string(), status, reason }
+        })
+        .buffered(WARM_AT_ONCE)
+        .collect()
+        .await;
+    Ok(json_response(&WarmAnswer { results }))
+}
+
+/// `POST /internal/purge`: answers once no crash can undo it.
+pub(crate) async fn purge(edge: &Arc<Edge>, body: Result<Bytes, BodyError>) -> Result<Response<Bytes>, Problem> {
+    let order: PurgeWire = read(body)?;
+    let scope = match order.scope().map_err(bad_field)? {
+        PurgeScope::Asset(asset) => Scope::Group(*asset.as_bytes()),
+        PurgeScope::Prefix(asset, prefix) => Scope::Prefix(*asset.as_bytes(), prefix.into()),
+        PurgeScope::Artifact(asset, path) => Scope::Key(Wanted::new(asset, path).key),
+    };
+    let mode = match order.mode {
+        PurgeMode::Hard => Mode::Hard,
+        PurgeMode::Soft => Mode::Soft,
+    };
+    let purged = forget(edge, scope, mode, order.seq.unwrap_or(0)).await.map_err(|_| {
+        let detail = "The order could not be written down, so a restart could undo it. Send it again.";
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "purge_not_durable", detail).retry_after(1)
+    })?;
+    if let Some(seq) = order.seq {
+        // A full queue only means that the agent learns it from the log.
+        let _ = edge.news.try_send(Heard::Purged { seq });
+    }
+    Ok(json_response(&PurgeAnswer { purged: purged.entries }))
+}
+
+/// Carries one purge out, durably. `seq` is its place in the purge log, 0 for none.
+pub(crate) async fn forget(edge: &Arc<Edge>, scope: Scope, mode: Mode, seq: u64) -> Result<Purged, CacheError> {
+    let _turn = edge.purging.lock().await;
+    // Only the next place in line is written down as seen: after a gap, a restart must still ask for what is missing.
+    let mark = if seq == edge.cache.purge_seen() + 1 { seq } else { 0 };
+    let cache = edge.cache.clone();
+    let purged = rend_shell::spawn_blocking(move || cache.purge(&scope, mode, mark)).await;
+    edge.accounts.metrics.purges.inc();
+    purged.unwrap_or_else(|panic| Err(CacheError::Io { doing: "purging", source: std::io::Error::other(panic) }))
+}
+
+/// `GET /internal/cache`.
+pub(crate) fn cache_totals(edge: &Edge) -> Response<Bytes> {
+    let stats = edge.cache.stats();
+    let by_class: serde_json::Map<String, serde_json::Value> = stats
+        .by_class
+        .iter()
+        .map(|(class, of)| {
+            let figures =
+                json!({ "hits": of.hits, "hit_bytes": of.hit_bytes, "fills": of.fills, "fill_bytes": of.fill_bytes });
+            ((*class).to_owned(), figures)
+        })
+        .collect();
+    json_response(&json!({
+        "policy": stats.policy,
+        "bytes_max": stats.max_bytes,
+        "bytes_used": stats.used_bytes,
+        "bytes_pending_unlink": stats.pending_bytes,
+        "ram_bytes": stats.ram_bytes,
+        "disk_bytes_free": stats.free_bytes,
+        "entries": stats.entries,
+        "by_class": by_class,
+        "fills": stats.fills,
+        "readers": stats.readers,
+        "followers": stats.followers,
+        "evicted": stats.evicted,
+        "evicted_bytes": stats.evicted_bytes,
+        "fills_failed": stats.failed,
+        "fills_bypassed": stats.bypassed,
+        "disk_errors": stats.disk_errors,
+        "corrupt_files": stats.corrupt,
+        "negatives": stats.negatives,
+        "open_files": stats.open_files,
+        "fences": stats.fences,
+        "folders_to_look_at": stats.leaves_left,
+        "journal_bytes": stats.journal_bytes,
+        "purge_seen": edge.cache.purge_seen(),
+    }))
+}
+
+/// `GET /internal/cache/{assetId}`.
+pub(crate) fn cache_of(edge: &Edge, asset: AssetId) -> Response<Bytes> {
+    let entries: Vec<serde_json::Value> = edge
+        .cache
+        .inspect(*asset.as_bytes(), edge.now_ms())
+        .into_iter()
+        .map(|entry| {
+            let standing = entry.standing.map(|s| {
+                json!({
+                    "distance": s.distance,
+                    "hits": s.hits,
+                    "evictable": !s.pinned && !s.reserved,
+                    "why_not": if s.reserved { Some("it is being filled") } else if s.pinned { Some("it is being read") } else { None },
+                })
+            });
+            json!({
+                "path": entry.name,
+                "state": match entry.state { EntryState::Stored => "stored", EntryState::Filling => "filling" },
+                "bytes": entry.bytes,
+                "class": entry.class.name(),
+                "age_ms": entry.age_ms,
+                "hits": entry.hits,
+                "in_ram": entry.in_ram,
+                "eviction": standing,
+            })
+        })
+        .collect();
+    json_response(&json!({ "asset_id": asset.to_string(), "data": entries }))
+}
+
+/// `POST /internal/drain`: no more viewers are wanted; those who are here are served.
+pub(crate) fn drain(edge: &Edge) -> Response<Bytes> {
+    edge.health.drain();
+    let _ = edge.news.try_send(Heard::Drain);
+    json_response(&json!({ "status": "draining", "responses_open": edge.accounts.metrics.responses_open.get() }))
+}
+
+/// What the edge says of itself.
+pub(crate) fn beat(edge: &Edge, state: EdgeState) -> Beat {
+    let (stats, account) = (edge.cache.stats(), edge.accounts.telemetry.account());
+    Beat {
+        state: if edge.health.is_draining() { EdgeState::Draining } else { state },
+        cache_bytes_max: stats.max_bytes,
+        cache_bytes_used: stats.used_bytes,
+        cache_entries: stats.entries as u64,
+        disk_bytes_free: stats.free_bytes,
+        fills: u32::try_from(stats.fills).unwrap_or(u32::MAX),
+        spool_events: account.queued + account.spooled,
+        dropped_events: account.dropped(),
+        purge_seen: edge.cache.purge_seen(),
+    }
+}
+
+/// A JSON answer that nobody keeps.
+pub(crate) fn json_response(value: &impl serde::Serialize) -> Response<Bytes> {
+    // These values hold nothing that JSON can not say.
+    let mut response = Response::new(Bytes::from(serde_json::to_vec(value).unwrap_or_default()));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    response
+}
+
+fn read<T: DeserializeOwned>(body: Result<Bytes, BodyError>) -> Result<T, Problem> {
+    let body = body.map_err(|error| match error {
+        BodyError::TooLarge { .. } => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", error.to_string()),
+        BodyError::Cut => Problem::new(StatusCode::BAD_REQUEST, "body_cut", error.to_string()),
+    })?;
+    serde_json::from_slice(&body)
+        .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "body_not_understood", error.to_string()))
+}
+
+fn bad_field(bad: BadField) -> Problem {
+    let detail = format!("{} must be {}.", bad.field, bad.expected);
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "field_not_valid", detail)
+        .field(&format!("/{}", bad.field.replace('.', "/")), bad.expected)
+}
+
+/// Artifacts of one warm request that are fetched at once.
+const WARM_AT_ONCE: usize = 4;

@@ -1,0 +1,153 @@
+//! What the edge counts. Every label takes one of a fixed set of words, so the number of series has a bound.
+
+use std::fmt;
+
+use rend_core::artifact::ArtifactPath;
+use rend_shell::metrics::{Counter, Family, Gauge, Histogram, Metrics};
+
+use crate::delivery::Facts;
+
+/// The edge's counters. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct EdgeMetrics {
+    registry: Metrics,
+    responses: Family<[(&'static str, &'static str); 3], Counter>,
+    response_bytes: Family<[(&'static str, &'static str); 2], Counter>,
+    first_byte: Family<[(&'static str, &'static str); 1], Histogram, fn() -> Histogram>,
+    pub(crate) responses_open: Gauge,
+    pub(crate) denied: Family<[(&'static str, &'static str); 1], Counter>,
+    pub(crate) fills: Family<[(&'static str, &'static str); 1], Counter>,
+    pub(crate) fills_open: Gauge,
+    pub(crate) origin: Family<[(&'static str, &'static str); 2], Counter>,
+    pub(crate) origin_first_byte: Histogram,
+    pub(crate) origin_bytes: Counter,
+    pub(crate) overloads: Family<[(&'static str, &'static str); 1], Counter>,
+    pub(crate) prefetches: Family<[(&'static str, &'static str); 1], Counter>,
+    pub(crate) purges: Counter,
+    pub(crate) purge_seen: Gauge,
+    pub(crate) cache_bytes: Gauge,
+    pub(crate) cache_entries: Gauge,
+    pub(crate) cache_evictions: Gauge,
+    pub(crate) spool_bytes: Gauge,
+    pub(crate) spool_events: Gauge,
+    pub(crate) telemetry_dropped: Gauge,
+    pub(crate) ready: Gauge,
+}
+
+impl fmt::Debug for EdgeMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EdgeMetrics")
+    }
+}
+
+impl EdgeMetrics {
+    /// Registers everything with `registry`.
+    pub(crate) fn new(registry: Metrics) -> Self {
+        let histogram: fn() -> Histogram = || Histogram::new(SECONDS);
+        Self {
+            responses: registry.register(
+                "edge_responses",
+                "Responses to verified playback requests, by what was asked, where the bytes came from and the status",
+                Family::default(),
+            ),
+            response_bytes: registry.register(
+                "edge_response_bytes",
+                "Body bytes that left, by what was asked and where they came from",
+                Family::default(),
+            ),
+            first_byte: registry.register(
+                "edge_first_byte_seconds",
+                "From request to first body byte",
+                Family::new_with_constructor(histogram),
+            ),
+            responses_open: registry.register("edge_responses_open", "Responses under way", Gauge::default()),
+            denied: registry.register("edge_denied", "Requests without a good token, by reason", Family::default()),
+            fills: registry.register("edge_fills", "Fills that ended, by outcome", Family::default()),
+            fills_open: registry.register("edge_fills_open", "Fills under way", Gauge::default()),
+            origin: registry.register(
+                "edge_origin_requests",
+                "Requests to the origin, by kind and outcome",
+                Family::default(),
+            ),
+            origin_first_byte: registry.register(
+                "edge_origin_seconds",
+                "From a request to the origin to its answer",
+                histogram(),
+            ),
+            origin_bytes: registry.register("edge_origin_bytes", "Bytes read from the origin", Counter::default()),
+            overloads: registry.register("edge_overloads", "Requests turned away, by bound", Family::default()),
+            prefetches: registry.register(
+                "edge_prefetches",
+                "Next segments fetched ahead, by outcome",
+                Family::default(),
+            ),
+            purges: registry.register("edge_purges", "Purges carried out", Counter::default()),
+            purge_seen: registry.register("edge_purge_seen", "Place of the last purge carried out", Gauge::default()),
+            cache_bytes: registry.register("edge_cache_bytes", "Bytes in the cache", Gauge::default()),
+            cache_entries: registry.register("edge_cache_entries", "Artifacts in the cache", Gauge::default()),
+            cache_evictions: registry.register(
+                "edge_cache_evictions",
+                "Artifacts evicted since the start",
+                Gauge::default(),
+            ),
+            spool_bytes: registry.register("edge_spool_bytes", "Bytes in the telemetry spool", Gauge::default()),
+            spool_events: registry.register("edge_spool_events", "Events that wait to be shipped", Gauge::default()),
+            telemetry_dropped: registry.register(
+                "edge_telemetry_dropped",
+                "Events lost since the start",
+                Gauge::default(),
+            ),
+            ready: registry.register("edge_ready", "1 while /readyz says ready", Gauge::default()),
+            registry,
+        }
+    }
+
+    /// Everything as text.
+    pub(crate) fn render(&self) -> String {
+        self.registry.render()
+    }
+
+    /// Counts a response that is over.
+    pub(crate) fn response_over(&self, facts: &Facts, sent_bytes: u64, first_byte_us: u64) {
+        let class = class(&facts.path);
+        let cache = facts.cache.as_str();
+        self.responses.get_or_create(&[("artifact", class), ("cache", cache), ("status", status(facts.status))]).inc();
+        self.response_bytes.get_or_create(&[("artifact", class), ("cache", cache)]).inc_by(sent_bytes);
+        // Microseconds up to a day are exact in an f64.
+        self.first_byte.get_or_create(&[("cache", cache)]).observe(first_byte_us as f64 / 1e6);
+    }
+}
+
+/// The word for a kind of artifact.
+pub(crate) const fn class(path: &ArtifactPath) -> &'static str {
+    match path {
+        ArtifactPath::Master => "master",
+        ArtifactPath::Variant(_) => "variant",
+        ArtifactPath::IFrames(_) => "iframes",
+        ArtifactPath::Init(_) => "init",
+        ArtifactPath::Segment { .. } => "segment",
+        ArtifactPath::Opener => "opener",
+        ArtifactPath::Poster => "poster",
+        ArtifactPath::ThumbSprite | ArtifactPath::ThumbTrack => "storyboard",
+        _ => "other",
+    }
+}
+
+/// The word for a status; the ones that the edge does not give share one.
+const fn status(status: u16) -> &'static str {
+    match status {
+        200 => "200",
+        206 => "206",
+        304 => "304",
+        404 => "404",
+        416 => "416",
+        502 => "502",
+        503 => "503",
+        504 => "504",
+        _ => "other",
+    }
+}
+
+/// Upper ends of the histograms' buckets.
+const SECONDS: [f64; 14] =
+    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];

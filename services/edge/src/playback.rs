@@ -1,0 +1,231 @@
+//! `/v/…`: parse → admit → find → reply.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, Response, StatusCode};
+use rend_cache::range::{Answer, ByteRange};
+use rend_cache::{FillReader, Hit};
+use rend_core::analytics::CacheStatus;
+use rend_core::id::RequestId;
+use rend_core::time::{Mono, Timestamp};
+use rend_shell::problem::Problem;
+use warp::Reply;
+
+use crate::auth::{self, Viewer};
+use crate::body::Sending;
+use crate::conditional::Validators;
+use crate::delivery::{Delivery, Facts};
+use crate::edge::Edge;
+use crate::fill::{self, Got, Refusal, Wanted};
+use crate::head::{self, Life};
+use crate::io::Wire;
+use crate::target::Target;
+
+/// A request as the routes hand it on. It has no `Debug`, since it carries tokens.
+pub(crate) struct Ask {
+    pub(crate) method: Method,
+    pub(crate) path: warp::path::FullPath,
+    pub(crate) query: Option<String>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) wire: Option<Wire>,
+    pub(crate) address: Option<IpAddr>,
+}
+
+/// Answers a request below `/v/`.
+pub(crate) async fn answer(edge: Arc<Edge>, ask: Ask) -> warp::reply::Response {
+    let started = edge.accounts.clock.mono();
+    let mut response = match Target::parse(ask.path.as_str()) {
+        None => constant(StatusCode::NOT_FOUND, NOT_FOUND),
+        Some(_) if ask.method == Method::OPTIONS => {
+            let mut response = constant(StatusCode::NO_CONTENT, "");
+            response.headers_mut().remove(header::CONTENT_TYPE);
+            edge.identity.write(response.headers_mut());
+            edge.cors.preflight(&ask.headers, response.headers_mut());
+            return response;
+        }
+        Some(target) => {
+            let now = edge.accounts.clock.wall();
+            match auth::admit(&edge.config.keys, &target, ask.query.as_deref(), &ask.headers, ask.address, now) {
+                Ok(viewer) => {
+                    let wanted = Wanted::new(target.asset, target.path);
+                    serve(&edge, &ask, wanted, viewer, started).await
+                }
+                Err(reason) => {
+                    edge.accounts.metrics.denied.get_or_create(&[("reason", reason.as_str())]).inc();
+                    constant(StatusCode::UNAUTHORIZED, DENIED)
+                }
+            }
+        }
+    };
+    edge.identity.write(response.headers_mut());
+    edge.cors.apply(&ask.headers, response.headers_mut());
+    response
+}
+
+/// An answer that is the same for whoever asks.
+pub(crate) fn constant(status: StatusCode, body: &'static str) -> warp::reply::Response {
+    let mut response = Response::new(Bytes::from_static(body.as_bytes()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.map(Into::into)
+}
+
+async fn serve(edge: &Arc<Edge>, ask: &Ask, wanted: Wanted, viewer: Viewer, started: Mono) -> warp::reply::Response {
+    let facts = Facts {
+        org: viewer.org,
+        session: viewer.session,
+        asset: wanted.asset,
+        path: wanted.path,
+        object_bytes: None,
+        range_start: 0,
+        status: 0,
+        cache: CacheStatus::Pass,
+        started,
+    };
+    let open = usize::try_from(edge.accounts.metrics.responses_open.get()).unwrap_or(0);
+    let got = if open >= edge.config.responses_max {
+        edge.accounts.metrics.overloads.get_or_create(&[("bound", "responses")]).inc();
+        Err(Refusal::Overloaded)
+    } else {
+        let got = fill::find(edge, &wanted).await;
+        if got.as_ref().is_err_and(|refusal| *refusal == Refusal::Overloaded) {
+            edge.accounts.metrics.overloads.get_or_create(&[("bound", "fills")]).inc();
+        }
+        got
+    };
+    let mut response = match got {
+        Ok(got) => {
+            if ask.method == Method::GET {
+                fill::prefetch_next(edge, &wanted);
+            }
+            found(edge, ask, &wanted, got, facts)
+        }
+        Err(refusal) => refused(edge, refusal, facts),
+    };
+    let cache = response.extensions().get::<CacheStatus>().copied().unwrap_or(CacheStatus::Pass);
+    head::timing(response.headers_mut(), started, edge.accounts.clock.mono(), cache);
+    response
+}
+
+/// Replies with what was found, as far as the client asked for it.
+fn found(edge: &Edge, ask: &Ask, wanted: &Wanted, got: Got, mut facts: Facts) -> warp::reply::Response {
+    let now = edge.accounts.clock.wall();
+    let (len, etag, modified, life, cache) = match &got {
+        Got::Stored(hit, cache) => {
+            let modified = Timestamp::from_millis(hit.meta().modified_ms);
+            let life = Life::of(&wanted.path, hit.body(), modified, now);
+            (hit.meta().len, &hit.meta().etag, modified, life, *cache)
+        }
+        Got::Along(_, head, cache) => {
+            let modified = Timestamp::from_millis(head.modified_ms);
+            // What is on its way can not be looked at for its end mark; the next request sees it.
+            (head.len.unwrap_or(0), &head.etag, modified, Life::of(&wanted.path, b"", modified, now), *cache)
+        }
+    };
+    let validators = Validators::new(etag, modified);
+    let mut response = warp::reply::Response::new(Bytes::new().into());
+    head::artifact(response.headers_mut(), &wanted.path, &validators, life, cache);
+    facts.object_bytes = Some(len);
+    facts.cache = cache;
+    response.extensions_mut().insert(cache);
+    let asks_get = ask.method == Method::GET;
+    if validators.not_modified(&ask.headers) {
+        facts.status = 304;
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response.headers_mut().remove(header::CONTENT_TYPE);
+        Delivery::begin(edge.accounts.clone(), facts, 0);
+        return response;
+    }
+    let range = ask.headers.get(header::RANGE).filter(|_| asks_get && validators.range_applies(&ask.headers));
+    let part =
+        range.and_then(|range| ByteRange::parse(range.as_bytes())).map_or(Answer::Whole, |range| range.within(len));
+    let (status, start, end) = match part {
+        Answer::Whole => (StatusCode::OK, 0, len),
+        Answer::Span(span) => {
+            if let Ok(value) = HeaderValue::try_from(span.to_string()) {
+                response.headers_mut().insert(header::CONTENT_RANGE, value);
+            }
+            (StatusCode::PARTIAL_CONTENT, span.start(), span.end())
+        }
+        Answer::Unsatisfiable { len } => {
+            if let Ok(value) = HeaderValue::try_from(format!("bytes */{len}")) {
+                response.headers_mut().insert(header::CONTENT_RANGE, value);
+            }
+            (StatusCode::RANGE_NOT_SATISFIABLE, 0, 0)
+        }
+    };
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_LENGTH, (end - start).into());
+    facts.status = status.as_u16();
+    facts.range_start = start;
+    if !asks_get || start == end {
+        if ask.method == Method::HEAD || start == end {
+            Delivery::begin(edge.accounts.clone(), facts, 0);
+        }
+        return response;
+    }
+    let delivery = Delivery::begin(edge.accounts.clone(), facts, end - start);
+    let sending = match got {
+        Got::Stored(hit, _) => stored(hit, start, end, ask.wire.clone(), delivery),
+        Got::Along(reader, _, _) => along(reader, start, end, ask.wire.clone(), delivery),
+    };
+    let (head, _) = response.into_parts();
+    let (_, body) = warp::reply::stream(sending).into_response().into_parts();
+    Response::from_parts(head, body)
+}
+
+fn stored(hit: Hit, start: u64, end: u64, wire: Option<Wire>, delivery: Arc<Delivery>) -> Sending {
+    // A stored body is in memory or mapped, so its positions fit.
+    let at = |position: u64| usize::try_from(position).unwrap_or(usize::MAX).min(hit.body().len());
+    let (start, end) = (at(start), at(end));
+    Sending::stored(hit, start, end, wire, delivery)
+}
+
+fn along(mut reader: FillReader, start: u64, end: u64, wire: Option<Wire>, delivery: Arc<Delivery>) -> Sending {
+    if start > 0 {
+        // To the body's end, whatever the part: only there it shows whether the fill was good.
+        reader.select(start..u64::MAX);
+    }
+    Sending::filling(reader, end - start, wire, delivery)
+}
+
+/// Says why there is nothing to send.
+fn refused(edge: &Edge, refusal: Refusal, mut facts: Facts) -> warp::reply::Response {
+    let problem = |status, code, detail: &str| {
+        let id = RequestId::new(edge.accounts.clock.wall(), rend_shell::ten());
+        Problem::new(status, code, detail).retry_after(1).into_response(&id.to_string()).map(Into::into)
+    };
+    let response: warp::reply::Response = match refusal {
+        Refusal::Absent => constant(StatusCode::NOT_FOUND, NOT_FOUND),
+        Refusal::Origin => problem(
+            StatusCode::BAD_GATEWAY,
+            "origin_failed",
+            "The artifact is not cached here and could not be read from storage. Ask again in a second.",
+        ),
+        Refusal::Timeout => problem(
+            StatusCode::GATEWAY_TIMEOUT,
+            "origin_timeout",
+            "The artifact is not cached here and storage did not answer in time. Ask again in a second.",
+        ),
+        Refusal::Overloaded => problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "overloaded",
+            "This edge has as many responses or fetches under way as it may have. Ask again in a second.",
+        ),
+    };
+    facts.status = response.status().as_u16();
+    facts.cache = CacheStatus::Miss;
+    Delivery::begin(edge.accounts.clone(), facts, 0);
+    response
+}
+
+/// The one body of every 404 on the public listener.
+pub(crate) const NOT_FOUND: &str =
+    r#"{"type":"about:blank","title":"Not Found","status":404,"detail":"There is nothing here.","code":"not_found"}"#;
+/// The one body of every 401 on the public listener: it says nothing of why.
+pub(crate) const DENIED: &str = r#"{"type":"about:blank","title":"Unauthorized","status":401,"detail":"Playback needs a good token for this video. Get one from the player bootstrap.","code":"playback_denied"}"#;
