@@ -104,7 +104,7 @@ export class AssetRow {
   #build(asset) {
     const parts = this.#parts;
     const panelId = `panel-${asset.id}`;
-    parts.image = h('img', { alt: '', hidden: true, decoding: 'async', onerror: () => (parts.image.hidden = true), onload: () => (parts.image.hidden = false) });
+    parts.image = h('img', { alt: '', hidden: true, decoding: 'async', onerror: () => ((parts.image.hidden = true), (this.#poster = 'none')), onload: () => (parts.image.hidden = false) });
     parts.length = h('span', { class: 'length', hidden: true });
     parts.title = h('span', { class: 'title' });
     parts.chip = h('span', { class: 'chip' });

@@ -7,6 +7,10 @@ import { mediaBase, rebased } from './session.js';
 
 /** Base URLs that are remembered for rewriting requests: a grant is renewed many times during a long video. */
 const BASES_MAX = 16;
+/** Seconds of video that are fetched ahead of the viewer. */
+const BUFFER_SECS = 30;
+/** More than that is fetched while it is small: up to this many bytes. */
+const BUFFER_BYTES = 60_000_000;
 const HLS_TYPE = 'application/vnd.apple.mpegurl';
 
 let hlsModule = null;
@@ -14,7 +18,8 @@ let hlsModule = null;
 /** The Hls class, or null when this build was made without hls.js. Asked for once. */
 export function loadHls() {
   hlsModule ??= import('./hls.js').then(
-    (module) => module.default,
+    // Its ES module has a default export; its classic build, loaded the same way, leaves a global behind.
+    (module) => module.default ?? globalThis.Hls ?? null,
     () => null,
   );
   return hlsModule;
@@ -57,13 +62,16 @@ export class HlsEngine {
   start(source, at) {
     this.stop();
     this.#aim(source);
+    const ahead = this.#listener.bufferSecs ?? BUFFER_SECS;
     const hls = new this.#Hls({
       // A worker would need `worker-src blob:`; remuxing fMP4 is cheap enough to do without.
       enableWorker: false,
       // A playlist that still grows begins at its beginning too, not at the live edge.
       startPosition: at,
       backBufferLength: 60,
-      maxBufferLength: 30,
+      maxBufferLength: ahead,
+      maxMaxBufferLength: ahead * 4,
+      maxBufferSize: this.#listener.bufferSecs ? 1 : BUFFER_BYTES,
       capLevelToPlayerSize: true,
       abrEwmaDefaultEstimate: 2_000_000,
       xhrSetup: (xhr, url) => {

@@ -4,7 +4,7 @@
 //   <rend-player asset-id="0190…" token="…"></rend-player>
 //
 // Attributes: asset-id; token (a bootstrap token, for signed assets); api (where Rend answers; default: where this file came from);
-// autoplay, muted, loop, start (seconds); transport="path" (ask for URLs instead of a cookie); engine="auto|hls|native".
+// autoplay, muted, loop, start (seconds); buffer (seconds to fetch ahead, to spare data); transport="path" (ask for URLs instead of a cookie); engine="auto|hls|native".
 // Properties: video, state, bootstrap. Events: rend-state {state}, rend-bootstrap {bootstrap}, rend-error {kind, status, detail}.
 // The attribute data-state tells what one sees: loading, preparing, ready, playing, paused, buffering, ended, offline, failed, gone,
 // denied or unsupported.
@@ -208,6 +208,7 @@ export class RendPlayer extends HTMLElement {
     const turn = (this.#replacing += 1);
     if (this.#engine) this.#controls.hold();
     const listener = {
+      bufferSecs: Number(this.getAttribute('buffer')) || null,
       onFailure: (kind, status, detail) => {
         this.#steadyFrom = this.video.currentTime;
         this.#tell('rend-error', { kind, status, detail });

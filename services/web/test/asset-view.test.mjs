@@ -71,6 +71,6 @@ test('the address of a player page says which video and how', () => {
   assert.equal(at('/watch/0190').assetId, '0190');
   assert.equal(at('/embed/0190/').assetId, '0190');
   assert.equal(at('/elsewhere').assetId, '');
-  assert.deepEqual(at('/watch/a', '?token=t&muted&autoplay=0&start=12&transport=path&engine=native'), { assetId: 'a', token: 't', transport: 'path', autoplay: false, muted: true, loop: false, start: 12, engine: 'native' });
+  assert.deepEqual(at('/watch/a', '?token=t&muted&autoplay=0&start=12&transport=path&engine=native'), { assetId: 'a', token: 't', transport: 'path', autoplay: false, muted: true, loop: false, start: 12, buffer: null, engine: 'native' });
   assert.equal(at('/watch/a', '?engine=flash&start=-1').engine, null);
 });

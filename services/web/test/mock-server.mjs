@@ -15,14 +15,14 @@ import { makeLadder } from './mock-ladder.mjs';
 
 const HERE = path.dirname(fileURLToPath(import.meta.url));
 const PAGES = path.join(HERE, '..', 'pages');
-const HLS = path.join(HERE, '..', 'node_modules', 'hls.js', 'dist', 'hls.light.min.mjs');
+const HLS = path.join(HERE, '..', 'node_modules', 'hls.js', 'dist');
 const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript; charset=utf-8', '.css': 'text/css; charset=utf-8', '.svg': 'image/svg+xml', '.m3u8': 'application/vnd.apple.mpegurl', '.m4s': 'video/mp4', '.mp4': 'video/mp4', '.jpg': 'image/jpeg' };
 
 export const MOCK_KEY = 'rend_test_mockmockmockmockmockmockmock';
 
 /**
  * Starts the API and two edges on free ports.
- * `ttlSeconds`, `refreshAfterSeconds`: of a grant · `hlsJs`: whether the build has it · `encodeMs`: from upload to ready ·
+ * `ttlSeconds`, `refreshAfterSeconds`: of a grant · `hlsJs`: whether the build has it (`classic`: as a classic script) · `encodeMs`: from upload to ready ·
  * `seconds`: of the clip that every asset plays · `folder`: where the ladder lies or is made.
  */
 export async function startMock(options = {}) {
@@ -371,7 +371,7 @@ class Mock {
   async #page(res, name) {
     if (name === 'hls.js') {
       if (!this.#settings.hlsJs) return this.#problem(res, 404, 'not_found', 'this build has no hls.js');
-      return this.#file(res, HLS, '.js');
+      return this.#file(res, path.join(HLS, this.#settings.hlsJs === 'classic' ? 'hls.light.min.js' : 'hls.light.min.mjs'), '.js');
     }
     if (!/^[a-z0-9.-]+$/.test(name ?? '')) return this.#problem(res, 404, 'not_found', 'no such file');
     return this.#file(res, path.join(PAGES, name), path.extname(name));
@@ -381,7 +381,7 @@ class Mock {
     const body = await readFile(file).catch(() => null);
     if (!body) return this.#problem(res, 404, 'not_found', 'no such file');
     const edges = this.edges.join(' ');
-    const policy = `default-src 'self'; connect-src 'self' ${edges}; media-src 'self' blob: ${edges}; img-src 'self' data: ${edges}; style-src 'self'; script-src 'self'`;
+    const policy = `default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' ${edges}; media-src 'self' blob: ${edges}; img-src 'self' data: ${edges}; base-uri 'none'; form-action 'self'`;
     return res.writeHead(200, { 'content-type': TYPES[extension], 'content-security-policy': policy, 'cache-control': 'no-cache', 'x-content-type-options': 'nosniff' }).end(body);
   }
 

@@ -249,6 +249,14 @@ test('an edge that comes back is found again', async () => {
   );
 });
 
+test('hls.js may come as a module or as a classic script', async () => {
+  const mock = await mockWith({ hlsJs: 'classic' });
+  await watch(mock, mock.add('Classic'), async (page) => {
+    await untilTime(page, 0.5);
+    assert.equal((await facts(page)).engine, 'hls.js');
+  });
+});
+
 test('a build without hls.js plays natively where it can, and says so where it cannot', async () => {
   const mock = await mockWith({ hlsJs: false });
   const asset = mock.add('No library');

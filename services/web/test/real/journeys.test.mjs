@@ -1,0 +1,268 @@
+// The journeys of a viewer and of an owner against a real Rend, in a real browser, with hls.js forced.
+//
+//   REND_API_BASE=http://127.0.0.1:4000 REND_API_KEY=rend_live_… REND_TEST_CLIP=clip.mp4 npm run test:real
+//
+// The clip should be longer than ten seconds. The key needs the scopes upload, read, delete and analytics.
+
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import test, { after, before } from 'node:test';
+
+import { facts, openBrowser, openPage, shoot, untilState, untilTime } from '../browser.mjs';
+
+const WAIT_MS = 180_000;
+// What a browser prints by itself about answers that a journey expects.
+const PREPARING = [/409/, /poster\.jpg/];
+const AFTER_DELETION = [/404/, /401/];
+
+let api;
+let key;
+let clip;
+let browser;
+let folder;
+let ready;
+const made = [];
+
+before(async () => {
+  const wanted = ['REND_API_BASE', 'REND_API_KEY', 'REND_TEST_CLIP'];
+  const missing = wanted.filter((name) => !process.env[name]);
+  if (missing.length > 0) throw new Error(`these tests need a running Rend: set ${missing.join(', ')}`);
+  api = process.env.REND_API_BASE.replace(/\/$/, '');
+  key = process.env.REND_API_KEY;
+  clip = process.env.REND_TEST_CLIP;
+  folder = await mkdtemp(path.join(tmpdir(), 'rend-real-'));
+  browser = await openBrowser();
+});
+
+after(async () => {
+  await browser?.close();
+  for (const id of made) await ask('DELETE', `/v1/assets/${id}`).catch(() => {});
+  if (folder) await rm(folder, { recursive: true, force: true });
+});
+
+async function ask(method, where, body) {
+  const answer = await fetch(api + where, { method, body, headers: { authorization: `Bearer ${key}` } });
+  return { status: answer.status, body: await answer.json().catch(() => null) };
+}
+
+async function upload(title, body, policy = 'public') {
+  const answer = await ask('POST', `/v1/videos?title=${encodeURIComponent(title)}&policy=${policy}`, body);
+  assert.equal(answer.status, 201, JSON.stringify(answer.body));
+  made.push(answer.body.id);
+  return answer.body;
+}
+
+async function settled(id) {
+  for (let waited = 0; waited < WAIT_MS; waited += 250) {
+    const { body } = await ask('GET', `/v1/assets/${id}`);
+    if (['ready', 'failed'].includes(body.source_state)) return body;
+    await new Promise((done) => setTimeout(done, 250));
+  }
+  throw new Error(`asset ${id} is not settled after ${WAIT_MS} ms`);
+}
+
+/** One asset that is ready, uploaded once for all journeys that need no more. */
+async function readyAsset() {
+  ready ??= (async () => settled((await upload('A clip that is ready', await readFile(clip))).id))();
+  const asset = await ready;
+  assert.equal(asset.source_state, 'ready', JSON.stringify(asset.failure));
+  return asset;
+}
+
+async function watch(where, body, expect = []) {
+  const { page, wrong } = await openPage(browser.context, api + where, { expect });
+  try {
+    await body(page);
+    assert.deepEqual(await wrong(), []);
+  } finally {
+    await page.close();
+  }
+}
+
+test('a fresh upload plays while it is still encoded, from its start to its end', async () => {
+  const { id } = await upload('Fresh from the camera', await readFile(clip));
+  await watch(
+    `/watch/${id}?engine=hls`,
+    async (page) => {
+      await untilTime(page, 0.1, WAIT_MS);
+      assert.ok((await facts(page)).at < 3, 'it starts at the start');
+      await page.locator('rend-player').hover();
+      await shoot(page, 'real-watch-fresh');
+      const { duration_ms: length } = await settled(id);
+      await untilState(page, 'ended', length * 2 + 60_000);
+      const end = await facts(page);
+      assert.equal(end.engine, 'hls.js');
+      assert.ok(Math.abs(end.at * 1000 - length) < 300, `ended at ${end.at} of ${length} ms`);
+      assert.deepEqual([end.error, end.failures], [null, []]);
+    },
+    PREPARING,
+  );
+});
+
+test('a ready video plays to its end without any media error', async () => {
+  const { id, duration_ms: length } = await readyAsset();
+  await watch(`/watch/${id}?engine=hls`, async (page) => {
+    await untilTime(page, 1, WAIT_MS);
+    await page.locator('rend-player').hover();
+    await shoot(page, 'real-watch-playing');
+    await untilState(page, 'ended', length * 2 + 60_000);
+    const end = await facts(page);
+    assert.equal(end.engine, 'hls.js');
+    assert.ok(Math.abs(end.at * 1000 - length) < 300, `ended at ${end.at} of ${length} ms`);
+    assert.deepEqual([end.error, end.failures], [null, []]);
+    assert.equal(end.states.filter((state) => state === 'failed' || state === 'offline').length, 0);
+  });
+});
+
+test('seeks land where they were asked to, also before anything there is buffered', async () => {
+  const { id, duration_ms: length } = await readyAsset();
+  await watch(`/watch/${id}?engine=hls&buffer=2`, async (page) => {
+    await untilTime(page, 0.5, WAIT_MS);
+    for (const share of [0.7, 0.2, 0.5]) {
+      const to = (length / 1000) * share;
+      await page.evaluate((at) => document.querySelector('rend-player').seek(at), to);
+      await untilTime(page, to + 0.3);
+      const { at } = await facts(page);
+      assert.ok(at >= to && at < to + 3, `asked for ${to}, at ${at}`);
+    }
+    assert.deepEqual((await facts(page)).failures, []);
+  });
+});
+
+test('the grant is renewed in the middle, by cookie and by path, and playback does not stop', async () => {
+  const { id, duration_ms: length } = await readyAsset();
+  for (const transport of ['cookie', 'path']) {
+    const { page, wrong } = await openPage(browser.context, 'about:blank');
+    const grants = new Set();
+    let bootstraps = 0;
+    // The server decides how long a grant lasts; asking every second instead makes many renewals fit into a short clip.
+    await page.route(/\/api\/player\//, async (route) => {
+      const answer = await route.fetch();
+      bootstraps += 1;
+      await route.fulfill({ response: answer, json: { ...(await answer.json()), refresh_after_seconds: 1 } });
+    });
+    page.on('response', (response) => {
+      const token = /\/~([^/]+)\//.exec(response.url())?.[1];
+      if (token && response.status() === 200) grants.add(token);
+    });
+    await page.goto(`${api}/watch/${id}?engine=hls&buffer=2${transport === 'path' ? '&transport=path' : ''}`);
+    await untilState(page, 'ended', length * 2 + 60_000);
+    const end = await facts(page);
+    assert.deepEqual([end.error, end.failures], [null, []]);
+    assert.ok(bootstraps >= 4, `${bootstraps} bootstraps`);
+    if (transport === 'path') assert.ok(grants.size >= 2, 'later requests carry a later grant');
+    assert.deepEqual(await wrong(), []);
+    await page.close();
+  }
+});
+
+test('a grant that is lost or runs out in the middle is asked for again, and playback goes on', async () => {
+  const { id, duration_ms: length } = await readyAsset();
+  await watch(
+    `/watch/${id}?engine=hls&buffer=2`,
+    async (page) => {
+      await untilTime(page, 1, WAIT_MS);
+      await browser.context.clearCookies();
+      await untilState(page, 'ended', length * 2 + 60_000);
+      const end = await facts(page);
+      assert.equal(end.error, null);
+      assert.ok(end.failures.every((failure) => failure.kind === 'auth'), JSON.stringify(end.failures));
+      assert.ok(end.failures.length > 0, 'the edge refused a request without a grant');
+      assert.ok(Math.abs(end.at * 1000 - length) < 300);
+    },
+    [/401/],
+  );
+});
+
+test('a signed video opens with its token and not without', async () => {
+  const { id } = await upload('Signed', await readFile(clip), 'signed');
+  await settled(id);
+  await watch(`/watch/${id}?engine=hls`, (page) => untilState(page, 'denied'), [/401/]);
+  const { body } = await ask('GET', `/v1/assets/${id}/playback`);
+  await watch(`${body.player_url}&engine=hls`, (page) => untilTime(page, 0.5, WAIT_MS));
+});
+
+test('a file that is no video ends in words, on the watch page too', async () => {
+  const { id } = await upload('Not a film.mp4', 'This is a text that somebody named like a film.\n'.repeat(200));
+  const asset = await settled(id);
+  assert.equal(asset.source_state, 'failed');
+  assert.ok(asset.failure.detail.length > 0);
+  await watch(
+    `/watch/${id}?engine=hls`,
+    async (page) => {
+      await untilState(page, 'failed');
+      await page.waitForTimeout(300);
+      await shoot(page, 'real-watch-failed');
+    },
+    [/409/],
+  );
+});
+
+test('an owner uploads on the dashboard, watches it become playable, plays it and deletes it', async () => {
+  const copy = path.join(folder, 'From the dashboard.mp4');
+  await writeFile(copy, await readFile(clip));
+  await watch(
+    `/dashboard#key=${key}`,
+    async (page) => {
+      await page.locator('#live[data-state="live"]').waitFor();
+      await page.locator('[data-edge]').first().waitFor();
+      await page.locator('#file').setInputFiles(copy);
+      await page.getByRole('button', { name: 'Upload', exact: true }).click();
+      await page.locator('.upload .words', { hasText: 'after the upload' }).waitFor({ timeout: WAIT_MS });
+      const row = page.locator('.asset', { hasText: 'From the dashboard' });
+      const id = await row.getAttribute('data-id');
+      made.push(id);
+      await untilState(page, 'ready', WAIT_MS);
+      await row.getByRole('button', { name: 'Play', exact: true }).first().click();
+      await untilTime(page, 1, WAIT_MS);
+      await row.locator('.chip', { hasText: /^Ready/ }).waitFor({ timeout: WAIT_MS });
+      await page.waitForTimeout(500);
+      await shoot(page, 'real-dashboard-light');
+      await page.emulateMedia({ colorScheme: 'dark' });
+      await shoot(page, 'real-dashboard-dark');
+      // Somebody watches it while its owner deletes it.
+      const viewer = await openPage(browser.context, `${api}/watch/${id}?engine=hls&buffer=2`);
+      await untilTime(viewer.page, 0.5, WAIT_MS);
+      await viewer.page.evaluate(() => document.querySelector('rend-player').pause());
+      await row.locator('.toggle').click();
+      await row.getByRole('button', { name: 'Delete' }).click();
+      await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+      await row.waitFor({ state: 'detached' });
+      await viewer.page.evaluate(() => {
+        const player = document.querySelector('rend-player');
+        player.seek(player.video.duration * 0.9);
+        player.play();
+      });
+      await untilState(viewer.page, 'gone');
+      await viewer.page.waitForTimeout(300);
+      await shoot(viewer.page, 'real-watch-gone');
+      await viewer.page.reload();
+      await untilState(viewer.page, 'gone');
+      await viewer.page.close();
+    },
+    [...PREPARING, ...AFTER_DELETION],
+  );
+});
+
+test('nothing of a deleted video is served afterwards, whatever grant one holds', async () => {
+  const { id } = await upload('Soon deleted', await readFile(clip));
+  await settled(id);
+  const { body: grant } = await ask('GET', `/v1/assets/${id}/playback`);
+  const master = await fetch(grant.playback_url);
+  assert.equal(master.status, 200);
+  const variant = new URL((await master.text()).split('\n').find((line) => line && !line.startsWith('#')), grant.playback_url);
+  const media = await fetch(variant);
+  assert.equal(media.status, 200);
+  const segment = new URL((await media.text()).split('\n').find((line) => line && !line.startsWith('#')), variant);
+  assert.equal((await fetch(segment)).status, 200);
+  assert.equal((await ask('DELETE', `/v1/assets/${id}`)).status, 202);
+  for (let waited = 0; ; waited += 200) {
+    const statuses = await Promise.all([grant.playback_url, variant, segment].map(async (url) => (await fetch(url)).status));
+    if (statuses.every((status) => status >= 400 && status < 500)) break;
+    assert.ok(waited < 20_000, `still served: ${statuses}`);
+    await new Promise((done) => setTimeout(done, 200));
+  }
+  assert.equal((await fetch(`${api}/api/player/${id}`)).status, 404);
+});
