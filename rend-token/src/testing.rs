@@ -5,6 +5,7 @@
 
 use std::format;
 use std::string::{String, ToString};
+use std::sync::LazyLock;
 use std::vec::Vec;
 
 use crate::asset::{AssetRef, Org, SessionId};
@@ -46,7 +47,12 @@ pub const KEYS: [(&str, u8, UnixSecs, UnixSecs, bool, UnixSecs); 7] = [
 ];
 
 /// The ring of the vectors, made of [`KEYS`].
-pub fn ring() -> KeyRing<8> {
+pub fn ring() -> &'static KeyRing<8> {
+    static RING: LazyLock<KeyRing<8>> = LazyLock::new(build_ring);
+    &RING
+}
+
+fn build_ring() -> KeyRing<8> {
     let spec = |(at, (label, first, from, until, revoked, issued_at_min)): (usize, (&str, u8, _, _, bool, _))| {
         let bytes: Vec<u8> = (first..first + 32).collect();
         let (label, secret) = (KeyLabel::new(label).expect("a label"), Secret::from_bytes(&bytes).expect("a secret"));
@@ -265,10 +271,10 @@ pub fn token_verify(input: &[u8]) {
     let ring = ring();
     let mut choices = Choices(input);
     let claims = arbitrary_claims(&mut choices);
-    let token = Signer::new(&ring).sign(&claims).expect("arbitrary grants can be signed");
+    let token = Signer::new(ring).sign(&claims).expect("arbitrary grants can be signed");
     let now = starts(&claims);
     let request = request(&claims, now);
-    let verifier = verifier(&ring, &claims);
+    let verifier = verifier(ring, &claims);
     let verified = verifier.verify(token.as_bytes(), &request).expect("what was signed verifies");
     assert_eq!(*verified.claims(), claims);
     token_parse(token.as_bytes());
@@ -278,17 +284,18 @@ pub fn token_verify(input: &[u8]) {
     edit(&mut edited, &mut choices);
     if edited != token.as_bytes() {
         let denied = verifier.verify(&edited, &request).expect_err("an edited token is denied");
-        assert_ne!(denied.reason(), Reason::Malformed, "nothing is decoded before its tag is known to be good");
+        let long = core::str::from_utf8(&edited).ok().and_then(bytes_of).is_some_and(|bytes| bytes.len() >= 48);
+        assert!(!long || denied.reason() != Reason::Malformed, "nothing is decoded before its tag is known to be good");
     }
     if input != token.as_bytes() {
         assert!(verifier.verify(input, &request).is_err());
     }
     let other = match claims.purpose() {
-        Use::Playback => Verifier::bootstrap(&ring),
-        Use::Bootstrap => Verifier::playback(&ring),
+        Use::Playback => Verifier::bootstrap(ring),
+        Use::Bootstrap => Verifier::playback(ring),
     };
     assert_eq!(other.verify(token.as_bytes(), &request).expect_err("the other use").reason(), Reason::Suite);
-    renewal(&ring, &verified, now);
+    renewal(ring, &verified, now);
 }
 
 /// Renewing what was verified keeps its scope and its deadline, and ends.
@@ -407,5 +414,5 @@ const KNOWN_WORDS: &str = "REND_PLAYBACK_SIGNING_KEY_ID REND_PLAYBACK_SIGNING_SE
 
 /// A token to look for in what other types show.
 pub fn token_of(claims: &Claims) -> TokenBuf {
-    Signer::new(&ring()).sign(claims).expect("a token")
+    Signer::new(ring()).sign(claims).expect("a token")
 }

@@ -92,8 +92,8 @@ impl Case {
             && (!self.ended || revoked.end_session(SessionId::new(SESSION), NOW));
         assert!(room);
         let verifier = match self.purpose {
-            Use::Playback => Verifier::playback(&ring),
-            Use::Bootstrap => Verifier::bootstrap(&ring),
+            Use::Playback => Verifier::playback(ring),
+            Use::Bootstrap => Verifier::bootstrap(ring),
         };
         let verifier = verifier.with_policy(Policy::new().with_ttl_secs_max(self.ttl_secs_max));
         verifier.with_revocation(revoked).verify(&self.token, &request).err().map(|denied| denied.reason())
@@ -241,7 +241,7 @@ fn keys(cases: &mut Vec<Case>) {
     for len in [15, 8, 0] {
         put(format!("B2 tag of {len} bytes"), &bytes[..55 + len], Reason::BadMac);
     }
-    let other_use = bytes_of(&mac_anything(&testing::ring(), SIGNER, Use::Bootstrap, payload)).expect("a text");
+    let other_use = bytes_of(&mac_anything(testing::ring(), SIGNER, Use::Bootstrap, payload)).expect("a text");
     put("B2 tag of the other use's key".into(), &other_use, Reason::BadMac);
     put("B2 tag extended to the whole HMAC".into(), &[&bytes[..], &[0x5a; 16]].concat(), Reason::BadMac);
     for (label, reason) in [
@@ -256,7 +256,7 @@ fn keys(cases: &mut Vec<Case>) {
         named[5..9].copy_from_slice(rend_token::KeyLabel::new(label).expect("a label").kid().as_bytes());
         put(format!("B3 B4 the first key's tag under the kid of {label}"), &named, reason);
         if reason != Reason::BadMac && label != "nobody" {
-            let honest = mac_anything(&testing::ring(), label, Use::Playback, &named[..55]);
+            let honest = mac_anything(testing::ring(), label, Use::Playback, &named[..55]);
             put(format!("B3 honest tag of {label}"), &bytes_of(&honest).expect("a text"), reason);
         }
     }
@@ -269,7 +269,7 @@ fn keys(cases: &mut Vec<Case>) {
         let mut named = bytes.clone();
         named[0] = suite;
         put(format!("B6 first byte {suite:02x}"), &named, Reason::Suite);
-        let forged = mac_anything(&testing::ring(), SIGNER, Use::Playback, &named[..55]);
+        let forged = mac_anything(testing::ring(), SIGNER, Use::Playback, &named[..55]);
         put(format!("B6 first byte {suite:02x}, tagged"), &bytes_of(&forged).expect("a text"), Reason::Suite);
     }
     let mut edge = Case::new("D1 key window: the second before it", window_token("prod-2026-02"), Reason::KeyWindow);
@@ -284,7 +284,7 @@ fn keys(cases: &mut Vec<Case>) {
 fn window_token(label: &str) -> Vec<u8> {
     let kid = *rend_token::KeyLabel::new(label).expect("a label").kid().as_bytes();
     let raw = Raw { kid, ttl: 9000, ..Raw::default() };
-    mac_anything(&testing::ring(), label, Use::Playback, &raw.bytes()).into()
+    mac_anything(testing::ring(), label, Use::Playback, &raw.bytes()).into()
 }
 
 /// A payload that may say anything.
@@ -330,7 +330,7 @@ impl Raw {
     }
 
     fn token(&self) -> String {
-        mac_anything(&testing::ring(), SIGNER, Use::Playback, &self.bytes())
+        mac_anything(testing::ring(), SIGNER, Use::Playback, &self.bytes())
     }
 
     fn section(bit: u16, bytes: &[u8]) -> Self {
@@ -498,7 +498,7 @@ fn scope(cases: &mut Vec<Case>) {
         cases.push(Case::new(name, FULL, Reason::Prefix).in_full().with(|case| case.path = path.into()));
     }
     let mut boot = Raw { suite: 0x12, ttl: 120, ..Raw::default() };
-    let token = |raw: &Raw| mac_anything(&testing::ring(), SIGNER, Use::Bootstrap, &raw.bytes());
+    let token = |raw: &Raw| mac_anything(testing::ring(), SIGNER, Use::Bootstrap, &raw.bytes());
     let case = |name: &str, token: String, reason| {
         Case::new(name, token, reason).with(|case| {
             case.purpose = Use::Bootstrap;
@@ -583,7 +583,7 @@ fn revocations(cases: &mut Vec<Case>) {
     cases.push(full.with(|case| case.asset_cutoff = iat + 30));
     let kid = *rend_token::KeyLabel::new("not-before-noon").expect("a label").kid().as_bytes();
     let raw = Raw { kid, ..Raw::default() };
-    let token = mac_anything(&testing::ring(), "not-before-noon", Use::Playback, &raw.bytes());
+    let token = mac_anything(testing::ring(), "not-before-noon", Use::Playback, &raw.bytes());
     cases.push(Case::new("H2 issued one second before the key's bound", token, Reason::RevokedKey));
 }
 

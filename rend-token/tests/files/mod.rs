@@ -36,7 +36,7 @@ pub(crate) fn grants(count: u32) -> String {
         .map(|_| {
             let bytes: Vec<u8> = (0..128).map(|_| next()).collect();
             let claims = arbitrary_claims(&mut Choices(&bytes));
-            let token = Signer::new(&ring).sign(&claims).expect("arbitrary grants can be signed");
+            let token = Signer::new(ring).sign(&claims).expect("arbitrary grants can be signed");
             let mut out = of_claims(&claims);
             out["token"] = json!(token.as_str());
             out.to_string()
