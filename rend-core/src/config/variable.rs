@@ -211,7 +211,7 @@ variables! {
     /// Further keys that are accepted while keys are rotated.
     REND_PLAYBACK_VERIFY_KEYS: [SERVICES] Kind::VerifyKeys, Need::Optional, "";
     /// How long a playback token works.
-    REND_PLAYBACK_TOKEN_TTL_SECS: [API] Kind::Secs { min: 30, max: 86_400 }, Need::Default("900"), "900";
+    REND_PLAYBACK_TOKEN_TTL_SECS: [API] Kind::Secs { min: 5, max: 86_400 }, Need::Default("900"), "900";
     /// The domain of the playback cookie, when player and media hosts share one of ours. Unset: the media host alone.
     REND_PLAYBACK_COOKIE_DOMAIN: [API] Kind::Domain, Need::Optional, "example.com";
     /// Where media is played from when no edge is known.

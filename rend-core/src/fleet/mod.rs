@@ -5,7 +5,6 @@ mod expected;
 pub mod registry;
 pub mod wire;
 
-
 use std::fmt;
 use std::str::FromStr;
 

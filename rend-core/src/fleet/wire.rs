@@ -48,9 +48,8 @@ impl RegisterWire {
     pub fn to_row(&self, now: Timestamp) -> Result<EdgeRow, BadField> {
         let bad = |field, expected| BadField { field, expected };
         let url = |text: &str, field| {
-            let base: BaseUrl = text
-                .parse()
-                .map_err(|_| bad(field, "an http or https URL without credentials, query or fragment"))?;
+            let base: BaseUrl =
+                text.parse().map_err(|_| bad(field, "an http or https URL without credentials, query or fragment"))?;
             Ok(base.as_str().to_owned())
         };
         let id = self.id.parse().map_err(|_| bad("id", "1 to 63 characters a-z, 0-9 and -"))?;
@@ -180,11 +179,8 @@ pub struct PurgesAnswer {
 impl PurgesAnswer {
     /// The answer with `rows`.
     pub fn new(rows: &[PurgeRow], head: u64) -> Self {
-        let order = |row: &PurgeRow| PurgeOrderWire {
-            seq: row.seq,
-            asset_id: row.asset.to_string(),
-            at: row.at.to_string(),
-        };
+        let order =
+            |row: &PurgeRow| PurgeOrderWire { seq: row.seq, asset_id: row.asset.to_string(), at: row.at.to_string() };
         Self { data: rows.iter().map(order).collect(), head }
     }
 
@@ -319,10 +315,8 @@ pub struct WarmArtifactWire {
 impl WarmWire {
     /// Fetch `paths` of `asset`, in this order.
     pub fn new(asset: AssetId, paths: &[ArtifactPath]) -> Self {
-        let artifacts = (0..)
-            .zip(paths)
-            .map(|(priority, path)| WarmArtifactWire { path: path.to_string(), priority })
-            .collect();
+        let artifacts =
+            (0..).zip(paths).map(|(priority, path)| WarmArtifactWire { path: path.to_string(), priority }).collect();
         Self { asset_id: asset.to_string(), artifacts }
     }
 

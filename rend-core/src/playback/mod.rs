@@ -1,1 +1,3 @@
-//! playback
+//! Playback: from an asset to what a player needs to start.
+pub mod delivery;
+pub mod startup;
