@@ -92,19 +92,33 @@ export function isNews(event, shown, oldest) {
   return oldest === null || event.asset_id > oldest;
 }
 
-/** The verdict of a gate report, its reasons and when it was taken, whatever of them it has. */
+const TIMING_WORDS = {
+  UPLOAD_RESPONSE: 'Upload answered',
+  UPLOAD_TO_OPENER_PLAYABLE: 'Upload to first picture',
+  UPLOAD_TO_HLS_READY: 'Upload to all renditions',
+  PLAYBACK_BOOTSTRAP: 'Bootstrap',
+  EDGE_TTFB_MISS: 'First byte, cold',
+  EDGE_TTFB_HIT: 'First byte, cached',
+  EDGE_TTFB_WARMED_HIT: 'First byte, warmed',
+  TELEMETRY_VISIBILITY: 'Play to its record',
+};
+
+/** What a gate report says: its verdict, why, how many of its steps passed, and its median timings. Null when there is none. */
 export function gateOf(report) {
   if (!report || typeof report !== 'object') return null;
-  const word = String(report.verdict ?? report.result ?? report.status ?? '').toLowerCase();
-  const verdict = ['pass', 'warn', 'fail'].includes(word) ? word : 'unknown';
-  const steps = [report.steps, report.checks, report.results].find(Array.isArray) ?? [];
-  const said = [report.reasons, report.problems].find(Array.isArray) ?? [];
-  const wordOf = (step) => String(step.verdict ?? step.result ?? step.status ?? '').toLowerCase();
-  const bad = steps
-    .filter((step) => ['warn', 'fail'].includes(wordOf(step)))
-    .map((step) => [step.name ?? step.step ?? step.key ?? 'step', step.reason ?? step.detail ?? step.reasons?.join?.(', ')].filter(Boolean).join(': '));
-  const reasons = said.length > 0 ? said.map((reason) => (typeof reason === 'string' ? reason : [reason.step ?? reason.name ?? reason.key, reason.reason ?? reason.detail].filter(Boolean).join(': '))) : bad;
-  const at = report.finished_at ?? report.at ?? report.generated_at ?? report.started_at ?? null;
-  const passed = steps.filter((step) => wordOf(step) === 'pass').length;
-  return { verdict, reasons, at: at === null ? null : Date.parse(at), steps: steps.length, passed };
+  const steps = report.steps ?? [];
+  const timings = Object.entries(report.timings ?? {}).map(([key, timing]) => ({
+    name: TIMING_WORDS[key] ?? key.toLowerCase().replaceAll('_', ' '),
+    ms: timing.p50_ms,
+    verdict: timing.verdict,
+  }));
+  return {
+    verdict: ['pass', 'warn', 'fail'].includes(report.status) ? report.status : 'unknown',
+    reasons: report.reasons ?? [],
+    at: report.started_at ? Date.parse(report.started_at) : null,
+    target: report.target ?? '',
+    steps: steps.length,
+    passed: steps.filter((step) => step.verdict === 'pass').length,
+    timings,
+  };
 }

@@ -2,7 +2,7 @@
 
 import { gateOf } from './asset-view.js';
 import { h, icon, say } from './dom.js';
-import { ago, bytes, count, percent, plural } from './format.js';
+import { ago, bytes, count, percent, plural, span } from './format.js';
 
 const EVERY_MS = 5_000;
 const byId = (id) => document.getElementById(id);
@@ -73,8 +73,15 @@ export class Fleet {
         'div',
         { class: 'card gate-card', dataset: { verdict: gate.verdict } },
         h('div', { class: 'edge-head' }, h('span', { class: 'chip', dataset: { tone }, text: words[gate.verdict] }), h('span', { class: 'quiet', text: gate.at ? ago(Date.now() - gate.at) : '' })),
-        gate.steps > 0 ? h('p', { class: 'quiet', text: `${gate.passed} of ${plural(gate.steps, 'step')} passed` }) : null,
+        gate.steps > 0 ? h('p', { class: 'quiet', text: `${gate.passed} of ${plural(gate.steps, 'step')} passed${gate.target ? ` · ${gate.target}` : ''}` }) : null,
         gate.reasons.length > 0 ? h('ul', { class: 'reasons' }, gate.reasons.map((reason) => h('li', { text: reason }))) : null,
+        gate.timings.length > 0
+          ? h(
+              'dl',
+              { class: 'timings' },
+              gate.timings.map(({ name, ms, verdict }) => h('div', {}, h('dt', { text: name }), h('dd', { text: span(ms), dataset: verdict === 'pass' ? {} : { tone: verdict === 'fail' ? 'bad' : 'warn' } }))),
+            )
+          : null,
       ),
     );
   }

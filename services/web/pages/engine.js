@@ -68,6 +68,7 @@ export class HlsEngine {
       enableWorker: false,
       // A playlist that still grows begins at its beginning too, not at the live edge.
       startPosition: at,
+      startFragPrefetch: true,
       backBufferLength: 60,
       maxBufferLength: ahead,
       maxMaxBufferLength: ahead * 4,

@@ -58,11 +58,19 @@ test('every event type has words, and an unknown one its name', () => {
   assert.equal(eventWords({ type: 'asset.teleported' }), 'asset.teleported');
 });
 
-test('a gate report is read in any of its shapes', () => {
+test('a gate report is read for its verdict, its reasons, its steps and its timings', () => {
   assert.equal(gateOf(null), null);
-  const steps = [{ name: 'upload', verdict: 'pass' }, { name: 'hit', verdict: 'fail', reason: 'slow' }];
-  assert.deepEqual(gateOf({ verdict: 'fail', steps, finished_at: '2026-01-01T00:00:00Z' }), { verdict: 'fail', reasons: ['hit: slow'], at: Date.UTC(2026, 0, 1), steps: 2, passed: 1 });
-  assert.deepEqual(gateOf({ result: 'PASS', reasons: [] }), { verdict: 'pass', reasons: [], at: null, steps: 0, passed: 0 });
+  assert.deepEqual(
+    gateOf({
+      schema_version: 1, target: 'embedded', started_at: '2026-01-01T00:00:00Z', status: 'fail', reasons: ['hit: slow'],
+      steps: [{ name: 'upload', verdict: 'pass', reasons: [] }, { name: 'hit', verdict: 'fail', reasons: ['slow'] }],
+      timings: { EDGE_TTFB_HIT: { count: 3, p50_ms: 61.2, p95_ms: 70, max_ms: 70, warn_ms: 50, fail_ms: 1000, verdict: 'warn' }, SOMETHING_NEW: { p50_ms: 1, verdict: 'pass' } },
+    }),
+    {
+      verdict: 'fail', reasons: ['hit: slow'], at: Date.UTC(2026, 0, 1), target: 'embedded', steps: 2, passed: 1,
+      timings: [{ name: 'First byte, cached', ms: 61.2, verdict: 'warn' }, { name: 'something new', ms: 1, verdict: 'pass' }],
+    },
+  );
   assert.equal(gateOf({}).verdict, 'unknown');
 });
 

@@ -249,7 +249,11 @@ test('the fleet shows each edge and the latest gate, in light, in dark and on a 
   desk(
     {},
     (mock) => {
-      mock.gate = { verdict: 'fail', finished_at: new Date().toISOString(), steps: [{ name: 'upload', verdict: 'pass' }, { name: 'signed hit', verdict: 'fail', reason: 'mock-edge-2 answered 401' }] };
+      mock.gate = {
+        schema_version: 1, target: 'embedded', started_at: new Date().toISOString(), status: 'fail', reasons: ['signed hit: mock-edge-2 answered 401'],
+        steps: [{ name: 'upload', verdict: 'pass', reasons: [] }, { name: 'signed hit', verdict: 'fail', reasons: ['mock-edge-2 answered 401'] }],
+        timings: { UPLOAD_TO_OPENER_PLAYABLE: { p50_ms: 640, verdict: 'pass' }, EDGE_TTFB_HIT: { p50_ms: 61, verdict: 'warn' } },
+      };
       mock.add('A plain video');
       mock.add('Quarterly review, recorded on a phone held sideways in a train', 'failed');
       mock.add('Still growing', 'opener_ready', { made: 3 });
