@@ -6,6 +6,7 @@
 //! [`check`] holds the predicates, [`threshold`] the timings, [`verdict`] what comes of both, and [`redact`] looks over
 //! the report before it is written.
 pub mod check;
+pub mod invariant;
 pub mod redact;
 pub mod threshold;
 pub mod verdict;

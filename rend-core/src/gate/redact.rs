@@ -21,13 +21,17 @@ pub fn scan(text: &str, secrets: &[&str]) -> Result<(), Leak> {
     if secrets.iter().any(|secret| secret.len() >= SECRET_BYTES_MIN && found(secret)) {
         return Err(Leak("a configured secret"));
     }
+    // Header names and schemes may be written in any case.
+    let lower = text.to_ascii_lowercase();
+    let found = |needle: &str| lower.contains(needle);
     let kinds = [
         (found("rt1."), "a playback token"),
         (found("rend_live_") || found("rend_test_"), "an API key"),
-        (found("Bearer ") || found("bearer "), "a bearer value"),
-        (found("rend_pb=") || found("rend_session=") || found("Set-Cookie"), "a cookie"),
-        (found("http://") || found("https://"), "a full URL"),
+        (found("bearer "), "a bearer value"),
+        (found("rend_pb=") || found("rend_session=") || found("cookie:") || found("set-cookie"), "a cookie"),
+        (found("http://") || found("https://") || found("postgres://") || found("redis://"), "a full URL"),
         (found("token="), "a token in a query"),
+        (found("-----begin"), "a private key"),
         (has_address(text), "a network address"),
     ];
     kinds.into_iter().find(|(is, _)| *is).map_or(Ok(()), |(_, kind)| Err(Leak(kind)))
@@ -81,6 +85,9 @@ mod tests {
         check("Authorization: Bearer abc", Err("a bearer value"));
         check("rend_pb=x", Err("a cookie"));
         check("see https://edge.example.com/v/x", Err("a full URL"));
+        check("see HTTPS://edge.example.com/v/x", Err("a full URL"));
+        check("COOKIE: a=b", Err("a cookie"));
+        check("-----BEGIN PRIVATE KEY-----", Err("a private key"));
         check("?token=abc", Err("a token in a query"));
         check("from 192.0.2.1:4100", Err("a network address"));
         check("from 2001:db8::1", Err("a network address"));
