@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use rend_core::id::RequestId;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
@@ -81,7 +81,11 @@ pub fn private(state: &Arc<State>) -> BoxedFilter<(Response,)> {
 /// Turns every outcome into a response: errors into problems that name their request, rejections into 404 and 405.
 fn answered(state: &Arc<State>, routes: BoxedFilter<(Answer,)>) -> BoxedFilter<(Response,)> {
     let state = Arc::clone(state);
-    let preflight = warp::options().map(|| -> Answer { Ok(StatusCode::NO_CONTENT.into_response()) });
+    // Not `warp::options()`: its rejection would turn every unknown path into a wrong method.
+    let preflight = warp::method().and_then(|method: Method| async move {
+        let asked = method == Method::OPTIONS;
+        asked.then(|| Answer::Ok(StatusCode::NO_CONTENT.into_response())).ok_or_else(warp::reject::not_found)
+    });
     let total = routes
         .or(preflight)
         .unify()

@@ -37,6 +37,7 @@ pub(crate) async fn doctor(server: &Server) -> Outcome {
             fix: Some("change the variable and look again".into()),
         })
         .collect();
+    #[cfg(any())]
     for finding in rend_media::doctor(&settings) {
         findings.push(Finding {
             good: !finding.is_fatal(),

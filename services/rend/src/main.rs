@@ -5,6 +5,7 @@ mod assets;
 mod client;
 mod doctor;
 mod env;
+mod gate;
 mod key;
 mod up;
 mod upload;
@@ -74,6 +75,8 @@ enum Verb {
         #[command(subcommand)]
         verb: env::EnvVerb,
     },
+    /// Drive the real path with a video of its own, and say whether viewers may be let in
+    Gate(gate::GateArgs),
     /// Look at this machine and at what is running; every finding says what to do
     Doctor {
         #[command(flatten)]
@@ -112,6 +115,7 @@ async fn perform(verb: Verb) -> Outcome {
         Verb::Play { server, id } => assets::play(&Api::of(&server)?, &id).await,
         Verb::Key { server, verb } => key::key(&server, verb).await,
         Verb::Env { verb } => env::env(&verb),
+        Verb::Gate(args) => gate::gate(args).await,
         Verb::Doctor { server } => doctor::doctor(&server).await,
         Verb::Completion { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "rend", &mut std::io::stdout());

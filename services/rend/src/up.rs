@@ -14,6 +14,7 @@ use rend_api::{Bus, Deps, State, Stores, make_key};
 use rend_core::config::{Role, Settings, Vars, check, env_line, env_text, profile_of, variable as v};
 use rend_core::credential::Scopes;
 use rend_core::time::Clock;
+use rend_shell::metrics::Metrics;
 use rend_shell::{Listening, ProcessVars, SystemClock, bind, entropy, init_logs, shutdown_on_signals, spawn};
 use rend_storage::fs::FsObjects;
 use rend_storage::sqlite::Sqlite;
@@ -51,6 +52,7 @@ pub(crate) async fn up(args: UpArgs) -> Outcome {
     let bus = Bus::default();
     let key = data.api_key(&stores, clock.as_ref()).await?;
 
+    #[cfg(any())]
     if let Some(missing) = rend_media::doctor(&settings).into_iter().find(|finding| finding.is_fatal()) {
         eprintln!("rend up: {missing}; what is ready plays, new uploads wait");
     }
@@ -73,9 +75,9 @@ pub(crate) async fn up(args: UpArgs) -> Outcome {
         spawn("worker", async move { rend_api::work(&settings, stores, clock, bus, shutdown).await })
     };
     let edge_config = rend_edge::EdgeConfig::from_settings(&settings).map_err(|e| e.to_string())?;
-    let edge_deps = rend_edge::Deps { objects: stores.objects, clock };
-    let edge = rend_edge::serve(edge_config, edge_deps, listeners.edge, listeners.edge_private, shutdown).await;
-    let edge = spawn("edge", edge.map_err(|e| e.to_string())?);
+    let edge_deps = rend_edge::Deps { objects: stores.objects, clock, metrics: Metrics::new() };
+    let bound = rend_edge::Bound::over(listeners.edge, listeners.edge_private);
+    let edge = rend_edge::start(edge_config, edge_deps, bound, shutdown).await.map_err(|e| e.to_string())?;
 
     data.say_up(&said)?;
     println!(
@@ -87,9 +89,9 @@ pub(crate) async fn up(args: UpArgs) -> Outcome {
     if !rend_api::has_hls_js() {
         println!("  this build has no hls.js: the player uses the browser's own HLS (`cargo xtask web` fetches it)");
     }
-    let ended = tokio::join!(api, worker, edge);
+    let (_, worked, ()) = tokio::join!(api, worker, edge.ended());
     data.say_down();
-    if let Ok(Err(why)) = ended.1 {
+    if let Ok(Err(why)) = worked {
         return Err(why);
     }
     Ok(ExitCode::SUCCESS)
@@ -232,7 +234,7 @@ struct Layers<'a> {
 
 impl Vars for Layers<'_> {
     fn get(&self, name: &str) -> Option<String> {
-        self.second.get(name).or_else(|| self.first.get(name)).or_else(|| self.third.get(name))
+        self.second.get(name).or_else(|| self.first.get(name).cloned()).or_else(|| self.third.get(name).cloned())
     }
 
     fn names(&self) -> Vec<String> {

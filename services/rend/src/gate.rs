@@ -1,0 +1,742 @@
+//! `rend gate`: uploads a video of its own, drives the real path, and says whether viewers may be let in.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use rend_core::analytics::CacheStatus;
+use rend_core::artifact::ArtifactPath;
+use rend_core::config::{Vars, env_text};
+use rend_core::fleet::wire::{PurgeMode, PurgeWire, WarmAnswer, WarmStatus, WarmWire};
+use rend_core::gate::check::{self, Fetch, Published};
+use rend_core::gate::{Report, Step, Thresholds, Timing, Verdict, scan};
+use rend_core::id::AssetId;
+use rend_core::time::Clock;
+use rend_shell::{ProcessVars, SystemClock};
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::Outcome;
+use crate::client::{Api, Server};
+
+/// What to look at, and how to say what was seen.
+#[derive(Args)]
+pub(crate) struct GateArgs {
+    #[command(flatten)]
+    server: Server,
+    /// What runs
+    #[arg(long, value_enum, default_value_t = Target::Embedded)]
+    target: Target,
+    /// Edges as id=region=public[=private], with commas between [default: REND_READINESS_EDGES, else the one of `rend up`]
+    #[arg(long)]
+    edges: Option<String>,
+    /// An asset of yours whose published bytes are looked at as well; nothing of it is changed
+    #[arg(long)]
+    asset: Option<String>,
+    /// Where to write the report [default: readiness/ in the data folder]
+    #[arg(long)]
+    output: Option<PathBuf>,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Eq, PartialEq, ValueEnum)]
+enum Target {
+    /// A `rend up` on this machine
+    Embedded,
+    /// Whatever --api and --edges name
+    Configured,
+}
+
+/// Clients at once on one cold artifact.
+const STAMPEDE: usize = 32;
+/// Bootstraps that are timed.
+const BOOTSTRAPS: usize = 5;
+/// How long a video of four seconds may take before the gate gives it up.
+const READY_WITHIN: Duration = Duration::from_secs(180);
+/// How long telemetry may take to show.
+const VISIBLE_WITHIN: Duration = Duration::from_secs(60);
+/// How long a delete may take to reach every edge.
+const GONE_WITHIN: Duration = Duration::from_secs(30);
+/// How often it is asked how far something is.
+const ASK_EVERY: Duration = Duration::from_millis(50);
+/// Artifacts that one warm asks for, at most.
+const WARM_MAX: usize = 16;
+/// The name of the latest report.
+const LATEST: &str = "playback-readiness-latest.json";
+
+pub(crate) async fn gate(args: GateArgs) -> Outcome {
+    let thresholds = Thresholds::from_vars(&ProcessVars).map_err(|wrong| wrong.join("; "))?;
+    let api = Api::of(&args.server)?;
+    let local = Local::read();
+    let edges = edges(&args, &local)?;
+    let token = ProcessVars
+        .get("REND_EDGE_INTERNAL_TOKEN")
+        .or_else(|| local.secrets.get("REND_EDGE_INTERNAL_TOKEN").cloned())
+        .ok_or("REND_EDGE_INTERNAL_TOKEN is not set, and no data folder of a `rend up` is here")?;
+    let clock = SystemClock::start();
+    let target = if args.target == Target::Embedded { "embedded" } else { "configured" };
+    let report = Report { target: target.into(), started_at: clock.wall(), thresholds, ..Report::default() };
+    // Redirects and cookies are what is judged, so the client does neither by itself.
+    let client = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(Duration::from_secs(30))
+        .build()
+        .map_err(|e| format!("no HTTP client: {e}"))?;
+    let mut gate =
+        Gate { api, client, edges, token, clock, report, sessions: BTreeMap::new(), dropped: BTreeMap::new() };
+    let other = args
+        .asset
+        .as_ref()
+        .map(|id| id.parse::<AssetId>())
+        .transpose()
+        .map_err(|_| "--asset: no asset id".to_owned())?;
+    gate.run(other).await;
+
+    let secrets: Vec<&str> =
+        std::iter::once(gate.token.as_str()).chain(local.secrets.values().map(String::as_str)).collect();
+    let text = gate.report.to_json().to_string();
+    scan(&text, &secrets).map_err(|leak| format!("the report is not written: {leak}"))?;
+    let folder = args.output.unwrap_or_else(|| crate::default_data_dir().join("readiness"));
+    write(&folder, &gate.report, &text)?;
+    if args.json {
+        println!("{text}");
+    } else {
+        print_report(&gate.report);
+    }
+    Ok(match gate.report.verdict() {
+        Verdict::Pass | Verdict::Warn => ExitCode::SUCCESS,
+        Verdict::Fail => ExitCode::FAILURE,
+    })
+}
+
+/// What a `rend up` on this machine left for its tools.
+struct Local {
+    up: Value,
+    secrets: BTreeMap<String, String>,
+}
+
+impl Local {
+    fn read() -> Self {
+        let folder = crate::default_data_dir();
+        let up = fs::read(folder.join("up.json")).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let secrets = fs::read_to_string(folder.join("secrets.env")).ok().and_then(|text| env_text(&text).ok());
+        Self { up: up.unwrap_or(Value::Null), secrets: secrets.unwrap_or_default() }
+    }
+}
+
+struct Edge {
+    id: String,
+    public: String,
+    private: String,
+}
+
+fn edges(args: &GateArgs, local: &Local) -> Result<Vec<Edge>, String> {
+    let text = args.edges.clone().or_else(|| ProcessVars.get("REND_READINESS_EDGES"));
+    if let Some(text) = text {
+        let known: rend_core::fleet::ExpectedEdges = text.parse().map_err(|e| format!("--edges: {e}"))?;
+        let edge = |edge: &rend_core::fleet::ExpectedEdge| Edge {
+            id: edge.id.to_string(),
+            public: edge.public_url.as_str().to_owned(),
+            private: edge.private_url.as_ref().unwrap_or(&edge.public_url).as_str().to_owned(),
+        };
+        return Ok(known.iter().map(edge).collect());
+    }
+    let field = |name: &str| local.up[name].as_str().map(str::to_owned);
+    match (field("edge"), field("edge_private")) {
+        (Some(public), Some(private)) => Ok(vec![Edge { id: "local-edge-001".into(), public, private }]),
+        _ => Err("no `rend up` runs on this data folder; start one, or name edges with --edges".into()),
+    }
+}
+
+struct Gate {
+    api: Api,
+    client: reqwest::Client,
+    edges: Vec<Edge>,
+    token: String,
+    clock: SystemClock,
+    report: Report,
+    /// The playback cookie of each asset.
+    sessions: BTreeMap<AssetId, String>,
+    /// Events that each edge had lost before.
+    dropped: BTreeMap<String, u64>,
+}
+
+/// One response, with the time to its first body byte.
+struct Seen {
+    fetch: Fetch,
+    ttfb: Duration,
+}
+
+/// What is published of an asset.
+type Manifest = Vec<(ArtifactPath, Published)>;
+
+impl Gate {
+    /// Drives every step. A step that fails ends the run where the later ones would only repeat its fault; what was
+    /// uploaded is deleted whatever happens.
+    async fn run(&mut self, other: Option<AssetId>) {
+        if !self.step("ready", Self::ready).await {
+            return;
+        }
+        if let Some(asset) = other {
+            self.look_at(asset).await;
+        }
+        let uploaded = self.upload().await;
+        self.report.steps.push(Step::new("upload", uploaded.as_ref().err().cloned().into_iter().collect()));
+        let Ok(asset) = uploaded else { return };
+        self.drive(asset).await;
+        let wrong = self.delete(asset).await;
+        self.report.steps.push(Step::new("delete", wrong));
+    }
+
+    async fn step(&mut self, name: &'static str, perform: impl AsyncFnOnce(&mut Self) -> Vec<String>) -> bool {
+        let step = Step::new(name, perform(self).await);
+        let good = step.verdict == Verdict::Pass;
+        self.report.steps.push(step);
+        good
+    }
+
+    async fn ready(&mut self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        match self.api.get("/readyz").await {
+            Ok(_) => {}
+            Err(_) => wrong.push("the API is not ready".to_owned()),
+        }
+        for at in 0..self.edges.len() {
+            let (id, url) = (self.edges[at].id.clone(), format!("{}/readyz", self.edges[at].private));
+            match self.private(Method::GET, &url, None).await {
+                Ok((StatusCode::OK, _)) => {}
+                Ok((status, body)) => {
+                    let checks = body["checks"].as_object().into_iter().flatten();
+                    let failed: Vec<_> =
+                        checks.filter(|(_, c)| c["status"] != "ok").map(|(name, _)| name.clone()).collect();
+                    wrong.push(format!("edge {id} is not ready ({status}; failing: {})", failed.join(", ")));
+                }
+                Err(why) => wrong.push(format!("edge {id}: {why}")),
+            }
+            let dropped = self.accounts(&id).await.map_or(0, |(dropped, _)| dropped);
+            self.dropped.insert(id, dropped);
+        }
+        wrong
+    }
+
+    /// Uploads the gate's own clip.
+    async fn upload(&mut self) -> Result<AssetId, String> {
+        let clip = clip().await?;
+        let began = self.clock.mono();
+        let request = self
+            .api
+            .request(Method::POST, "/v1/videos")
+            .query(&[("title", "Readiness gate"), ("policy", "public")])
+            .body(clip);
+        let asset = self.api.json(request).await?;
+        self.note(Timing::UploadResponse, self.clock.mono().since(began));
+        asset["id"].as_str().and_then(|id| id.parse().ok()).ok_or_else(|| "the answer names no asset".to_owned())
+    }
+
+    async fn drive(&mut self, asset: AssetId) {
+        if !self.step("opener_playable", async |gate| gate.wait_for(asset, Timing::UploadToOpenerPlayable).await).await
+            || !self.step("hls_ready", async |gate| gate.wait_for(asset, Timing::UploadToHlsReady).await).await
+            || !self.step("bootstrap", async |gate| gate.bootstrap(asset).await).await
+        {
+            return;
+        }
+        let manifest = match self.manifest(asset).await {
+            Ok(manifest) => manifest,
+            Err(why) => {
+                self.report.steps.push(Step::new("published", vec![why]));
+                return;
+            }
+        };
+        self.report.steps.push(Step::new("published", complete(&manifest)));
+        let played = self.step("edge_miss_hit", async |gate| gate.miss_hit(asset, &manifest).await).await;
+        if !played {
+            return;
+        }
+        self.step("edge_warm", async |gate| gate.warm(asset, &manifest).await).await;
+        self.step("edge_headers", async |gate| gate.headers(asset, &manifest).await).await;
+        self.step("edge_coalescing", async |gate| gate.stampede(asset, &manifest).await).await;
+        self.step("edge_denies", async |gate| gate.denies(asset).await).await;
+        self.step("telemetry_visible", async |gate| gate.telemetry(asset).await).await;
+        self.step("telemetry_accounted", Self::accounted).await;
+    }
+
+    /// Looks at somebody's asset without changing anything of it but the caches.
+    async fn look_at(&mut self, asset: AssetId) {
+        self.step("asset", async |gate| {
+            let mut wrong = gate.bootstrap(asset).await;
+            match gate.manifest(asset).await {
+                Ok(manifest) => wrong.extend(gate.miss_hit(asset, &manifest).await),
+                Err(why) => wrong.push(why),
+            }
+            wrong
+        })
+        .await;
+    }
+
+    async fn wait_for(&mut self, asset: AssetId, timing: Timing) -> Vec<String> {
+        let began = self.clock.mono();
+        loop {
+            let state = match self.api.get(&format!("/v1/assets/{asset}")).await {
+                Ok(asset) => asset,
+                Err(why) => return vec![why],
+            };
+            let playable = state["playable_state"].as_str().unwrap_or_default();
+            let there =
+                playable == "hls_ready" || timing == Timing::UploadToOpenerPlayable && playable == "opener_ready";
+            let took = self.clock.mono().since(began);
+            if there {
+                self.note(timing, took);
+                return Vec::new();
+            }
+            if playable == "failed" {
+                return vec![format!("the video failed: {}", state["failure"]["code"].as_str().unwrap_or("unknown"))];
+            }
+            if took > READY_WITHIN {
+                return vec![format!("the video was still {playable} after {} s", READY_WITHIN.as_secs())];
+            }
+            tokio::time::sleep(ASK_EVERY).await;
+        }
+    }
+
+    async fn bootstrap(&mut self, asset: AssetId) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let mut query = String::new();
+        for _ in 0..BOOTSTRAPS {
+            let began = self.clock.mono();
+            let url = format!("{}/api/player/{asset}{query}", self.api.base);
+            let answer = match self.client.get(url).send().await {
+                Ok(answer) => answer,
+                Err(_) => return vec!["the bootstrap was not answered".into()],
+            };
+            self.note(Timing::PlaybackBootstrap, self.clock.mono().since(began));
+            if answer.status() == StatusCode::UNAUTHORIZED && query.is_empty() {
+                // A signed asset: its owner's key gets a token for it.
+                match self.api.get(&format!("/v1/assets/{asset}/playback")).await {
+                    Ok(handed) => query = format!("?token={}", handed["bootstrap_token"].as_str().unwrap_or_default()),
+                    Err(why) => return vec![why],
+                }
+                continue;
+            }
+            if !answer.status().is_success() {
+                return vec![format!("the bootstrap was answered with {}", answer.status())];
+            }
+            let cookies: Vec<String> = answer
+                .headers()
+                .get_all("set-cookie")
+                .iter()
+                .filter_map(|c| c.to_str().ok().map(str::to_owned))
+                .collect();
+            let playback = cookies.iter().find(|c| c.starts_with("rend_pb=") || c.starts_with("__Secure-rend_pb="));
+            let path = playback.and_then(|c| c.split("; ").find_map(|part| part.strip_prefix("Path=")));
+            let body: Value = answer.json().await.unwrap_or(Value::Null);
+            let urls: Vec<&str> = ["playback_url", "manifest_url", "opener_url", "poster_url"]
+                .iter()
+                .filter_map(|name| body[*name].as_str())
+                .collect();
+            let transport = body["transport"].as_str().unwrap_or_default();
+            wrong = check::bootstrap(&urls, transport, path, &format!("/v/{asset}/"));
+            if let Some(pair) = playback.and_then(|c| c.split(';').next()) {
+                self.sessions.insert(asset, pair.to_owned());
+            }
+        }
+        wrong
+    }
+
+    async fn manifest(&self, asset: AssetId) -> Result<Manifest, String> {
+        let listed = self.api.get(&format!("/v1/assets/{asset}/artifacts")).await?;
+        let published = |artifact: &Value| {
+            let path: ArtifactPath = artifact["path"].as_str()?.parse().ok()?;
+            let sha256 = unhex(artifact["sha256"].as_str()?)?;
+            Some((path, Published { bytes: artifact["bytes"].as_u64()?, sha256 }))
+        };
+        Ok(listed["data"].as_array().into_iter().flatten().filter_map(published).collect())
+    }
+
+    /// Each artifact on each edge: purged, it comes from the origin; after that from the cache; always with the
+    /// published bytes.
+    async fn miss_hit(&mut self, asset: AssetId, manifest: &Manifest) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for at in 0..self.edges.len() {
+            let id = self.edges[at].id.clone();
+            if let Err(why) = self.purge(at, asset).await {
+                wrong.push(format!("edge {id}: {why}"));
+                continue;
+            }
+            for (path, published) in manifest {
+                for (wanted, timing) in
+                    [(CacheStatus::Miss, Timing::EdgeTtfbMiss), (CacheStatus::Hit, Timing::EdgeTtfbHit)]
+                {
+                    // A mutable playlist that is older than its freshness is revalidated, which is a hit too; and a
+                    // segment may have been fetched ahead of its turn.
+                    let also = match wanted {
+                        CacheStatus::Miss => CacheStatus::Hit,
+                        _ => CacheStatus::Revalidated,
+                    };
+                    let first = manifest.first().is_some_and(|(first, _)| first == path);
+                    let prefetched = wanted == CacheStatus::Miss && matches!(path, ArtifactPath::Segment { .. });
+                    let allowed = match (wanted, prefetched && !first) {
+                        (CacheStatus::Miss, false) => vec![wanted],
+                        (CacheStatus::Miss, true) => vec![wanted, also, CacheStatus::Coalesced],
+                        _ => vec![wanted, also],
+                    };
+                    match self.fetch(at, asset, *path, &[]).await {
+                        Ok(seen) => {
+                            if seen.fetch.cache == Some(wanted) {
+                                self.note(timing, seen.ttfb);
+                            }
+                            let faults = check::served(*path, &seen.fetch, &allowed, published);
+                            wrong.extend(faults.into_iter().map(|fault| format!("edge {id}: {fault}")));
+                        }
+                        Err(why) => wrong.push(format!("edge {id}: {path}: {why}")),
+                    }
+                }
+            }
+        }
+        wrong
+    }
+
+    async fn warm(&mut self, asset: AssetId, manifest: &Manifest) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let wanted: Vec<_> = manifest.iter().take(WARM_MAX).collect();
+        let paths: Vec<_> = wanted.iter().map(|(path, _)| *path).collect();
+        for at in 0..self.edges.len() {
+            let (id, url) = (self.edges[at].id.clone(), format!("{}/internal/warm", self.edges[at].private));
+            if let Err(why) = self.purge(at, asset).await {
+                wrong.push(format!("edge {id}: {why}"));
+                continue;
+            }
+            let body = serde_json::to_value(WarmWire::new(asset, &paths)).unwrap_or(Value::Null);
+            let answer = match self.private(Method::POST, &url, Some(body)).await {
+                Ok((StatusCode::OK, body)) => serde_json::from_value::<WarmAnswer>(body).ok(),
+                Ok(_) | Err(_) => None,
+            };
+            let Some(answer) = answer else {
+                wrong.push(format!("edge {id} did not answer a warm"));
+                continue;
+            };
+            for result in answer.results.iter().filter(|r| !matches!(r.status, WarmStatus::Filled | WarmStatus::Cached))
+            {
+                wrong.push(format!("edge {id} did not warm {}", result.path));
+            }
+            for (path, published) in &wanted {
+                match self.fetch(at, asset, *path, &[]).await {
+                    Ok(seen) => {
+                        self.note(Timing::EdgeTtfbWarmedHit, seen.ttfb);
+                        let allowed = [CacheStatus::Hit, CacheStatus::Revalidated];
+                        let faults = check::served(*path, &seen.fetch, &allowed, published);
+                        wrong.extend(faults.into_iter().map(|fault| format!("edge {id}: {fault}")));
+                    }
+                    Err(why) => wrong.push(format!("edge {id}: {path}: {why}")),
+                }
+            }
+        }
+        wrong
+    }
+
+    async fn headers(&mut self, asset: AssetId, manifest: &Manifest) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for at in 0..self.edges.len() {
+            for (path, published) in manifest {
+                let Ok(seen) = self.fetch(at, asset, *path, &[]).await else {
+                    wrong.push(format!("{path} was not answered"));
+                    continue;
+                };
+                wrong.extend(check::headers(*path, &seen.fetch, true));
+                let tag = seen.fetch.etag.clone().unwrap_or_default();
+                if let Ok(again) = self.fetch(at, asset, *path, &[("if-none-match", &tag)]).await {
+                    wrong.extend(check::unchanged(*path, &again.fetch));
+                }
+                if published.bytes >= 4 && path.is_immutable() {
+                    let last = published.bytes - 2;
+                    if let Ok(part) = self.fetch(at, asset, *path, &[("range", &format!("bytes=1-{last}"))]).await {
+                        wrong.extend(check::ranged(*path, &part.fetch, 1, last, published.bytes));
+                    }
+                }
+            }
+        }
+        wrong
+    }
+
+    async fn stampede(&mut self, asset: AssetId, manifest: &Manifest) -> Vec<String> {
+        let largest = manifest
+            .iter()
+            .filter(|(path, _)| matches!(path, ArtifactPath::Segment { .. }))
+            .max_by_key(|(_, p)| p.bytes);
+        let Some((path, published)) = largest else { return vec!["there is no segment".into()] };
+        let mut wrong = Vec::new();
+        for at in 0..self.edges.len() {
+            if let Err(why) = self.purge(at, asset).await {
+                wrong.push(why);
+                continue;
+            }
+            let all = futures::future::join_all((0..STAMPEDE).map(|_| self.fetch(at, asset, *path, &[]))).await;
+            let unanswered = all.iter().filter(|seen| seen.is_err()).count();
+            if unanswered > 0 {
+                wrong.push(format!("{unanswered} of {STAMPEDE} clients at once were not answered"));
+            }
+            let fetches: Vec<Fetch> = all.into_iter().flatten().map(|seen| seen.fetch).collect();
+            wrong.extend(check::coalesced(*path, &fetches, published));
+        }
+        wrong
+    }
+
+    /// Nobody plays without a token, and nothing internal answers publicly.
+    async fn denies(&mut self, asset: AssetId) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for edge in &self.edges {
+            let deny = [
+                (format!("{}/v/{asset}/{}", edge.public, ArtifactPath::Master), StatusCode::UNAUTHORIZED),
+                (format!("{}/metrics", edge.public), StatusCode::NOT_FOUND),
+                (format!("{}/readyz", edge.public), StatusCode::NOT_FOUND),
+                (format!("{}/internal/cache", edge.public), StatusCode::NOT_FOUND),
+                (format!("{}/internal/cache", edge.private), StatusCode::UNAUTHORIZED),
+            ];
+            for (url, wanted) in deny {
+                let status = self.client.get(&url).send().await.map(|answer| answer.status());
+                if !matches!(&status, Ok(found) if *found == wanted) {
+                    let path =
+                        url.strip_prefix(&edge.public).or_else(|| url.strip_prefix(&edge.private)).unwrap_or_default();
+                    let found = status.map_or_else(|_| "nothing".to_owned(), |s| s.as_u16().to_string());
+                    wrong.push(format!(
+                        "edge {}: {path} without a credential was answered with {found}, not {}",
+                        edge.id,
+                        wanted.as_u16()
+                    ));
+                }
+            }
+        }
+        wrong
+    }
+
+    async fn telemetry(&mut self, asset: AssetId) -> Vec<String> {
+        let began = self.clock.mono();
+        loop {
+            let report = self.api.get(&format!("/v1/assets/{asset}/analytics/playback?window_seconds=3600")).await;
+            let took = self.clock.mono().since(began);
+            match report {
+                Ok(report) if report["requests"].as_u64().unwrap_or(0) > 0 => {
+                    self.note(Timing::TelemetryVisibility, took);
+                    return Vec::new();
+                }
+                Err(why) => return vec![why],
+                Ok(_) if took > VISIBLE_WITHIN => {
+                    return vec![format!("no play was visible in analytics after {} s", VISIBLE_WITHIN.as_secs())];
+                }
+                Ok(_) => tokio::time::sleep(ASK_EVERY).await,
+            }
+        }
+    }
+
+    async fn accounted(&mut self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for at in 0..self.edges.len() {
+            let id = self.edges[at].id.clone();
+            let before = self.dropped.get(&id).copied().unwrap_or(0);
+            let began = self.clock.mono();
+            loop {
+                let faults = match self.accounts(&id).await {
+                    Some((dropped, spooled)) => check::accounted(&id, before, dropped, spooled),
+                    None => vec![format!("edge {id} is not registered, or not live")],
+                };
+                // What is spooled now needs a moment to be delivered, and the heartbeat one more to say so.
+                if faults.is_empty() || self.clock.mono().since(began) > VISIBLE_WITHIN {
+                    wrong.extend(faults);
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        }
+        wrong
+    }
+
+    /// What an edge last said of its telemetry: lost and waiting events.
+    async fn accounts(&self, id: &str) -> Option<(u64, u64)> {
+        let fleet = self.api.get("/v1/fleet").await.ok()?;
+        let edge = fleet["edges"].as_array()?.iter().find(|edge| edge["id"] == id && edge["live"] == true)?.clone();
+        Some((edge["dropped_events"].as_u64()?, edge["spool_events"].as_u64()?))
+    }
+
+    async fn delete(&mut self, asset: AssetId) -> Vec<String> {
+        if let Err(why) = self.api.json(self.api.request(Method::DELETE, &format!("/v1/assets/{asset}"))).await {
+            return vec![why];
+        }
+        if !self.sessions.contains_key(&asset) {
+            return Vec::new();
+        }
+        let began = self.clock.mono();
+        let mut wrong;
+        loop {
+            wrong = Vec::new();
+            for at in 0..self.edges.len() {
+                for path in [ArtifactPath::Master, ArtifactPath::Poster, ArtifactPath::Opener] {
+                    match self.fetch(at, asset, path, &[]).await {
+                        Ok(seen) => wrong.extend(check::gone(path, &seen.fetch)),
+                        Err(why) => wrong.push(why),
+                    }
+                }
+            }
+            if wrong.is_empty() || self.clock.mono().since(began) > GONE_WITHIN {
+                return wrong;
+            }
+            tokio::time::sleep(ASK_EVERY).await;
+        }
+    }
+
+    async fn purge(&self, at: usize, asset: AssetId) -> Result<(), String> {
+        let wire =
+            PurgeWire { asset_id: asset.to_string(), path: None, prefix: None, mode: PurgeMode::Hard, seq: None };
+        let url = format!("{}/internal/purge", self.edges[at].private);
+        match self.private(Method::POST, &url, serde_json::to_value(wire).ok()).await? {
+            (StatusCode::OK, _) => Ok(()),
+            (status, _) => Err(format!("a purge was answered with {status}")),
+        }
+    }
+
+    async fn private(&self, method: Method, url: &str, body: Option<Value>) -> Result<(StatusCode, Value), String> {
+        let mut request = self.client.request(method, url).bearer_auth(&self.token);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.map_err(|_| "nothing answers at its private address".to_owned())?;
+        let status = answer.status();
+        Ok((status, answer.json().await.unwrap_or(Value::Null)))
+    }
+
+    async fn fetch(
+        &self,
+        at: usize,
+        asset: AssetId,
+        path: ArtifactPath,
+        headers: &[(&str, &str)],
+    ) -> Result<Seen, String> {
+        let url = format!("{}/v/{asset}/{path}", self.edges[at].public);
+        let mut request = self.client.get(url);
+        if let Some(cookie) = self.sessions.get(&asset) {
+            request = request.header("cookie", cookie);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let began = self.clock.mono();
+        let mut answer = request.send().await.map_err(|_| "no answer".to_owned())?;
+        let text = |name: &str| answer.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
+        let mut fetch = Fetch {
+            status: answer.status().as_u16(),
+            cache: text("x-rend-cache").and_then(|word| word.parse().ok()),
+            content_type: text("content-type"),
+            cache_control: text("cache-control"),
+            etag: text("etag"),
+            accept_ranges: text("accept-ranges"),
+            content_range: text("content-range"),
+            bytes: 0,
+            sha256: None,
+        };
+        let mut digest = Sha256::new();
+        let mut ttfb = None;
+        loop {
+            match answer.chunk().await {
+                Ok(Some(chunk)) => {
+                    ttfb.get_or_insert_with(|| self.clock.mono().since(began));
+                    fetch.bytes += chunk.len() as u64;
+                    digest.update(&chunk);
+                }
+                Ok(None) => {
+                    fetch.sha256 = Some(digest.finalize().into());
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        Ok(Seen { fetch, ttfb: ttfb.unwrap_or_else(|| self.clock.mono().since(began)) })
+    }
+
+    fn note(&mut self, timing: Timing, took: Duration) {
+        self.report.timings.entry(timing).or_default().push(took);
+    }
+}
+
+/// What every ready asset has published.
+fn complete(manifest: &Manifest) -> Vec<String> {
+    let has = |wanted: fn(&ArtifactPath) -> bool| manifest.iter().any(|(path, _)| wanted(path));
+    let needed: [(&str, fn(&ArtifactPath) -> bool); 5] = [
+        ("a master playlist", |p| matches!(p, ArtifactPath::Master)),
+        ("a media playlist", |p| matches!(p, ArtifactPath::Variant(_))),
+        ("an initialisation segment", |p| matches!(p, ArtifactPath::Init(_))),
+        ("a segment", |p| matches!(p, ArtifactPath::Segment { .. })),
+        ("an opener", |p| matches!(p, ArtifactPath::Opener)),
+    ];
+    needed.iter().filter(|(_, wanted)| !has(*wanted)).map(|(what, _)| format!("{what} is not published")).collect()
+}
+
+/// Four seconds of moving bars with a tone, made by the same ffmpeg that the worker uses.
+async fn clip() -> Result<Vec<u8>, String> {
+    let ffmpeg = ProcessVars.get("REND_FFMPEG_PATH").unwrap_or_else(|| "ffmpeg".into());
+    let made = rend_shell::spawn_blocking(move || {
+        std::process::Command::new(ffmpeg)
+            .args(["-nostdin", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=30:duration=4"])
+            .args(["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000:duration=4"])
+            .args(["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "30", "-c:a", "aac"])
+            .args(["-f", "mp4", "-movflags", "frag_keyframe+empty_moov", "pipe:1"])
+            .output()
+    })
+    .await
+    .map_err(|_| "the clip could not be made".to_owned())?;
+    let output = made
+        .map_err(|e| format!("ffmpeg could not be started ({e}); `apt-get install ffmpeg`, or set REND_FFMPEG_PATH"))?;
+    if output.status.success() && !output.stdout.is_empty() {
+        Ok(output.stdout)
+    } else {
+        Err("ffmpeg made no clip".into())
+    }
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (byte, at) in bytes.iter_mut().zip((0..64).step_by(2)) {
+        *byte = u8::from_str_radix(&text[at..at + 2], 16).ok()?;
+    }
+    Some(bytes)
+}
+
+fn write(folder: &Path, report: &Report, text: &str) -> Result<(), String> {
+    let name = format!("playback-readiness-{}.json", report.started_at.as_millis());
+    let written = || -> std::io::Result<()> {
+        fs::create_dir_all(folder)?;
+        fs::write(folder.join(&name), text)?;
+        let part = folder.join("latest.part");
+        fs::write(&part, text)?;
+        fs::rename(part, folder.join(LATEST))
+    };
+    written().map_err(|e| format!("the report can not be written to {}: {e}", folder.display()))
+}
+
+fn print_report(report: &Report) {
+    for step in &report.steps {
+        println!("{:<4}  {}", step.verdict, step.name);
+        for reason in &step.reasons {
+            println!("      {reason}");
+        }
+    }
+    for (timing, summary) in report.summaries() {
+        let verdict = summary.verdict(report.thresholds.of(timing));
+        let millis = |time: Duration| time.as_secs_f64() * 1000.0;
+        println!(
+            "{verdict:<4}  {:<26} p50 {:>9.1} ms   p95 {:>9.1} ms   max {:>9.1} ms   ({})",
+            timing.key(),
+            millis(summary.p50),
+            millis(summary.p95),
+            millis(summary.max),
+            summary.count
+        );
+    }
+    println!("\n{}", report.verdict());
+}
