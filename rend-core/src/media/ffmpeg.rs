@@ -39,14 +39,24 @@ pub fn video(plan: &Plan, unit: &Unit, input: &str) -> Arguments {
     }
     args.extend(open(plan.source.container, input));
     args.extend(["-filter_complex".to_owned(), graph(plan, unit, video)]);
-    let rungs: Vec<_> = unit.outputs.iter().filter_map(|(r, _)| plan.rungs.iter().find(|rung| rung.rendition == *r)).collect();
+    let rungs: Vec<_> =
+        unit.outputs.iter().filter_map(|(r, _)| plan.rungs.iter().find(|rung| rung.rendition == *r)).collect();
     for (index, _) in rungs.iter().enumerate() {
         args.extend(["-map".to_owned(), format!("[o{index}]")]);
     }
-    args.extend(words("-an -sn -dn -map_metadata -1 -map_chapters -1 -fps_mode passthrough -c:v libx264 -profile:v high"));
-    args.extend(["-preset".to_owned(), preset(unit.effort).to_owned(), "-threads".to_owned(), unit.threads.to_string()]);
+    args.extend(words(
+        "-an -sn -dn -map_metadata -1 -map_chapters -1 -fps_mode passthrough -c:v libx264 -profile:v high",
+    ));
+    args.extend([
+        "-preset".to_owned(),
+        preset(unit.effort).to_owned(),
+        "-threads".to_owned(),
+        unit.threads.to_string(),
+    ]);
     // What ends up in parameter sets is fixed here, since every unit of a rung shares one initialisation segment.
-    args.extend(words("-x264-params stitchable=1:ref=2:bframes=3:b-pyramid=normal:weightp=1:8x8dct=1:cabac=1:open-gop=0"));
+    args.extend(words(
+        "-x264-params stitchable=1:ref=2:bframes=3:b-pyramid=normal:weightp=1:8x8dct=1:cabac=1:open-gop=0",
+    ));
     args.extend(["-crf".to_owned(), CRF.to_string()]);
     for (index, rung) in rungs.iter().enumerate() {
         args.extend([format!("-maxrate:v:{index}"), format!("{}k", rung.kbps_max)]);
@@ -106,7 +116,11 @@ pub fn poster(plan: &Plan, input: &str) -> Option<Arguments> {
     let tone = plan.source.video.as_ref().map_or("", |video| tone_map(video.transfer));
     // As large as the largest rung needs, and no larger than a page shows.
     let top = plan.rungs.last().map_or("iw:ih".to_owned(), |rung| {
-        let size = if rung.size.width > 1280 { plan.rungs.iter().rev().find(|r| r.size.width <= 1280).unwrap_or(rung).size } else { rung.size };
+        let size = if rung.size.width > 1280 {
+            plan.rungs.iter().rev().find(|r| r.size.width <= 1280).unwrap_or(rung).size
+        } else {
+            rung.size
+        };
         format!("{}:{}", size.width, size.height)
     });
     args.extend(["-vf".to_owned(), format!("{tone}scale={top}:flags=bicubic,setsar=1,format=yuvj420p")]);
@@ -233,11 +247,12 @@ mod tests {
     #[test]
     fn every_run_names_its_demuxer_and_its_protocols() {
         let plan = plan(&source(1280, 720, 20), None, &Policy::default());
-        let all = plan
-            .units
-            .iter()
-            .map(|unit| video(&plan, unit, "/in"))
-            .chain([audio(&plan, "/in"), poster(&plan, "/in").unwrap(), probe(Container::Mov, "/in"), packets(Container::Mov, "/in", 0)]);
+        let all = plan.units.iter().map(|unit| video(&plan, unit, "/in")).chain([
+            audio(&plan, "/in"),
+            poster(&plan, "/in").unwrap(),
+            probe(Container::Mov, "/in"),
+            packets(Container::Mov, "/in", 0),
+        ]);
         for args in all {
             let line = args.join(" ");
             let opened = "-protocol_whitelist file,pipe -format_whitelist mov -enable_drefs 0 -use_absolute_path 0 -f mov -i file:/in";

@@ -191,11 +191,15 @@ pub fn read_segment(init: &Init, bytes: &Bytes) -> Result<Vec<Run>, BoxError> {
                 let mut decoded = traf.starts_at;
                 let mut shown = i64::MAX;
                 for entry in &traf.entries {
-                    shown = shown.min(i64::try_from(decoded).unwrap_or(i64::MAX).saturating_add(entry.shown_after.into()));
+                    shown =
+                        shown.min(i64::try_from(decoded).unwrap_or(i64::MAX).saturating_add(entry.shown_after.into()));
                     decoded = decoded.saturating_add(entry.duration.into());
                 }
                 let Some(first) = traf.entries.first() else { continue };
-                let end = u64::try_from(at).unwrap_or(u64::MAX).saturating_add(traf.data_at).saturating_add(first.size.into());
+                let end = u64::try_from(at)
+                    .unwrap_or(u64::MAX)
+                    .saturating_add(traf.data_at)
+                    .saturating_add(first.size.into());
                 match runs.iter_mut().find(|run| run.track == track) {
                     Some(run) => {
                         run.duration = run.duration.saturating_add(duration);
@@ -741,9 +745,13 @@ pub(super) mod tests {
     fn what_is_written_reads_back() {
         let init = read_init(&write_init(&two_tracks())).unwrap();
         assert_eq!(init.tracks.iter().map(|t| t.codec.as_str()).collect::<Vec<_>>(), ["avc1.64001f", "mp4a.40.2"]);
-        assert_eq!((init.tracks[0].size, init.tracks[0].timescale, init.tracks[0].edited), ((1280, 720), 15_360, false));
+        assert_eq!(
+            (init.tracks[0].size, init.tracks[0].timescale, init.tracks[0].edited),
+            ((1280, 720), 15_360, false)
+        );
 
-        let video = [sample(1, 512, 0, true, b"idr"), sample(1, 512, 512, false, b"p"), sample(1, 512, -512, false, b"b")];
+        let video =
+            [sample(1, 512, 0, true, b"idr"), sample(1, 512, 512, false, b"p"), sample(1, 512, -512, false, b"b")];
         let audio = [sample(2, 1024, 0, true, b"aa"), sample(2, 1024, 0, true, b"bb")];
         let runs = [
             NewRun { track: 1, starts_at: 30_720, samples: &video },
@@ -777,7 +785,8 @@ pub(super) mod tests {
     #[test]
     fn a_forged_count_is_refused_and_costs_nothing() {
         let init = read_init(&write_init(&two_tracks())).unwrap();
-        let mut segment = write_segment(1, &[NewRun { track: 1, starts_at: 0, samples: &[sample(1, 1, 0, true, b"x")] }]).to_vec();
+        let mut segment =
+            write_segment(1, &[NewRun { track: 1, starts_at: 0, samples: &[sample(1, 1, 0, true, b"x")] }]).to_vec();
         let trun = segment.windows(4).position(|w| w == b"trun").unwrap();
         segment[trun + 8..trun + 12].copy_from_slice(&u32::MAX.to_be_bytes());
         assert!(read_segment(&init, &segment.into()).is_err());

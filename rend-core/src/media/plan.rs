@@ -358,7 +358,9 @@ impl Plan {
         let pieces = if pieces > slots { pieces.next_multiple_of(slots).min(count) } else { pieces };
         (0..pieces)
             .map(|piece| {
-                let at = |piece: u32| u32::try_from(u64::from(piece) * u64::from(count) / u64::from(pieces)).unwrap_or(count);
+                let at = |piece: u32| {
+                    u32::try_from(u64::from(piece) * u64::from(count) / u64::from(pieces)).unwrap_or(count)
+                };
                 at(piece)..at(piece + 1)
             })
             .collect()
@@ -422,7 +424,11 @@ fn total_frames(source: &Source) -> u64 {
 fn target_secs(grid: &Grid, cuts: &[Cut]) -> u32 {
     let longest = cuts.iter().map(|cut| grid.micros_at(cut.frames)).max().unwrap_or(0);
     let secs = u32::try_from(longest.div_ceil(1_000_000)).unwrap_or(u32::MAX).max(1);
-    if cuts.len() > 1 { secs.max(TARGET_SECS).min(TARGET_SECS.max(u32::try_from((longest + 500_000) / 1_000_000).unwrap_or(secs))) } else { secs }
+    if cuts.len() > 1 {
+        secs.max(TARGET_SECS).min(TARGET_SECS.max(u32::try_from((longest + 500_000) / 1_000_000).unwrap_or(secs)))
+    } else {
+        secs
+    }
 }
 
 const TARGET_SECS: u32 = 4;
@@ -520,16 +526,22 @@ pub(super) mod tests {
     fn a_plan_opens_with_two_seconds_of_the_lowest_rung() {
         let plan = plan(&source(1920, 1080, 60), None, &Policy::default());
         let first = &plan.units[0];
-        assert_eq!((first.outputs.as_slice(), first.frames, first.effort), (&[(Rendition::P360, 0)][..], 60, Effort::Opener));
+        assert_eq!(
+            (first.outputs.as_slice(), first.frames, first.effort),
+            (&[(Rendition::P360, 0)][..], 60, Effort::Opener)
+        );
         assert_eq!(plan.target_secs, 4);
-        assert_eq!(plan.warm(6).iter().map(ToString::to_string).collect::<Vec<_>>(), [
-            "hls/master.m3u8",
-            "hls/360p/index.m3u8",
-            "hls/360p/init_360p.mp4",
-            "hls/360p/segment_00000.m4s",
-            "opener.mp4",
-            "hls/360p/segment_00001.m4s",
-        ]);
+        assert_eq!(
+            plan.warm(6).iter().map(ToString::to_string).collect::<Vec<_>>(),
+            [
+                "hls/master.m3u8",
+                "hls/360p/index.m3u8",
+                "hls/360p/init_360p.mp4",
+                "hls/360p/segment_00000.m4s",
+                "opener.mp4",
+                "hls/360p/segment_00001.m4s",
+            ]
+        );
     }
 
     #[test]
@@ -552,23 +564,24 @@ pub(super) mod tests {
     }
 
     fn any_source() -> impl Strategy<Value = Source> {
-        let rates = prop::sample::select(vec![(30, 1), (24_000, 1001), (25, 1), (60_000, 1001), (1, 1), (73, 10), (60, 1)]);
+        let rates =
+            prop::sample::select(vec![(30, 1), (24_000, 1001), (25, 1), (60_000, 1001), (1, 1), (73, 10), (60, 1)]);
         let kind = prop::sample::select(vec![Container::Mov, Container::MpegTs]);
         let cadence = prop::sample::select(vec![Cadence::Constant, Cadence::Variable]);
-        (16_u32..4000, 16_u32..4000, 1_u64..400_000_000, rates, kind, cadence, any::<bool>(), 0_u64..20_000_000).prop_map(
-            |(width, height, us, (num, den), container, cadence, sound, longer)| {
+        (16_u32..4000, 16_u32..4000, 1_u64..400_000_000, rates, kind, cadence, any::<bool>(), 0_u64..20_000_000)
+            .prop_map(|(width, height, us, (num, den), container, cadence, sound, longer)| {
                 let mut source = source(width, height, 1);
                 let video = source.video.as_mut().unwrap();
                 let rate = Rate::new(num, den).unwrap();
-                (video.rate, video.native, video.cadence, video.frames, video.duration_us) = (rate, rate, cadence, None, us);
+                (video.rate, video.native, video.cadence, video.frames, video.duration_us) =
+                    (rate, rate, cadence, None, us);
                 source.container = container;
                 source.duration_us = us + if sound && longer > 500_000 { longer } else { 0 };
                 if !sound {
                     source.audio = None;
                 }
                 source
-            },
-        )
+            })
     }
 
     proptest! {

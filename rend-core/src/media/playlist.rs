@@ -80,8 +80,12 @@ impl FromStr for Media {
                 seen.push(tag);
             }
             match tag {
-                "#EXT-X-TARGETDURATION" => media.target_secs = value.parse().map_err(|_| BadPlaylist("target duration"))?,
-                "#EXT-X-MAP" => media.init = attribute(value, "URI").ok_or(BadPlaylist("a map without URI"))?.to_owned(),
+                "#EXT-X-TARGETDURATION" => {
+                    media.target_secs = value.parse().map_err(|_| BadPlaylist("target duration"))?
+                }
+                "#EXT-X-MAP" => {
+                    media.init = attribute(value, "URI").ok_or(BadPlaylist("a map without URI"))?.to_owned()
+                }
                 "#EXT-X-I-FRAMES-ONLY" => media.iframes_only = true,
                 "#EXT-X-ENDLIST" => media.ended = true,
                 "#EXTINF" => micros = Some(seconds(value.split(',').next().unwrap_or_default())?),
@@ -386,18 +390,18 @@ mod tests {
         let entry = (0_u64..100_000_000, uri(), proptest::option::of((0_u64..9999, 0_u64..9999)))
             .prop_map(|(micros, uri, bytes)| Entry { micros, uri, bytes });
         (1_u32..10, uri(), proptest::collection::vec(entry, 0..20), any::<bool>(), any::<bool>()).prop_map(
-            |(target_secs, init, segments, ended, iframes_only)| Media { target_secs, init, segments, ended, iframes_only },
+            |(target_secs, init, segments, ended, iframes_only)| Media {
+                target_secs,
+                init,
+                segments,
+                ended,
+                iframes_only,
+            },
         )
     }
 
     fn variant() -> impl Strategy<Value = Variant> {
-        (
-            uri(),
-            any::<u64>(),
-            any::<u64>(),
-            "[a-z0-9.,]{1,20}",
-            proptest::option::of((any::<u32>(), any::<u32>())),
-        )
+        (uri(), any::<u64>(), any::<u64>(), "[a-z0-9.,]{1,20}", proptest::option::of((any::<u32>(), any::<u32>())))
             .prop_map(|(uri, bandwidth, average, codecs, resolution)| Variant {
                 uri,
                 bandwidth,

@@ -1,1 +1,15 @@
-//! services/media
+//! Uploaded sources in object storage become growing HLS ladders in object storage.
+//!
+//! [`worker::Worker`] claims jobs, has [`rend_core::media`] decide, runs ffmpeg in a jail ([`runner`]), and publishes what
+//! becomes durable, in an order in which nothing is named that is not there. A worker that is killed at any instant is
+//! succeeded by one that continues the same plan and makes the same bytes.
+mod assembly;
+mod doctor;
+mod process;
+mod publish;
+pub mod runner;
+mod sound;
+mod trouble;
+pub mod worker;
+
+pub use doctor::{Finding, State, doctor};

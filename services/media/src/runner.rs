@@ -1,0 +1,310 @@
+//! One run of ffmpeg or ffprobe, in a jail.
+//!
+//! A run has an empty environment, the scratch folder as its working folder, bounds on processor time, memory, files and
+//! wall time, and no network where the system allows that. It is the leader of its own process group, which is killed as
+//! a whole when the run is dropped, times out or is cancelled; and it dies with the worker, so that a `kill -9` of the
+//! worker leaves no orphan behind.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::OnceLock;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rend_core::job::STDERR_TAIL_BYTES_MAX;
+use rustix::process::{Pid, Resource, Rlimit, Signal};
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// What a run may do at most.
+#[derive(Clone, Debug)]
+pub struct Jail {
+    /// Its working folder.
+    pub scratch: PathBuf,
+    /// How long it may take, by the clock on the wall.
+    pub timeout: Duration,
+    /// Processor seconds it may use.
+    pub cpu_secs: u64,
+    /// Bytes of memory it may address.
+    pub memory_bytes: u64,
+    /// Bytes of any file it may write.
+    pub file_bytes: u64,
+    /// Whether it must be cut off from the network. Set it when [`network_can_be_cut`] says yes.
+    pub offline: bool,
+}
+
+/// A program that runs. Dropping it kills it and all that it started.
+#[derive(Debug)]
+pub struct Run {
+    child: Child,
+    group: Option<Pid>,
+    stdout: ChildStdout,
+    stderr: JoinHandle<Said>,
+    timeout: std::pin::Pin<Box<tokio::time::Sleep>>,
+}
+
+/// What a program said on its standard error.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Said {
+    /// The last of it, at most [`STDERR_TAIL_BYTES_MAX`] bytes.
+    pub tail: String,
+    /// How many lines there were.
+    pub lines: u64,
+}
+
+/// Why a run gave no result.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The program is not there. Trying again will not help until it is installed.
+    #[error("{program} is not installed; install it with `apt-get install ffmpeg`, or name it in the configuration")]
+    Missing {
+        /// The program.
+        program: String,
+    },
+    /// It could not be started. Trying again may help.
+    #[error("{program} could not be started")]
+    NotStarted {
+        /// The program.
+        program: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It took too long and was killed. Trying again may help, once the machine is less busy.
+    #[error("it took longer than {secs} s and was stopped")]
+    Timeout {
+        /// How long it was given.
+        secs: u64,
+    },
+    /// It ended by a signal that we did not send: out of memory, most often. Trying again may help.
+    #[error("it was killed by signal {signal}")]
+    Killed {
+        /// The signal.
+        signal: i32,
+        /// Its last words.
+        said: Said,
+    },
+    /// It ended with an error of its own. The input is at fault, most often.
+    #[error("it failed with status {status}")]
+    Failed {
+        /// Its status.
+        status: i32,
+        /// Its last words.
+        said: Said,
+    },
+    /// Its output could not be read. Trying again may help.
+    #[error("its output could not be read")]
+    Output(#[source] io::Error),
+}
+
+impl Run {
+    /// Starts `program` with `args` in `jail`.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Missing`] or [`RunError::NotStarted`].
+    pub async fn start(program: &Path, args: &[String], jail: &Jail) -> Result<Self, RunError> {
+        let name = program.display().to_string();
+        let mut command = Command::new(program);
+        command
+            .args(args)
+            .env_clear()
+            .current_dir(&jail.scratch)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        confine(&mut command, jail);
+        let spawned = on_lasting_thread(command).await;
+        let not_started = |source: io::Error| match source.kind() {
+            io::ErrorKind::NotFound => RunError::Missing { program: name.clone() },
+            _ => RunError::NotStarted { program: name.clone(), source },
+        };
+        let mut child = spawned.map_err(not_started)?;
+        let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+            return Err(not_started(io::Error::other("a pipe is missing")));
+        };
+        Ok(Self {
+            child,
+            group,
+            stdout,
+            stderr: rend_shell::spawn("last words", listen(stderr)),
+            timeout: Box::pin(tokio::time::sleep(jail.timeout)),
+        })
+    }
+
+    /// The next bytes of its output, or `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Timeout`] or [`RunError::Output`].
+    pub async fn read(&mut self) -> Result<Option<Bytes>, RunError> {
+        let mut chunk = bytes::BytesMut::with_capacity(READ_BYTES);
+        tokio::select! {
+            read = self.stdout.read_buf(&mut chunk) => match read {
+                Ok(0) => Ok(None),
+                Ok(_) => Ok(Some(chunk.freeze())),
+                Err(source) => Err(RunError::Output(source)),
+            },
+            () = &mut self.timeout => Err(self.timed_out()),
+        }
+    }
+
+    /// Its whole output, at most `bytes_max`, once it has ended well.
+    ///
+    /// # Errors
+    ///
+    /// Any [`RunError`]; more output than `bytes_max` is [`RunError::Output`].
+    pub async fn output(mut self, bytes_max: usize) -> Result<(Vec<u8>, Said), RunError> {
+        let mut all = Vec::new();
+        while let Some(chunk) = self.read().await? {
+            if all.len() + chunk.len() > bytes_max {
+                return Err(RunError::Output(io::Error::other("more output than expected")));
+            }
+            all.extend_from_slice(&chunk);
+        }
+        self.finish().await.map(|said| (all, said))
+    }
+
+    /// Waits until it has ended, and answers with what it said.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`] when it did not end well.
+    pub async fn finish(mut self) -> Result<Said, RunError> {
+        let status = tokio::select! {
+            status = self.child.wait() => status.map_err(RunError::Output)?,
+            () = &mut self.timeout => return Err(self.timed_out()),
+        };
+        self.group = None;
+        let said = (&mut self.stderr).await.unwrap_or_default();
+        if status.success() {
+            return Ok(said);
+        }
+        use std::os::unix::process::ExitStatusExt;
+        match (status.code(), status.signal()) {
+            (Some(status), _) => Err(RunError::Failed { status, said }),
+            (None, signal) => Err(RunError::Killed { signal: signal.unwrap_or_default(), said }),
+        }
+    }
+
+    const fn timed_out(&self) -> RunError {
+        RunError::Timeout { secs: 0 }
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if let Some(group) = self.group {
+            // It may have ended in this instant; then there is nothing to kill.
+            let _ = rustix::process::kill_process_group(group, Signal::KILL);
+        }
+        self.stderr.abort();
+    }
+}
+
+/// Whether a process here can be put into a network of its own, which is empty.
+pub async fn network_can_be_cut() -> bool {
+    let jail = Jail {
+        scratch: PathBuf::from("/"),
+        timeout: Duration::from_secs(5),
+        cpu_secs: 5,
+        memory_bytes: 1 << 30,
+        file_bytes: 0,
+        offline: true,
+    };
+    match Run::start(Path::new("/bin/true"), &[], &jail).await {
+        Ok(run) => run.finish().await.is_ok(),
+        Err(_) => false,
+    }
+}
+
+const READ_BYTES: usize = 64 << 10;
+/// Files that a run may have open.
+const FILES_MAX: u64 = 64;
+/// Starts that wait for their turn.
+const STARTS_MAX: usize = 64;
+
+/// Sets the bounds that take effect between fork and exec.
+#[expect(unsafe_code, reason = "limits of a child can be set in the child only, between fork and exec")]
+fn confine(command: &mut Command, jail: &Jail) {
+    let limits = [
+        (Resource::Cpu, jail.cpu_secs),
+        (Resource::As, jail.memory_bytes),
+        (Resource::Fsize, jail.file_bytes),
+        (Resource::Nofile, FILES_MAX),
+        (Resource::Core, 0),
+    ];
+    let offline = jail.offline;
+    let enter = move || -> io::Result<()> {
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+        for (resource, most) in limits {
+            rustix::process::setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })?;
+        }
+        if offline {
+            use rustix::thread::UnshareFlags;
+            // SAFETY: the child has one thread and shares nothing with the parent but file descriptors that std set up;
+            // a new user and network namespace change neither memory nor descriptors.
+            unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWUSER | UnshareFlags::NEWNET)? };
+        }
+        Ok(())
+    };
+    // SAFETY: `enter` only makes system calls, through a library that neither allocates nor locks, on values that were
+    // copied into it before the fork; that is all POSIX allows between fork and exec.
+    unsafe { command.pre_exec(enter) };
+}
+
+/// Starts `command` on a thread that lives as long as the process.
+///
+/// The kernel sends the parent-death signal when the *thread* that forked ends. A runtime's threads may end early, which
+/// would kill a healthy encoder; this one never does.
+async fn on_lasting_thread(mut command: Command) -> io::Result<Child> {
+    static STARTER: OnceLock<SyncSender<Box<dyn FnOnce() + Send>>> = OnceLock::new();
+    let starter = STARTER.get_or_init(|| {
+        let (sender, receiver) = sync_channel::<Box<dyn FnOnce() + Send>>(STARTS_MAX);
+        let body = move || receiver.into_iter().for_each(|start| start());
+        if let Err(error) = std::thread::Builder::new().name("encoder-starter".to_owned()).spawn(body) {
+            tracing::error!(%error, "no thread to start encoders on");
+        }
+        sender
+    });
+    let runtime = tokio::runtime::Handle::current();
+    let (answer, started) = oneshot::channel();
+    let start = Box::new(move || {
+        let _inside = runtime.enter();
+        // When nobody waits any more, dropping the child kills it.
+        let _ = answer.send(command.spawn());
+    });
+    starter.send(start).map_err(|_| io::Error::other("the starter is gone"))?;
+    started.await.map_err(|_| io::Error::other("the starter is gone"))?
+}
+
+async fn listen(mut stderr: impl AsyncRead + Unpin) -> Said {
+    let mut tail: Vec<u8> = Vec::new();
+    let mut lines = 0;
+    let mut chunk = vec![0; 4096];
+    while let Ok(read) = stderr.read(&mut chunk).await {
+        if read == 0 {
+            break;
+        }
+        lines += chunk[..read].iter().filter(|byte| **byte == b'\n').count() as u64;
+        tail.extend_from_slice(&chunk[..read]);
+        if tail.len() > STDERR_TAIL_BYTES_MAX * 2 {
+            tail.drain(..tail.len() - STDERR_TAIL_BYTES_MAX);
+        }
+    }
+    let from = tail.len().saturating_sub(STDERR_TAIL_BYTES_MAX);
+    let mut tail = String::from_utf8_lossy(&tail[from..]).into_owned();
+    // Replacement characters are longer than what they replace.
+    while tail.len() > STDERR_TAIL_BYTES_MAX {
+        tail.remove(0);
+    }
+    Said { tail, lines }
+}
