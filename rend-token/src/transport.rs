@@ -265,7 +265,8 @@ impl fmt::Display for Redacted<'_> {
         let mut plain = 0;
         while plain < rest.len() {
             let here = &rest.as_bytes()[plain..];
-            let in_token = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+            // With dots: of two tokens written without a space between, neither may survive.
+            let in_token = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
             let in_value = |b: &u8| !b.is_ascii_whitespace() && !matches!(b, b'&' | b'"' | b'\'');
             let (mark, hidden) = if let Some(tail) = strip_word(here, b"rt1.") {
                 (4, tail.iter().take_while(|b| in_token(b)).count())
