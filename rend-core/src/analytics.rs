@@ -127,3 +127,47 @@ pub struct NodeAccount {
     /// Events the edge says it lost.
     pub dropped_total: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn event(boot: u8, seq: u64) -> PlaybackEvent {
+        PlaybackEvent {
+            boot: [boot; 8],
+            seq,
+            node: EdgeId::from_str("ash-1").unwrap(),
+            observed_at: Timestamp::EPOCH,
+            org: None,
+            asset: AssetId::from_bytes([1; 16]),
+            session: None,
+            path: ArtifactPath::Master,
+            object_bytes: None,
+            bytes_sent: 0,
+            range_start: 0,
+            status: 200,
+            cache: CacheStatus::Hit,
+            ttfb_us: 0,
+            duration_ms: 0,
+            aborted: false,
+        }
+    }
+
+    #[test]
+    fn an_event_is_named_by_its_run_and_its_place_in_it() {
+        let ids: BTreeSet<_> = [(1, 1), (1, 2), (1, 256), (2, 1)].map(|(boot, seq)| event(boot, seq).id()).into();
+        assert_eq!(ids.len(), 4);
+        assert_eq!(event(1, 2).id(), event(1, 2).id());
+        assert!(event(1, 255).id() < event(1, 256).id(), "names sort as events happened");
+    }
+
+    #[test]
+    fn where_bytes_came_from_prints_and_reads_back() {
+        for status in CacheStatus::ALL {
+            assert_eq!(status.to_string().parse(), Ok(*status));
+        }
+        assert_eq!("hit".parse::<CacheStatus>(), Err(UnknownWord));
+    }
+}

@@ -1,7 +1,11 @@
 //! The fleet: which edges there are, how they report, and what they are told.
+//!
+//! [`ExpectedEdges`] says who may register, [`registry`] who is there, [`Agent`] keeps one edge registered, [`Fanout`]
+//! brings one order to many, and [`wire`] is what they write to one another.
 
 mod agent;
 mod expected;
+mod fanout;
 pub mod registry;
 pub mod wire;
 
@@ -16,6 +20,7 @@ pub use agent::{Agent, AgentConfig, Ask, Heard};
 pub use expected::{
     BadEntry, BadExpectedEdges, BadRegion, EXPECTED_EDGES_MAX, ExpectedEdge, ExpectedEdges, Region, Stranger,
 };
+pub use fanout::{Answer, Answered, Fanout, FanoutAsk, FanoutConfig};
 
 /// One edge as the directory knows it.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -1,4 +1,11 @@
 //! Uploads: sessions that end, and what is left of them.
+//!
+//! [`admission`] decides before a byte is read, [`idempotency`] what a repeat means, [`sweep`] what happens to sessions
+//! that nobody ended.
+
+pub mod admission;
+pub mod idempotency;
+pub mod sweep;
 
 use std::fmt;
 use std::str::FromStr;
