@@ -1,0 +1,117 @@
+//! One machine in a folder: objects as files, everything else in memory, a worker that does one job.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures::StreamExt;
+use rend_core::artifact::{ArtifactPath, ObjectKey};
+use rend_core::asset::{Asset, Move, PlaybackPolicy, StoredSource};
+use rend_core::id::{AssetId, JobId, OrgId};
+use rend_core::job::{JobKind, NewJob};
+use rend_core::time::{Clock, Timestamp};
+use rend_media::worker::{Advance, Ports, Worker, WorkerConfig};
+use rend_shell::SystemClock;
+use rend_storage::assets::{AssetStore, Change};
+use rend_storage::fs::FsObjects;
+use rend_storage::memory::Memory;
+use rend_storage::objects::{ObjectStore, Put};
+
+pub struct Machine {
+    pub folder: tempfile::TempDir,
+    pub objects: Arc<FsObjects>,
+    pub memory: Arc<Memory>,
+    pub clock: Arc<SystemClock>,
+    pub advances: Arc<Mutex<Vec<Advance>>>,
+}
+
+impl Machine {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = Arc::new(FsObjects::open(folder.path().join("objects")).unwrap());
+        let memory = Arc::new(Memory::default());
+        Self { folder, objects, memory, clock: Arc::new(SystemClock::start()), advances: Arc::default() }
+    }
+
+    pub fn worker(&self, change: impl FnOnce(&mut WorkerConfig)) -> Worker {
+        let mut config = WorkerConfig::new("test".to_owned(), self.folder.path().join("scratch"), 2);
+        change(&mut config);
+        let ports = Ports { objects: self.objects.clone(), assets: self.memory.clone(), jobs: self.memory.clone() };
+        let advances = self.advances.clone();
+        let notify = Arc::new(move |advance| advances.lock().unwrap().push(advance));
+        Worker::new(config, ports, self.clock.clone(), Arc::new(rend_shell::ten), notify)
+    }
+
+    /// An asset whose source is `bytes`, with a job that waits.
+    pub async fn upload(&self, bytes: Bytes) -> AssetId {
+        let now = self.clock.wall();
+        let id = AssetId::new(now, rend_shell::ten());
+        let org = OrgId::new(now, rend_shell::ten());
+        let len = bytes.len() as u64;
+        let put = Put { content_type: "video/mp4".to_owned(), len: Some(len), sha256: None, now };
+        let body = futures::stream::once(async move { Ok(bytes) }).boxed();
+        let meta = self.objects.put(&ObjectKey::source(id), put, body).await.unwrap();
+        self.memory.create(&Asset::new(id, org, "clip".to_owned(), PlaybackPolicy::Public, now)).await.unwrap();
+        self.step(id, Move::BeginUpload, None, now).await;
+        let stored = StoredSource { bytes: len, sha256: meta.sha256.unwrap_or_default() };
+        let job = NewJob {
+            id: JobId::new(now, rend_shell::ten()),
+            asset: id,
+            kind: JobKind::Media,
+            run_at: now,
+            attempts_max: 3,
+        };
+        self.step(id, Move::SourceStored(stored), Some(job), now).await;
+        id
+    }
+
+    async fn step(&self, asset: AssetId, step: Move, enqueue: Option<NewJob>, now: Timestamp) {
+        self.memory.advance(&Change { asset, expect: None, step, fence: None, enqueue, now }).await.unwrap();
+    }
+
+    /// Uploads the file and works on it once.
+    pub async fn make(&self, file: &Path, change: impl FnOnce(&mut WorkerConfig)) -> Asset {
+        let id = self.upload(std::fs::read(file).unwrap().into()).await;
+        let (_trigger, shutdown) = rend_shell::shutdown_pair();
+        assert!(self.worker(change).run_once(&shutdown).await.unwrap());
+        self.memory.get(id).await.unwrap()
+    }
+
+    /// Where the asset's artifacts lie as files.
+    pub async fn artifact(&self, asset: AssetId, path: ArtifactPath) -> Option<PathBuf> {
+        self.objects.local(&ObjectKey::artifact(asset, path)).await
+    }
+
+    pub async fn text(&self, asset: AssetId, path: ArtifactPath) -> String {
+        std::fs::read_to_string(self.artifact(asset, path).await.unwrap()).unwrap()
+    }
+
+    /// Copies every artifact of the asset to `to`, under its own path.
+    pub async fn export(&self, asset: AssetId, to: &Path) {
+        let prefix = ObjectKey::asset_prefix(asset);
+        for key in self.objects.list(&prefix, None, 100_000).await.unwrap() {
+            let mut object = self.objects.get(&key, None).await.unwrap();
+            let mut bytes = Vec::new();
+            while let Some(chunk) = object.body.next().await {
+                bytes.extend_from_slice(&chunk.unwrap());
+            }
+            let file = to.join(key.as_str().strip_prefix(&prefix).unwrap());
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, bytes).unwrap();
+        }
+    }
+}
+
+/// A clip made by ffmpeg from these arguments.
+pub fn clip(folder: &Path, name: &str, args: &str) -> PathBuf {
+    let file = folder.join(name);
+    let status = Command::new("ffmpeg")
+        .args(["-nostdin", "-hide_banner", "-v", "error", "-y"])
+        .args(args.split(' '))
+        .arg(&file)
+        .status()
+        .expect("these tests need ffmpeg: run `cargo xtask test`, which installs it, or `apt-get install ffmpeg`");
+    assert!(status.success(), "ffmpeg could not make {name}");
+    file
+}
