@@ -1,6 +1,7 @@
 //! `/v1/assets`: what there is, and what its owner does with it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -8,7 +9,7 @@ use rend_core::artifact::{ArtifactPath, ObjectKey};
 use rend_core::asset::{Asset, Edit, METADATA_BYTES_MAX, Move, SourceState};
 use rend_core::credential::Scope;
 use rend_core::id::{AssetId, JobId};
-use rend_core::job::{JobKind, NewJob};
+use rend_core::job::{Job, JobKind, JobState, NewJob};
 use rend_shell::body::{BodyError, capped};
 use rend_storage::assets::Change;
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,8 @@ use crate::wire::{AssetJson, Page, hex};
 const PAGE_MAX: usize = 100;
 /// Bytes of a change's body, at most.
 const PATCH_BYTES_MAX: usize = 16 << 10;
+/// How long the answer to a delete waits for the bytes to be gone.
+const DELETE_WAIT: Duration = Duration::from_secs(5);
 /// Artifacts that are listed, at most: more than a ladder of six rungs over twelve hours has.
 const ARTIFACTS_MAX: usize = 100_000;
 
@@ -178,7 +181,23 @@ async fn delete(state: &Arc<State>, caller: Caller, id: AssetId) -> Answer {
     let asset = state.stores.assets.advance(&change).await?;
     state.bus.wake();
     crate::sync::fanout::purge(state, id).await;
+    // Mostly the job is done within milliseconds, and then the answer can be taken at its word; a large asset on slow
+    // storage goes on being removed after it.
+    let _ = tokio::time::timeout(DELETE_WAIT, deleted(state, id)).await;
     json(StatusCode::ACCEPTED, &AssetJson::new(&asset, &state.config.site_url))
+}
+
+/// Resolves when no job is deleting the asset any more.
+async fn deleted(state: &State, id: AssetId) {
+    let mut woken = state.bus.listen();
+    loop {
+        woken.mark_unchanged();
+        let jobs = state.stores.jobs.of_asset(id).await.unwrap_or_default();
+        let open = |job: &Job| job.kind == JobKind::Delete && matches!(job.state, JobState::Queued | JobState::Leased);
+        if !jobs.iter().any(open) || woken.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 async fn retry(state: &State, caller: Caller, id: AssetId) -> Answer {
