@@ -1,0 +1,9 @@
+//! A whole edge on real sockets, against an origin in memory and a control plane of a few lines.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod control;
+mod crash;
+mod fills;
+mod playback;
+mod private;
+mod rig;
