@@ -11,6 +11,37 @@
 //! assert_eq!(path, ArtifactPath::Segment { rendition: Rendition::P720, index: 1 });
 //! # Ok::<(), rend_core::artifact::UnknownArtifact>(())
 //! ```
+//!
+//! # Contents
+//!
+//! | the way of a video | answers |
+//! |---|---|
+//! | [`upload`] | may it come in, is this a repeat, what becomes of what nobody ended |
+//! | [`asset`] | in which states it can be, and which moves lead where |
+//! | [`job`] | who works on it and for how long, and what becomes of a try that failed |
+//! | [`media`] | what it will be made into, in which order, and how that is said to the encoder and in playlists |
+//! | [`artifact`] | what everything that a viewer may fetch is called |
+//! | [`playback`] | may this viewer start, how does the right to fetch travel, what is fetched ahead |
+//! | [`routing`] | which edge, and why |
+//! | [`analytics`] | what was served |
+//!
+//! | what holds it together | answers |
+//! |---|---|
+//! | [`fleet`] | which edges there are, how they report, what they are told |
+//! | [`gate`] | what must hold before viewers come, for a deployment and for the simulator alike |
+//! | [`event`] | what happened, in words that may be shown |
+//! | [`credential`] | what an API key may do |
+//! | [`config`] | what every variable means, and all that is wrong with a configuration at once |
+//!
+//! | what all of it is made of | is |
+//! |---|---|
+//! | [`id`], [`url`], [`time`], [`prng`] | values that can only be built right |
+//! | [`machine`], [`http`] | the shape of things with a timeline; requests as values |
+//!
+//! # What it does not do
+//!
+//! It opens nothing, waits for nothing and remembers nothing: ports and adapters are `rend-storage`'s, signing and
+//! verifying are `rend-token`'s, and which bytes stay in a cache is `rend-cache`'s to say.
 pub mod analytics;
 pub mod artifact;
 pub mod asset;
