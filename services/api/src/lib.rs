@@ -24,4 +24,4 @@ pub use http::pages::has_hls_js;
 pub use serve::{Deps, serve};
 pub use state::{State, Stores};
 pub use tickets::{BOOTSTRAP_TTL_SECS, SESSION_SECS, Tickets};
-pub use work::work;
+pub use work::{programs, work};

@@ -100,7 +100,9 @@ async fn serve(settings: &Settings) -> Result<(), String> {
 async fn work(settings: &Settings) -> Result<(), String> {
     let shutdown = shutdown_on_signals().map_err(|e| e.to_string())?;
     let clock = Arc::new(SystemClock::start());
-    rend_api::work(settings, stores(settings)?, clock, Bus::default(), shutdown).await
+    let scratch = std::env::temp_dir().join("rend-scratch");
+    rend_api::work(settings, scratch, stores(settings)?, clock, Bus::default(), shutdown).await;
+    Ok(())
 }
 
 fn migrate(settings: &Settings) -> Result<(), String> {

@@ -130,7 +130,14 @@ impl Worker {
     }
 
     /// Works until `shutdown` is requested, then gives back what it has.
-    pub async fn run(&self, mut shutdown: Shutdown) {
+    pub async fn run(&self, shutdown: Shutdown) {
+        let (_kept, never) = tokio::sync::watch::channel(0);
+        self.run_woken(shutdown, never).await;
+    }
+
+    /// The same, looking for work also whenever `wake` changes, so that a job written down by this process does not wait
+    /// for the next look.
+    pub async fn run_woken(&self, mut shutdown: Shutdown, mut wake: tokio::sync::watch::Receiver<u64>) {
         let mut jobs = FuturesUnordered::new();
         loop {
             if jobs.len() < self.config.jobs_max.max(1) {
@@ -147,6 +154,7 @@ impl Worker {
             tokio::select! {
                 () = shutdown.requested() => break,
                 Some(()) = jobs.next() => {}
+                Ok(()) = wake.changed() => {}
                 () = tokio::time::sleep(self.config.poll_interval) => {}
             }
         }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use rend_core::config::{Role, check, profile_of};
+use rend_media::State;
 use rend_shell::ProcessVars;
 
 use crate::Outcome;
@@ -37,13 +38,11 @@ pub(crate) async fn doctor(server: &Server) -> Outcome {
             fix: Some("change the variable and look again".into()),
         })
         .collect();
-    #[cfg(any())]
-    for finding in rend_media::doctor(&settings) {
-        findings.push(Finding {
-            good: !finding.is_fatal(),
-            what: finding.to_string(),
-            fix: finding.fix().map(str::to_owned),
-        });
+    let (ffmpeg, ffprobe) = rend_api::programs(&settings);
+    for finding in rend_media::doctor(&ffmpeg, &ffprobe).await {
+        let good = finding.state != State::Bad;
+        let fix = (!finding.fix.is_empty()).then_some(finding.fix);
+        findings.push(Finding { good, what: format!("{}: {}", finding.name, finding.detail), fix });
     }
     findings.push(hls());
     findings.push(data_folder());

@@ -52,9 +52,14 @@ pub(crate) async fn up(args: UpArgs) -> Outcome {
     let bus = Bus::default();
     let key = data.api_key(&stores, clock.as_ref()).await?;
 
-    #[cfg(any())]
-    if let Some(missing) = rend_media::doctor(&settings).into_iter().find(|finding| finding.is_fatal()) {
-        eprintln!("rend up: {missing}; what is ready plays, new uploads wait");
+    let (ffmpeg, ffprobe) = rend_api::programs(&settings);
+    for finding in
+        rend_media::doctor(&ffmpeg, &ffprobe).await.iter().filter(|finding| finding.state == rend_media::State::Bad)
+    {
+        eprintln!(
+            "rend up: {}: {}; {} (what is ready plays, new uploads wait)",
+            finding.name, finding.detail, finding.fix
+        );
     }
     let mut config = ApiConfig::from_settings(&settings);
     config.gate_report = Some(data.path.join("readiness/playback-readiness-latest.json"));
@@ -72,7 +77,8 @@ pub(crate) async fn up(args: UpArgs) -> Outcome {
     let worker = {
         let (settings, stores, clock, shutdown) =
             (settings.clone(), stores.clone(), Arc::clone(&clock), shutdown.clone());
-        spawn("worker", async move { rend_api::work(&settings, stores, clock, bus, shutdown).await })
+        let scratch = data.path.join("scratch");
+        spawn("worker", async move { rend_api::work(&settings, scratch, stores, clock, bus, shutdown).await })
     };
     let edge_config = rend_edge::EdgeConfig::from_settings(&settings).map_err(|e| e.to_string())?;
     let edge_deps = rend_edge::Deps { objects: stores.objects, clock, metrics: Metrics::new() };
@@ -89,10 +95,10 @@ pub(crate) async fn up(args: UpArgs) -> Outcome {
     if !rend_api::has_hls_js() {
         println!("  this build has no hls.js: the player uses the browser's own HLS (`cargo xtask web` fetches it)");
     }
-    let (_, worked, ()) = tokio::join!(api, worker, edge.ended());
+    let (api, worker, ()) = tokio::join!(api, worker, edge.ended());
     data.say_down();
-    if let Ok(Err(why)) = worked {
-        return Err(why);
+    if api.is_err() || worker.is_err() {
+        return Err("a part ended in a panic, which is a defect; the lines above say where".into());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -260,6 +266,11 @@ fn settings(data: &DataDir, own: &BTreeMap<String, String>, listeners: &Listener
         ("REND_CONTROL_PLANE_URL", said.api_private),
         ("REND_EDGE_CACHE_DIR", below("cache")),
         ("REND_EDGE_TELEMETRY_SPOOL_DIR", below("telemetry-spool")),
+        // Nobody else works on this folder, so a lease that a crash left behind need not last long; and since a crash of
+        // this one process takes every job with it, whosever fault it was, claims count for less than in a fleet.
+        ("REND_MEDIA_JOB_LOCK_TIMEOUT_SECS", "8".to_owned()),
+        ("REND_MEDIA_JOB_MAX_ATTEMPTS", "50".to_owned()),
+        ("REND_EDGE_HEARTBEAT_INTERVAL_SECS", "2".to_owned()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into();
