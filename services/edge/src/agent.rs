@@ -141,7 +141,12 @@ enum Told<T> {
     Nothing,
 }
 
-async fn post<T: DeserializeOwned>(edge: &Edge, client: &Client, url: String, wire: &impl Serialize) -> Told<T> {
+async fn post<T: DeserializeOwned>(
+    edge: &Edge,
+    client: &Client,
+    url: String,
+    wire: &(impl Serialize + Sync),
+) -> Told<T> {
     let mut headers = headers(edge);
     headers.push(("content-type", "application/json".to_owned()));
     // These values hold nothing that JSON can not say.

@@ -93,7 +93,7 @@ impl EdgeConfig {
     pub fn from_settings(settings: &Settings) -> Result<Self, KeyProblems> {
         let text = |variable| settings.text(variable).map(str::to_owned);
         let url = |variable| settings.url(variable).map(|url| url.as_str().to_owned());
-        let path = |variable, default: &str| settings.path(variable).unwrap_or(Path::new(default)).to_owned();
+        let path = |variable, default: &str| settings.path(variable).unwrap_or_else(|| Path::new(default)).to_owned();
         let secret = |variable| settings.secret(variable).cloned().unwrap_or_else(|| SecretText::new(""));
         let count = |variable| usize::try_from(settings.number(variable)).unwrap_or(usize::MAX);
         let id = settings.edge_id(&known::REND_EDGE_ID).cloned();

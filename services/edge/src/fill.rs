@@ -40,21 +40,14 @@ impl Wanted {
             Retention::Still => Class::Still,
             Retention::Tail => Class::Tail,
         };
-        let segment = match self.path {
-            ArtifactPath::Segment { index, .. } => Some(index),
-            _ => None,
-        };
+        let segment = if let ArtifactPath::Segment { index, .. } = self.path { Some(index) } else { None };
         KeyMeta { class, tier: self.path.rendition().map(tier), segment, immutable: self.path.is_immutable() }
     }
 
     /// The segment that a viewer of this one will ask for next.
     fn next(&self) -> Option<Self> {
-        match self.path {
-            ArtifactPath::Segment { rendition, index } => {
-                Some(Self::new(self.asset, ArtifactPath::Segment { rendition, index: index.checked_add(1)? }))
-            }
-            _ => None,
-        }
+        let ArtifactPath::Segment { rendition, index } = self.path else { return None };
+        Some(Self::new(self.asset, ArtifactPath::Segment { rendition, index: index.checked_add(1)? }))
     }
 }
 
@@ -380,10 +373,10 @@ fn tag(meta: &ObjectMeta) -> Box<str> {
 
 /// A number for a rendition, so that equal ones are watched one after the other.
 fn tier(rendition: Rendition) -> u8 {
-    match rendition {
-        Rendition::Audio(lang) => 64 + lang.as_str().bytes().fold(0_u8, |sum, b| sum.wrapping_add(b)) % 128,
-        _ => rendition.ladder_index(),
+    if let Rendition::Audio(lang) = rendition {
+        return 64 + lang.as_str().bytes().fold(0_u8, u8::wrapping_add) % 128;
     }
+    rendition.ladder_index()
 }
 
 const fn error_of(kind: FailKind) -> FillError {

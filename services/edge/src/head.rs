@@ -51,9 +51,10 @@ impl Life {
         if path.is_immutable() {
             return Self::Immutable;
         }
-        let finished = match path {
-            ArtifactPath::Master => now.since(modified).as_secs() >= MASTER_SETTLED_SECS,
-            _ => body.trim_ascii_end().ends_with(b"#EXT-X-ENDLIST"),
+        let finished = if *path == ArtifactPath::Master {
+            now.since(modified).as_secs() >= MASTER_SETTLED_SECS
+        } else {
+            body.trim_ascii_end().ends_with(b"#EXT-X-ENDLIST")
         };
         if finished { Self::Finished } else { Self::Growing }
     }

@@ -118,12 +118,14 @@ impl Health {
 ///
 /// In the words of the report.
 pub(crate) fn probe_folder(dir: &Path) -> Result<(), &'static str> {
-    let trouble = |error: &io::Error| match error.kind() {
-        io::ErrorKind::ReadOnlyFilesystem => "the cache folder is on a read-only file system",
-        io::ErrorKind::PermissionDenied => "the cache folder may not be written",
-        io::ErrorKind::NotFound => "the cache folder is gone",
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "the cache folder's file system is full",
-        _ => "the cache folder can not be written",
+    let trouble = |error: &io::Error| {
+        let known = [
+            (io::ErrorKind::ReadOnlyFilesystem, "the cache folder is on a read-only file system"),
+            (io::ErrorKind::PermissionDenied, "the cache folder may not be written"),
+            (io::ErrorKind::NotFound, "the cache folder is gone"),
+        ];
+        let found = known.into_iter().find(|(kind, _)| *kind == error.kind());
+        found.map_or("the cache folder can not be written", |(_, words)| words)
     };
     let seen = fs::metadata(dir).map_err(|error| trouble(&error))?;
     if seen.permissions().readonly() {

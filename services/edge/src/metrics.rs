@@ -7,22 +7,25 @@ use rend_shell::metrics::{Counter, Family, Gauge, Histogram, Metrics};
 
 use crate::delivery::Facts;
 
+/// Names and values of the labels of one series.
+type Labels<const N: usize> = [(&'static str, &'static str); N];
+
 /// The edge's counters. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct EdgeMetrics {
     registry: Metrics,
-    responses: Family<[(&'static str, &'static str); 3], Counter>,
-    response_bytes: Family<[(&'static str, &'static str); 2], Counter>,
-    first_byte: Family<[(&'static str, &'static str); 1], Histogram, fn() -> Histogram>,
+    responses: Family<Labels<3>, Counter>,
+    response_bytes: Family<Labels<2>, Counter>,
+    first_byte: Family<Labels<1>, Histogram, fn() -> Histogram>,
     pub(crate) responses_open: Gauge,
-    pub(crate) denied: Family<[(&'static str, &'static str); 1], Counter>,
-    pub(crate) fills: Family<[(&'static str, &'static str); 1], Counter>,
+    pub(crate) denied: Family<Labels<1>, Counter>,
+    pub(crate) fills: Family<Labels<1>, Counter>,
     pub(crate) fills_open: Gauge,
-    pub(crate) origin: Family<[(&'static str, &'static str); 2], Counter>,
+    pub(crate) origin: Family<Labels<2>, Counter>,
     pub(crate) origin_first_byte: Histogram,
     pub(crate) origin_bytes: Counter,
-    pub(crate) overloads: Family<[(&'static str, &'static str); 1], Counter>,
-    pub(crate) prefetches: Family<[(&'static str, &'static str); 1], Counter>,
+    pub(crate) overloads: Family<Labels<1>, Counter>,
+    pub(crate) prefetches: Family<Labels<1>, Counter>,
     pub(crate) purges: Counter,
     pub(crate) purge_seen: Gauge,
     pub(crate) cache_bytes: Gauge,
