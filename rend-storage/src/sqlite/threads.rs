@@ -318,24 +318,23 @@ mod tests {
     }
 
     #[test]
-    fn requests_of_a_reader_see_one_state() {
+    fn the_statements_of_one_read_see_one_state_though_others_write_between_them() {
         let (threads, _folder) = fresh(|_| {});
-        let threads = &threads;
-        let write = async {
-            for x in [1, 2, 4, 5, 7, 8] {
-                threads.write(insert(x)).await.unwrap();
-            }
+        let (counted, go_on) = (std_mpsc::channel(), std_mpsc::channel::<()>());
+        let (say, wait) = (counted.0, go_on.1);
+        let twice = move |db: &Connection| -> Result<(i64, i64), Fault> {
+            let count = || db.query_row("SELECT count(*) FROM t", [], |row| row.get(0));
+            let before = count()?;
+            say.send(()).ok();
+            wait.recv().ok();
+            Ok((before, count()?))
         };
-        let look = async {
-            for _ in 0..50 {
-                let twice = |db: &Connection| -> Result<(i64, i64), Fault> {
-                    let count = || db.query_row("SELECT count(*) FROM t", [], |row| row.get(0));
-                    Ok((count()?, count()?))
-                };
-                let (before, after) = threads.read(twice).await.unwrap();
-                assert_eq!(before, after);
-            }
-        };
-        block_on(future::join(write, look));
+        let mut read = Box::pin(threads.read(twice));
+        assert!(read.as_mut().now_or_never().is_none());
+        counted.1.recv().unwrap();
+        block_on(threads.write(insert(1))).unwrap();
+        drop(go_on.0);
+        assert_eq!(block_on(read).unwrap(), (0, 0));
+        assert_eq!(block_on(rows(&threads)), [1], "the next read sees it");
     }
 }
