@@ -1,6 +1,5 @@
 //! An agent and a control plane with a purge log, driven over a link that loses, delays and forgets, through the public
 //! API alone.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::time::Duration;
 

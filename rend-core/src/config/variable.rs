@@ -293,6 +293,8 @@ variables! {
     /// The ffprobe program.
     REND_FFPROBE_PATH: [WORKER] Kind::Path, Need::Default("ffprobe"), "/usr/bin/ffprobe";
 
+    /// Whose headers tell where a viewer is. Only name a network that really stands before the API: others can be forged.
+    REND_PLAYER_GEO_HEADERS: [API] Kind::OneOf(&["none", "vercel", "cloudflare", "fastly"]), Need::Default("none"), "cloudflare";
     /// Edges that replace the route table: locally, or in production when the mode says so.
     REND_PLAYER_EDGE_BASE_URLS: [API] Kind::Edges, Need::Optional, "ash-1=us-east=https://ash-1.play.example.com";
     /// Whether `REND_PLAYER_EDGE_BASE_URLS` holds in production too.

@@ -5,11 +5,13 @@
 mod decide;
 mod event;
 mod geo;
+mod header;
 pub mod health;
 mod table;
 
 pub use decide::{Decision, FALLBACKS_MAX, LOAD_BOUND_PERMILLE, LOAD_FLOOR, Reason, Viewer, decide, owners};
 pub use event::{EDGE_SELECTED, EdgeSelected};
 pub use geo::{Coordinates, EARTH_RADIUS_KM};
+pub use header::GeoHeaders;
 pub use health::{Condition, Health};
 pub use table::{BadTable, Continent, Place, ROUTES_MAX, Route, RouteTable, SITES, Site, in_region};
