@@ -1,2 +1,345 @@
-//! token
-fn main() {}
+//! What a playback token costs beside its peers: `cargo bench --bench token`.
+//!
+//! The unit is F2, two compressions of SHA-256, which is the least that any HMAC of a short text costs. All candidates run
+//! in turns within one process; what is shown is the tenth percentile of the CPU time of a thread, and every allocation
+//! is counted. For the cost without SHA instructions:
+//! `RUSTFLAGS='--cfg sha2_256_backend="soft"' cargo bench --bench token --target-dir target/soft`.
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints, and fails by panicking")]
+#![expect(unsafe_code, reason = "an allocator that counts can only be made so")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::hint::black_box;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use pasetors::claims::{Claims as PasetoClaims, ClaimsValidationRules};
+use pasetors::keys::SymmetricKey;
+use pasetors::token::UntrustedToken;
+use pasetors::{Local, version4::V4};
+use rend_core::artifact::ArtifactPath;
+use rend_token::transport::{COOKIE_SECURE, candidates, split_path};
+use rend_token::{
+    Artifact, ArtifactClass, AssetRef, Claims, ClassMask, Grant, KeyLabel, KeyRing, KeySpec, Org, Policy, Request,
+    RevocationBuf, Rung, Secret, SecretPolicy, SessionId, Signer, TOKEN_LEN_MAX, UnixSecs, Verifier,
+};
+use ring::signature::KeyPair;
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use sha2::block_api::compress256;
+
+fn main() {
+    let ring = key_ring();
+    let asset = AssetRef::parse(ASSET).unwrap();
+    let claims = claims(&asset);
+    let token = Signer::new(&ring).sign(&claims).unwrap();
+    let revoked = revoked();
+    let verifier = Verifier::playback(&ring).with_revocation(&revoked);
+    let now = UnixSecs::new(1_800_000_001);
+    let path = format!("/v/{ASSET}/{ARTIFACT}");
+    let request = request(&asset, now);
+    let chain = Grant::playback(&asset, ClassMask::HLS, 900).renewable(900, 14_400).build(now).unwrap();
+    let chain = Signer::new(&ring).sign(&chain).unwrap();
+    let verified = verifier.verify(chain.as_bytes(), &request).unwrap();
+    let signer = Signer::new(&ring);
+
+    let (mut state, block) = ([7_u32; 8], [[9_u8; 64]]);
+    let mut buffer = [0; TOKEN_LEN_MAX];
+    let cookie = format!("theme=dark; session=0123456789abcdef; {COOKIE_SECURE}={}", token.as_str());
+
+    let mut table = Table::default();
+    table.add("two SHA-256 compressions (F2)", || {
+        compress256(black_box(&mut state), black_box(&block));
+        compress256(black_box(&mut state), black_box(&block));
+    });
+    table.add("rend-token: path, asset and verify", || {
+        let path = split_path(black_box(&path)).unwrap();
+        let asset = AssetRef::parse(path.asset).unwrap();
+        let artifact: ArtifactPath = path.artifact.parse().unwrap();
+        let rung = artifact.rendition().and_then(|rendition| Rung::new(rendition.ladder_index())).unwrap();
+        let artifact = Artifact::new(ArtifactClass::Segment, path.artifact).on_rung(rung);
+        black_box(verifier.verify(black_box(token.as_bytes()), &Request::new(&asset, artifact, now)).is_ok());
+    });
+    table.add("rend-token: verify", || {
+        black_box(verifier.verify(black_box(token.as_bytes()), black_box(&request)).is_ok());
+    });
+    table.add("rend-token: sign", || {
+        black_box(signer.sign_into(black_box(&claims), &mut buffer).is_ok());
+    });
+    table.add("rend-token: renew", || {
+        black_box(signer.renew(black_box(&verified), now).is_ok());
+    });
+    table.add("rend-token: extract from a cookie", || {
+        black_box(candidates(None, None, [black_box(cookie.as_bytes())], COOKIE_SECURE).len());
+    });
+    rejects(&mut table, &verifier, token.as_str(), &request, &asset);
+    peers(&mut table);
+    table.run();
+    table.print();
+}
+
+/// Refusals at each stage: none may cost more than a token that is good.
+fn rejects<'a>(
+    table: &mut Table<'a>,
+    verifier: &'a Verifier<'a, &'a RevocationBuf>,
+    token: &str,
+    request: &'a Request<'a>,
+    asset: &AssetRef,
+) {
+    let other = AssetRef::uuid([0; 16]);
+    let artifact = Artifact::new(ArtifactClass::Segment, ARTIFACT);
+    let late = Request::new(asset, artifact, UnixSecs::new(1_900_000_000));
+    let elsewhere = Request::new(&other, artifact, UnixSecs::new(1_800_000_001));
+    let last = token.len() - 5;
+    let cases = [
+        ("reject: a megabyte", "A".repeat(1 << 20), *request),
+        ("reject: wrong prefix", token.replace("rt1.", "rt2."), *request),
+        ("reject: wrong alphabet", token.replace('A', "+"), *request),
+        ("reject: unknown key", format!("{}AAAAA{}", &token[..10], &token[15..]), *request),
+        ("reject: wrong tag", format!("{}AAAAA", &token[..last]), *request),
+        ("reject: expired", token.to_owned(), late),
+        ("reject: another asset", token.to_owned(), elsewhere),
+    ];
+    for (name, token, request) in cases {
+        assert!(verifier.verify(token.as_bytes(), &request).is_err());
+        table.add(name, move || {
+            black_box(verifier.verify(black_box(token.as_bytes()), black_box(&request)).is_ok());
+        });
+    }
+}
+
+/// What others use for the same purpose, with the same claims.
+fn peers(table: &mut Table<'_>) {
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &SECRET[..32]);
+    let payload = [5; 55];
+    let tag = ring::hmac::sign(&key, &payload);
+    table.add("ring: HMAC-SHA256 of 55 bytes alone", move || {
+        black_box(ring::hmac::verify(&key, black_box(&payload), tag.as_ref()).is_ok());
+    });
+
+    let claims = JsonClaims {
+        sub: ASSET.into(),
+        org: "0190aaaa-0000-7000-8000-000000000001".into(),
+        sid: "9f3c2a7b11d04e".into(),
+        scope: 15,
+        max: 3,
+        iat: 1_800_000_000,
+        exp: 4_000_000_000,
+    };
+    let mac = Hmac::<Sha256>::new_from_slice(&SECRET[..32]).unwrap();
+    let body = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&claims).unwrap());
+    let tag = mac.clone().chain_update(&body).finalize().into_bytes();
+    let token = format!("v1.{body}.{}", URL_SAFE_NO_PAD.encode(tag));
+    table.add("JSON claims with an HMAC", move || {
+        let (body, tag) = black_box(token.as_str()).strip_prefix("v1.").unwrap().split_once('.').unwrap();
+        mac.clone().chain_update(body).verify_slice(&URL_SAFE_NO_PAD.decode(tag).unwrap()).unwrap();
+        let claims: JsonClaims = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(body).unwrap()).unwrap();
+        black_box(claims.sub == ASSET && claims.exp > 1_800_000_001 && claims.scope & 8 == 8 && claims.max >= 2);
+    });
+
+    let token = jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(&SECRET[..32])).unwrap();
+    let (key, rules) = (DecodingKey::from_secret(&SECRET[..32]), Validation::new(Algorithm::HS256));
+    table.add("jsonwebtoken: HS256", move || {
+        let data = jsonwebtoken::decode::<JsonClaims>(black_box(&token), &key, &rules).unwrap();
+        black_box(data.claims.sub == ASSET && data.claims.scope & 8 == 8 && data.claims.max >= 2);
+    });
+
+    let key = SymmetricKey::<V4>::from(&SECRET[..32]).unwrap();
+    let mut held = PasetoClaims::new().unwrap();
+    held.subject(ASSET).unwrap();
+    held.add_additional("org", claims.org.as_str()).unwrap();
+    held.add_additional("sid", claims.sid.as_str()).unwrap();
+    held.add_additional("scope", 15).unwrap();
+    held.add_additional("max", 3).unwrap();
+    let token = pasetors::local::encrypt(&key, &held, None, None).unwrap();
+    let rules = ClaimsValidationRules::new();
+    table.add("pasetors: v4.local", move || {
+        let token = UntrustedToken::<Local, V4>::try_from(black_box(token.as_str())).unwrap();
+        black_box(pasetors::local::decrypt(&key, &token, &rules, None, None).is_ok());
+    });
+
+    let pair = ring::signature::Ed25519KeyPair::from_seed_unchecked(&SECRET[..32]).unwrap();
+    let signature = pair.sign(&payload);
+    let public = pair.public_key().as_ref().to_vec();
+    table.add("ring: Ed25519 of 55 bytes alone", move || {
+        let key = ring::signature::UnparsedPublicKey::new(&ring::signature::ED25519, &public);
+        black_box(key.verify(black_box(&payload), signature.as_ref()).is_ok());
+    });
+}
+
+#[derive(Deserialize, Serialize)]
+struct JsonClaims {
+    sub: String,
+    org: String,
+    sid: String,
+    scope: u16,
+    max: u8,
+    iat: u64,
+    exp: u64,
+}
+
+fn key_ring() -> KeyRing<4> {
+    let spec = |at: u8| {
+        let label = KeyLabel::new(["2026-11", "2026-10", "2026-09", "2026-08"][usize::from(at)]).unwrap();
+        let secret: Vec<u8> = SECRET.iter().map(|byte| byte ^ at).collect();
+        let secret = Secret::from_bytes(&secret).unwrap();
+        if at == 3 { KeySpec::new(label, secret) } else { KeySpec::verify_only(label, secret) }
+    };
+    // The key that signs stands last, so that the search for it is as long as it gets.
+    KeyRing::build(&[spec(0), spec(1), spec(2), spec(3)], Policy::new(), SecretPolicy::Production).unwrap()
+}
+
+fn claims(asset: &AssetRef) -> Claims {
+    // The default profile: organisation and session, 55 bytes and 99 characters.
+    Grant::playback(asset, ClassMask::HLS, 900)
+        .rung_max(Rung::new(3).unwrap())
+        .org(Org::new([1; 16]))
+        .session(SessionId::new([2; 7]))
+        .build(UnixSecs::new(1_800_000_000))
+        .unwrap()
+}
+
+fn request(asset: &AssetRef, now: UnixSecs) -> Request<'static> {
+    Request::new(asset, Artifact::new(ArtifactClass::Segment, ARTIFACT).on_rung(Rung::new(2).unwrap()), now)
+}
+
+/// A hundred entries of each kind, as after a busy day.
+fn revoked() -> RevocationBuf {
+    let mut list = RevocationBuf::new();
+    for at in 0..100 {
+        let room = list.revoke_asset(AssetRef::uuid([at; 16]).key(), UnixSecs::new(1))
+            && list.revoke_org(Org::new([at | 128; 16]), UnixSecs::new(1))
+            && list.end_session(SessionId::new([at | 128; 7]), UnixSecs::new(1));
+        assert!(room);
+    }
+    list
+}
+
+/// Candidates, measured in turns.
+#[derive(Default)]
+struct Table<'a> {
+    rows: Vec<Row<'a>>,
+}
+
+struct Row<'a> {
+    name: &'static str,
+    work: Box<dyn FnMut() + 'a>,
+    batch: u32,
+    nanos: Vec<f64>,
+    allocations: u64,
+}
+
+impl<'a> Table<'a> {
+    fn add(&mut self, name: &'static str, work: impl FnMut() + 'a) {
+        self.rows.push(Row { name, work: Box::new(work), batch: 1, nanos: Vec::new(), allocations: 0 });
+    }
+
+    fn run(&mut self) {
+        for row in &mut self.rows {
+            (row.work)();
+            let before = ALLOCATIONS.with(Cell::get);
+            (row.work)();
+            row.allocations = ALLOCATIONS.with(Cell::get) - before;
+            while row.time() < BATCH_NANOS {
+                row.batch *= 2;
+            }
+        }
+        for _ in 0..ROUNDS {
+            for row in &mut self.rows {
+                let nanos = row.time() / f64::from(row.batch);
+                row.nanos.push(nanos);
+            }
+        }
+        for row in &mut self.rows {
+            row.nanos.sort_by(f64::total_cmp);
+        }
+    }
+
+    fn at(&self, name: &str) -> f64 {
+        self.rows.iter().find(|row| row.name.starts_with(name)).map(|row| row.nanos[row.nanos.len() / 10]).unwrap()
+    }
+
+    fn print(&self) {
+        let (unit, verify) = (self.at("two SHA-256"), self.at("rend-token: path"));
+        println!("{:<38} {:>10} {:>8} {:>10} {:>8}", "p10 of CPU time", "ns", "x F2", "x verify", "allocs");
+        for row in &self.rows {
+            let nanos = self.at(row.name);
+            let (units, ratio) = (nanos / unit, nanos / verify);
+            println!("{:<38} {nanos:>10.1} {units:>8.2} {ratio:>10.2} {:>8}", row.name, row.allocations);
+        }
+        println!();
+        let ours = self.rows.iter().filter(|row| row.name.starts_with("rend-token") || row.name.starts_with("reject"));
+        let worst = self.rows.iter().filter(|row| row.name.starts_with("reject")).map(|row| self.at(row.name));
+        let soft = option_env!("RUSTFLAGS").is_some_and(|flags| flags.contains("sha2_256_backend=\"soft\""));
+        let most = |goal: &str, value: f64, limit: f64| {
+            println!("{} {goal}: {value:.2}, at most {limit}", if value <= limit { "met   " } else { "MISSED" });
+        };
+        let least = |goal: &str, value: f64, limit: f64| {
+            println!("{} {goal}: {value:.2}, at least {limit}", if value >= limit { "met   " } else { "MISSED" });
+        };
+        if soft {
+            most("G8 whole verification without SHA instructions in F2", verify / unit, 1.7);
+            return;
+        }
+        most("G1 whole verification in F2", verify / unit, 2.7);
+        most("G1 whole verification in ns", verify, 290.0);
+        most("G2 allocations", ours.map(|row| row.allocations).sum::<u64>() as f64, 0.0);
+        least("G3 million verifications a second on a core", 1e3 / verify, 3.4);
+        least("G4 beside JSON claims with an HMAC", self.at("JSON claims") / verify, 5.0);
+        least("G4 beside jsonwebtoken HS256", self.at("jsonwebtoken") / verify, 11.0);
+        least("G4 beside pasetors v4.local", self.at("pasetors") / verify, 22.0);
+        least("G4 beside Ed25519 alone", self.at("ring: Ed25519") / verify, 160.0);
+        most("G5 sign in F2", self.at("rend-token: sign") / unit, 2.1);
+        most("G7 over-long in ns", self.at("reject: a megabyte"), 10.0);
+        most("G7 wrong prefix in ns", self.at("reject: wrong prefix"), 10.0);
+        most("G7 dearest refusal beside a good token", worst.fold(0.0, f64::max) / self.at("rend-token: verify"), 1.0);
+    }
+}
+
+impl Row<'_> {
+    /// The CPU time of a batch.
+    fn time(&mut self) -> f64 {
+        let start = cpu_nanos();
+        for _ in 0..self.batch {
+            (self.work)();
+        }
+        cpu_nanos() - start
+    }
+}
+
+fn cpu_nanos() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
+}
+
+struct Counting;
+
+// SAFETY: every call is passed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promise is the system's.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+const ROUNDS: u32 = 300;
+const BATCH_NANOS: f64 = 200_000.0;
+const ASSET: &str = "018f5d3e-7c1a-7b2c-9d4e-5f60718293a4";
+const ARTIFACT: &str = "hls/720p/segment_00001.m4s";
+const SECRET: &[u8] = b"Zr8fQ0mVt3uXkYw1LhJc7sNdB2gAe5PiRo9KxTyUvMlWqHzE";

@@ -188,6 +188,13 @@ fn framing(cases: &mut Vec<Case>) {
         let text = format!("{}{last}", &DEFAULT[..DEFAULT.len() - 1]);
         put(format!("A3 last character {last}: the same bytes, other text"), text.into(), Reason::Encoding);
     }
+    let two = Raw::section(1, &[7; 16]).token();
+    let (start, last) = two.split_at(two.len() - 1);
+    assert!(two.len() % 4 == 2 && b"AQgw".contains(&last.as_bytes()[0]));
+    for last in ["B", "R", "h", "x", "_"] {
+        let text = format!("{start}{last}");
+        put(format!("A3 last of two characters {last}: other text"), text.into(), Reason::Encoding);
+    }
     put("A3 one character too few".into(), DEFAULT[..DEFAULT.len() - 2].into(), Reason::Encoding);
     for len in [1, 2, 3, 4, 5, 64, 243, 244] {
         put(format!("A4 {len} times A"), vec![b'A'; len], Reason::Encoding);
@@ -368,9 +375,10 @@ fn claims(cases: &mut Vec<Case>) {
         }
         put(format!("C2 section {bit} and one byte"), Raw::section(bit, &[section, &[0]].concat()));
     }
-    let geo: [(&str, &[u8]); 9] = [
+    let geo: [(&str, &[u8]); 10] = [
         ("no country", b"\x00"),
         ("nine countries", b"\x09AABBCCDDEEFFGGHHII"),
+        ("nine countries of which eight are there", b"\x09AABBCCDDEEFFGGHH"),
         ("countries out of order", b"\x02USGB"),
         ("a country twice", b"\x02USUS"),
         ("a lower-case country", b"\x01us"),
