@@ -213,17 +213,12 @@ impl World {
     /// Carries out purges; says whether all of them are written down.
     fn purge(&mut self, edge: usize, rows: &[PurgeRow]) -> bool {
         let Some(up) = self.edges[edge].up.as_mut() else { return false };
-        let mut seen = up.agent.purge_seen();
         let mut all = true;
         for row in rows {
             // The cache remembers the largest place it is told, and a restart catches up from there. So a purge that came
             // ahead of others is carried out without its place: the gap before it must still be asked for.
-            let in_line = all && row.seq == seen + 1;
-            let place = if in_line { row.seq } else { 0 };
+            let place = if row.seq == up.cache.purge_seen() + 1 { row.seq } else { 0 };
             let done = up.cache.purge(&Scope::Group(*row.asset.as_bytes()), Mode::Hard, place).is_ok();
-            if done && in_line {
-                seen = row.seq;
-            }
             self.truth.purged(edge, row.seq, done);
             all &= done;
         }
