@@ -180,6 +180,9 @@ fn graph(plan: &Plan, unit: &Unit, video: &Video) -> String {
         chain.push("tpad=stop_mode=clone:stop=-1".to_owned());
         chain.push(format!("trim=start_frame={}:end_frame={}", unit.preroll, unit.preroll + unit.frames));
         chain.push("setpts=PTS-STARTPTS".to_owned());
+    } else if unit.preroll > 0 {
+        chain.push(format!("trim=start_frame={}", unit.preroll));
+        chain.push("setpts=PTS-STARTPTS".to_owned());
     }
     let tone = tone_map(video.transfer).trim_end_matches(',');
     if !tone.is_empty() {

@@ -205,17 +205,21 @@ pub struct Limits {
     pub side_max: u32,
     /// Pixels in one picture.
     pub pixels_max: u64,
+    /// Pixels in a second of it: what a decoder must keep up with. A small file may claim any number of them.
+    pub pixels_per_sec_max: u64,
     /// Pixels in all its pictures: what decoding costs, priced before it begins.
     pub pixels_total_max: u64,
 }
 
 impl Default for Limits {
-    /// Twelve hours; 8192 a side and 35.4 million pixels a picture; and as many pixels in all as three hours of 2160p60.
+    /// Twelve hours; 8192 a side and 35.4 million pixels a picture; 4320p30 by rate; and as many pixels in all as three
+    /// hours of 2160p60.
     fn default() -> Self {
         Self {
             duration_secs_max: 12 * 3600,
             side_max: 8192,
             pixels_max: 35_400_000,
+            pixels_per_sec_max: 7680 * 4320 * 30 + 1,
             pixels_total_max: 3 * 3600 * 60 * 3840 * 2160,
         }
     }
@@ -464,6 +468,7 @@ pub(super) mod tests {
         let fine = r#""r_frame_rate":"60/1","avg_frame_rate":"60/1""#;
         check_refused(&format!(r#""width":65535,"height":65535,{fine}"#), "8", "over_limit");
         check_refused(&format!(r#""width":8192,"height":8192,{fine}"#), "8", "over_limit");
+        check_refused(&format!(r#""width":4096,"height":4096,{fine}"#), "8", "over_limit");
         check_refused(&format!(r#""width":640,"height":360,{fine}"#), "43201", "over_limit");
         check_refused(&format!(r#""width":3840,"height":2160,{fine}"#), "10801", "over_limit");
         check_refused(&format!(r#""width":0,"height":0,{fine}"#), "8", "unreadable");

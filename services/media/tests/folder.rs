@@ -5,6 +5,7 @@ mod support;
 use std::path::{Path, PathBuf};
 
 use rend_core::asset::PlayableState;
+use rend_core::time::Clock;
 use support::Machine;
 
 fn files(folder: &Path, out: &mut Vec<PathBuf>) {
@@ -36,11 +37,12 @@ async fn every_clip_of_a_folder_ends_as_it_should() {
     for clip in clips.iter().filter(|clip| clip.to_string_lossy().contains(&only)) {
         let machine = Machine::new();
         let asset = machine.make(clip, |_| {}).await;
+        let took = machine.clock.mono().since_start().as_millis();
         let name = clip.file_stem().unwrap().to_string_lossy().into_owned();
         let made: Vec<_> = asset.renditions.iter().map(|row| row.rendition.to_string()).collect();
         let secs = asset.media.as_ref().map_or(0, |media| media.duration_ms);
         let failure = asset.failure.as_ref().map_or(String::new(), |f| format!("{}: {}", f.code, f.detail));
-        println!("{name}: {} degraded={} {secs} ms {made:?} {failure}", asset.playable, asset.degraded);
+        println!("{name}: {} after {took} ms, degraded={} {secs} ms {made:?} {failure}", asset.playable, asset.degraded);
         if let Some(to) = &export {
             machine.export(asset.id, &Path::new(to).join(&name)).await;
         }

@@ -187,6 +187,9 @@ impl Stream {
         if duration_us > seconds_max {
             return Err(Reject::OverLimit(format!("it is longer than {} hours", limits.duration_secs_max / 3600)));
         }
+        if coded.pixels().saturating_mul(native.millis()) / 1000 > limits.pixels_per_sec_max {
+            return Err(Reject::OverLimit(format!("{width} × {height} at {} frames a second", native.millis() / 1000)));
+        }
         let all_us = duration_us.max(sound_end_us.unwrap_or(0).min(seconds_max));
         let pictures = frames.unwrap_or(0).max(native.frames_in(duration_us)).max(rate.frames_in(all_us));
         if coded.pixels().saturating_mul(pictures) > limits.pixels_total_max {
