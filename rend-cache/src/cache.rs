@@ -632,7 +632,7 @@ impl Inner {
                 return Err(Bypass::NotAdmitted);
             }
         }
-        state.policy.apply(Event::Commit { id, size });
+        let committed = state.policy.apply(Event::Commit { id, size });
         if old_hits > 0 {
             state.policy.apply(Event::Hit { id });
         }
@@ -652,6 +652,7 @@ impl Inner {
             hot: None,
         };
         state.index.insert(id, entry);
+        state.drop_victims(&committed.victims);
         state.flights.remove(&fill.generation);
         state.forget_fill(fill);
         state.negatives.forget(key);

@@ -78,7 +78,7 @@ pub struct FillReader {
     number: u64,
     position: u64,
     stop: u64,
-    over: bool,
+    over: Option<Result<(), FillError>>,
     _permit: Permit,
 }
 
@@ -121,10 +121,11 @@ impl FillReader {
         poll_fn(|cx| self.poll_chunk(cx)).await
     }
 
-    /// The next bytes. `None` only after the last one. May read the half-written file when this reader is behind.
+    /// The next bytes. `None` only after the last one; after an error, that error again. May read the half-written file when this reader is behind.
     pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, FillError>>> {
-        if self.over {
-            return Poll::Ready(None);
+        if let Some(over) = self.over {
+            // An error stays one: asking again must not look like a clean end.
+            return Poll::Ready(over.err().map(Err));
         }
         match self.next(cx) {
             Poll::Ready(Some(Ok(bytes))) => {
@@ -132,7 +133,8 @@ impl FillReader {
                 Poll::Ready(Some(Ok(bytes)))
             }
             Poll::Ready(end) => {
-                self.over = true;
+                self.over =
+                    Some(end.as_ref().map_or(Ok(()), |error| error.as_ref().map(|_| ()).map_err(|error| *error)));
                 self.fill.leave(self.number);
                 Poll::Ready(end)
             }
@@ -274,7 +276,7 @@ impl Fill {
         shared.readers_ever += 1;
         shared.readers.insert(number, Reader::default());
         drop(shared);
-        FillReader { fill: Arc::clone(self), number, position: 0, stop: u64::MAX, over: false, _permit: permit }
+        FillReader { fill: Arc::clone(self), number, position: 0, stop: u64::MAX, over: None, _permit: permit }
     }
 
     /// Announces the body, and the file that earlier bytes can be read from.

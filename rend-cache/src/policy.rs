@@ -16,7 +16,7 @@ mod wheel;
 pub use arena::{Arena, List, Slot};
 pub use lru::Recency;
 pub use s3fifo::{Mark as QueueMark, TwoQueues};
-pub use wheel::{Alpha, Value, WheelConfig};
+pub use wheel::{Alpha, Mark as WheelMark, Value, WheelConfig};
 
 use arena::State;
 
@@ -84,7 +84,8 @@ pub enum Event {
         /// The new total.
         size: u64,
     },
-    /// A fill ended well: the object is resident with its true size, at most what was reserved.
+    /// A fill ended well: the object is resident with its true size, at most what was reserved. It can be a victim at once when the
+    /// limit was lowered meanwhile.
     Commit {
         /// Which.
         id: Id,
@@ -130,6 +131,12 @@ pub struct Actions {
     pub verdict: Verdict,
     /// Who was evicted, in order. They are out of the books already.
     pub victims: Vec<Id>,
+}
+
+impl Actions {
+    fn granted(self) -> Self {
+        Self { verdict: Verdict::Granted, ..self }
+    }
 }
 
 /// Whether what an event asked for is granted.
@@ -327,7 +334,12 @@ impl<O: Order> Engine<O> {
         self.arena.resize(slot, size);
         self.arena.set_state(slot, State::Resident);
         self.order.insert(&mut self.arena, slot);
-        Actions::default()
+        self.settle()
+    }
+
+    /// What could not go when the limit was lowered goes as soon as it can.
+    fn settle(&mut self) -> Actions {
+        self.shrink(self.used.saturating_sub(self.limit)).granted()
     }
 
     fn leave(&mut self, id: Id, from_reserved: bool) -> Actions {
@@ -352,7 +364,7 @@ impl<O: Order> Engine<O> {
         if to == State::Resident {
             self.order.insert(&mut self.arena, slot);
         }
-        Actions::default()
+        self.settle()
     }
 
     fn shrink(&mut self, bytes: u64) -> Actions {

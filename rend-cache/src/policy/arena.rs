@@ -158,6 +158,10 @@ impl<M: Copy + Default> Arena<M> {
         };
         let slot = match self.free {
             NONE => {
+                if self.nodes.len() == self.nodes.capacity() {
+                    // By a quarter, not by doubling: the policy's memory is a promise, and it moves rarely either way.
+                    self.nodes.reserve_exact(self.nodes.len() / 4 + 64);
+                }
                 self.nodes.push(node);
                 u32::try_from(self.nodes.len() - 1).unwrap_or(NONE)
             }

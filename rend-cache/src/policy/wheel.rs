@@ -38,7 +38,7 @@ pub struct WheelConfig {
 
 impl Default for WheelConfig {
     fn default() -> Self {
-        Self { alpha: Alpha::Balanced, weights: [1, 2, 4, 8], shift: 16, admission: false }
+        Self { alpha: Alpha::Balanced, weights: [1, 2, 4, 8], shift: 18, admission: false }
     }
 }
 
@@ -81,10 +81,17 @@ pub struct Value {
     seen: Box<[u64]>,
 }
 
+/// What the wheel knows of an object.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mark {
+    place: u64,
+    unit: u32,
+}
+
 impl Value {
-    fn link(&mut self, arena: &mut Arena<u64>, slot: Slot) {
+    fn link(&mut self, arena: &mut Arena<Mark>, slot: Slot) {
         let place = self.now + self.credit(arena, slot);
-        *arena.mark_mut(slot) = place;
+        arena.mark_mut(slot).place = place;
         let at = ring(place);
         if self.lists[at].is_empty() {
             self.words[at / 64] |= 1 << (at % 64);
@@ -93,8 +100,8 @@ impl Value {
         arena.push_back(&mut self.lists[at], slot);
     }
 
-    fn unlink(&mut self, arena: &mut Arena<u64>, slot: Slot) {
-        let at = ring(*arena.mark(slot));
+    fn unlink(&mut self, arena: &mut Arena<Mark>, slot: Slot) {
+        let at = ring(arena.mark(slot).place);
         arena.unlink(&mut self.lists[at], slot);
         if self.lists[at].is_empty() {
             self.words[at / 64] &= !(1 << (at % 64));
@@ -105,27 +112,34 @@ impl Value {
     }
 
     /// How many places beyond `now` the object stands.
-    fn credit(&self, arena: &Arena<u64>, slot: Slot) -> u64 {
-        let traits = arena.traits(slot);
-        let weight = u64::from(self.config.weights[traits.class as usize]);
+    fn credit(&self, arena: &Arena<Mark>, slot: Slot) -> u64 {
         let hits = u64::from(arena.hits(slot).min(u32::from(u16::MAX)) + 1);
-        let score = 256 * hits + self.demand(&traits);
-        let size = arena.size(slot).max(1);
-        // 2^9 is added for α = 0, where the score alone has to fill the wheel.
-        let credit = match self.config.alpha {
-            Alpha::Bytes => (weight * score) << 12,
-            Alpha::Balanced => ((weight * score) << 22) / size.isqrt(),
-            Alpha::Objects => ((weight * score) << 30) / size,
+        let score = 256 * hits + self.demand(&arena.traits(slot));
+        (u64::from(arena.mark(slot).unit).saturating_mul(score) >> self.config.shift).clamp(1, SLOTS as u64 - 1)
+    }
+
+    /// What one point of score is worth for an object of this class and size.
+    fn unit(&self, class: Class, size: u64) -> u32 {
+        let weight = u64::from(self.config.weights[class as usize]);
+        let size = size.max(1);
+        let unit = match self.config.alpha {
+            Alpha::Bytes => weight << 12,
+            Alpha::Balanced => (weight << 22) / size.isqrt(),
+            Alpha::Objects => (weight << 30) / size,
         };
-        (credit >> self.config.shift).clamp(1, SLOTS as u64 - 1)
+        u32::try_from(unit).unwrap_or(u32::MAX)
     }
 
     /// How many viewers are expected, in 256ths.
     fn demand(&self, traits: &Traits) -> u64 {
         let Some(segment) = traits.segment else { return 0 };
+        let starts = u64::from(self.starts[line(traits.line)]);
+        if starts == 0 {
+            return 0;
+        }
         let reached = u64::from(self.survival[(segment as usize).min(SEGMENTS - 1)]);
         let began = u64::from(self.survival[0]).max(1);
-        u64::from(self.starts[line(traits.line)]) * (reached * 256 / began).min(256)
+        (starts * 256 * reached / began).min(starts * 256)
     }
 
     /// Learns from one request and lets a little of the past fade.
@@ -184,8 +198,7 @@ impl Value {
 }
 
 impl Order for Value {
-    /// The place on the wheel.
-    type Mark = u64;
+    type Mark = Mark;
 
     fn admit(&mut self, id: Id, traits: &Traits, full: bool) -> bool {
         if !self.config.admission || !full || traits.class != Class::Tail || self.starts[line(traits.line)] > 1 {
@@ -198,30 +211,32 @@ impl Order for Value {
         known
     }
 
-    fn insert(&mut self, arena: &mut Arena<u64>, slot: Slot) {
-        self.learn(&arena.traits(slot), arena.len());
+    fn insert(&mut self, arena: &mut Arena<Mark>, slot: Slot) {
+        let traits = arena.traits(slot);
+        self.learn(&traits, arena.len());
+        arena.mark_mut(slot).unit = self.unit(traits.class, arena.size(slot));
         self.link(arena, slot);
     }
 
-    fn touch(&mut self, arena: &mut Arena<u64>, slot: Slot) {
+    fn touch(&mut self, arena: &mut Arena<Mark>, slot: Slot) {
         self.learn(&arena.traits(slot), arena.len());
         self.unlink(arena, slot);
         self.link(arena, slot);
     }
 
-    fn victim(&mut self, _: &mut Arena<u64>) -> Option<Slot> {
+    fn victim(&mut self, _: &mut Arena<Mark>) -> Option<Slot> {
         self.lists[self.next_used()?].front()
     }
 
-    fn remove(&mut self, arena: &mut Arena<u64>, slot: Slot, evicted: bool) {
+    fn remove(&mut self, arena: &mut Arena<Mark>, slot: Slot, evicted: bool) {
         if evicted {
-            self.now = self.now.max(*arena.mark(slot));
+            self.now = self.now.max(arena.mark(slot).place);
         }
         self.unlink(arena, slot);
     }
 
-    fn distance(&self, arena: &Arena<u64>, slot: Slot) -> u64 {
-        arena.mark(slot).saturating_sub(self.now)
+    fn distance(&self, arena: &Arena<Mark>, slot: Slot) -> u64 {
+        arena.mark(slot).place.saturating_sub(self.now)
     }
 
     fn footprint(&self) -> usize {

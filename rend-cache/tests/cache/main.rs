@@ -4,5 +4,6 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "whatever is not expected fails the test")]
 
 mod fills;
+mod model;
 mod purges;
 mod support;
