@@ -70,10 +70,13 @@ pub fn headers(path: ArtifactPath, fetch: &Fetch, finished: bool) -> Vec<String>
     };
     expect("content-type", fetch.content_type.as_deref(), path.content_type());
     expect("accept-ranges", fetch.accept_ranges.as_deref(), "bytes");
+    let growing = "private, max-age=1";
     let policy = match (path.is_immutable(), finished) {
         (true, _) => "private, max-age=31536000, immutable",
+        // A master playlist does not say of itself that it is final, so an edge may go on asking for a while.
+        (false, true) if path == ArtifactPath::Master && fetch.cache_control.as_deref() == Some(growing) => growing,
         (false, true) => "private, max-age=60, stale-while-revalidate=300",
-        (false, false) => "private, max-age=1",
+        (false, false) => growing,
     };
     expect("cache-control", fetch.cache_control.as_deref(), policy);
     if !fetch.etag.as_deref().is_some_and(|tag| tag.starts_with('"') && tag.len() > 2) {

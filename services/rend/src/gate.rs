@@ -14,7 +14,7 @@ use rend_core::fleet::wire::{PurgeMode, PurgeWire, WarmAnswer, WarmStatus, WarmW
 use rend_core::gate::check::{self, Fetch, Published};
 use rend_core::gate::{Report, Step, Thresholds, Timing, Verdict, scan};
 use rend_core::id::AssetId;
-use rend_core::time::Clock;
+use rend_core::time::{Clock, Mono};
 use rend_shell::{ProcessVars, SystemClock};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
@@ -240,8 +240,11 @@ impl Gate {
     }
 
     async fn drive(&mut self, asset: AssetId) {
-        if !self.step("opener_playable", async |gate| gate.wait_for(asset, Timing::UploadToOpenerPlayable).await).await
-            || !self.step("hls_ready", async |gate| gate.wait_for(asset, Timing::UploadToHlsReady).await).await
+        let began = self.clock.mono();
+        if !self
+            .step("opener_playable", async |gate| gate.wait_for(asset, began, Timing::UploadToOpenerPlayable).await)
+            .await
+            || !self.step("hls_ready", async |gate| gate.wait_for(asset, began, Timing::UploadToHlsReady).await).await
             || !self.step("bootstrap", async |gate| gate.bootstrap(asset).await).await
         {
             return;
@@ -279,8 +282,7 @@ impl Gate {
         .await;
     }
 
-    async fn wait_for(&mut self, asset: AssetId, timing: Timing) -> Vec<String> {
-        let began = self.clock.mono();
+    async fn wait_for(&mut self, asset: AssetId, began: Mono, timing: Timing) -> Vec<String> {
         loop {
             let state = match self.api.get(&format!("/v1/assets/{asset}")).await {
                 Ok(asset) => asset,
