@@ -102,7 +102,7 @@ impl fmt::Display for BadAsset {
 impl core::error::Error for BadAsset {}
 
 /// The sixteen bytes by which a token names an asset: its UUID, or the start of a digest of its opaque name.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct AssetKey {
     pub(crate) opaque: bool,
     pub(crate) bytes: [u8; 16],
@@ -121,7 +121,7 @@ impl AssetKey {
 }
 
 /// The sixteen bytes by which a token names an organisation.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Org(pub(crate) [u8; 16]);
 
 impl Org {
@@ -137,7 +137,7 @@ impl Org {
 }
 
 /// The seven bytes that tie the tokens of one viewing session together, so that it can be ended as one.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct SessionId(pub(crate) [u8; 7]);
 
 impl SessionId {
@@ -157,6 +157,32 @@ impl fmt::Display for SessionId {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
+
+/// Orders by the bytes, read as one number: revocation lists are searched on every request.
+macro_rules! order_as {
+    ($name:ident, $number:expr) => {
+        impl Ord for $name {
+            #[inline]
+            fn cmp(&self, other: &Self) -> core::cmp::Ordering {
+                $number(self).cmp(&$number(other))
+            }
+        }
+
+        impl PartialOrd for $name {
+            #[inline]
+            fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
+                Some(self.cmp(other))
+            }
+        }
+    };
+}
+
+order_as!(AssetKey, |key: &AssetKey| (u128::from_be_bytes(key.bytes), key.opaque));
+order_as!(Org, |org: &Org| u128::from_be_bytes(org.0));
+order_as!(SessionId, |session: &SessionId| {
+    let [a, b, c, d, e, f, g] = session.0;
+    u64::from_be_bytes([0, a, b, c, d, e, f, g])
+});
 
 pub(crate) fn fmt_uuid(bytes: &[u8; 16], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for (at, byte) in bytes.iter().enumerate() {

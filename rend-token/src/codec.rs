@@ -25,6 +25,7 @@ use crate::mac::TAG_LEN;
 use crate::time::UnixSecs;
 
 /// Writes the payload of `claims` under `kid` and answers its length.
+#[inline]
 pub(crate) fn encode(claims: &Claims, kid: Kid, out: &mut [u8; PAYLOAD_LEN_MAX]) -> usize {
     let mut flags = 0;
     let mut out = Writer { out, at: HEADER_LEN };
@@ -84,6 +85,7 @@ pub(crate) fn encode(claims: &Claims, kid: Kid, out: &mut [u8; PAYLOAD_LEN_MAX])
 }
 
 /// The claims and the kid that `payload` encodes, if it is the one encoding of any.
+#[inline]
 pub(crate) fn decode(payload: &[u8]) -> Option<(Claims, Kid)> {
     let mut from = Reader(payload);
     let purpose = match from.take()? {

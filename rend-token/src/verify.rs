@@ -18,7 +18,7 @@ use crate::codec::{self, DECODED_LEN_MAX, HEADER_LEN, PREFIX};
 use crate::error::{Denied, Reason};
 use crate::grammar::{Artifact, ArtifactClass};
 use crate::key::Kid;
-use crate::mac::{TAG_LEN, ct_eq};
+use crate::mac::{TAG_LEN, tags_eq};
 use crate::renew::Renew;
 use crate::revoke::{NoRevocation, Revocation};
 use crate::ring::{KeyEntry, Keys};
@@ -150,6 +150,7 @@ impl<'r, R: Revocation> Verifier<'r, R> {
     }
 
     /// The key and the payload of a token that was made with a key of the ring.
+    #[inline]
     fn authenticate<'b>(
         &self,
         token: &[u8],
@@ -180,12 +181,13 @@ impl<'r, R: Revocation> Verifier<'r, R> {
         if !key.in_window(now) {
             return Err(Reason::KeyWindow);
         }
-        if !ct_eq(&key.mac(self.purpose).tag(payload), tag) {
+        if !tags_eq(key.mac(self.purpose).tag(payload), *tag) {
             return Err(Reason::BadMac);
         }
         Ok((key, payload))
     }
 
+    #[inline]
     fn check_time(&self, claims: &Claims, now: UnixSecs) -> Result<(), Denied> {
         if now < claims.starts_at().saturating_sub(self.policy.early_secs) {
             return Err(Reason::NotYet.into());
@@ -203,6 +205,7 @@ impl<'r, R: Revocation> Verifier<'r, R> {
         Ok(())
     }
 
+    #[inline]
     fn check_scope(&self, claims: &Claims, request: &Request<'_>) -> Result<(), Reason> {
         if claims.asset != request.asset {
             return Err(Reason::Asset);
@@ -223,6 +226,7 @@ impl<'r, R: Revocation> Verifier<'r, R> {
         Ok(())
     }
 
+    #[inline]
     fn check_revocation(&self, claims: &Claims, key: &KeyEntry) -> Result<(), Reason> {
         if claims.issued_at < key.issued_at_min {
             return Err(Reason::RevokedKey);
@@ -240,6 +244,7 @@ impl<'r, R: Revocation> Verifier<'r, R> {
     }
 }
 
+#[inline]
 fn check_viewer(claims: &Claims, request: &Request<'_>) -> Result<(), Reason> {
     if claims.audience != 0 && request.audience != Some(claims.audience) {
         return Err(Reason::Audience);
