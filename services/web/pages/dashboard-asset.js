@@ -198,7 +198,10 @@ export class AssetRow {
       this.#player = null;
       return;
     }
-    if (this.#player) return;
+    if (this.#player) {
+      if (asset.playable_state === 'hls_ready') this.#player.look?.();
+      return;
+    }
     const player = document.createElement('rend-player');
     player.setAttribute('asset-id', asset.id);
     this.#player = player;

@@ -111,6 +111,11 @@ export class RendPlayer extends HTMLElement {
     this.#input({ type: 'open' });
   }
 
+  /** Asks whether more of a video that is still encoded can be played by now; a page that hears so may say it. */
+  look() {
+    this.#input({ type: 'look' });
+  }
+
   play() {
     this.#wants = true;
     const { video } = this;
@@ -215,7 +220,11 @@ export class RendPlayer extends HTMLElement {
         this.#input({ type: 'media-failed', kind, status });
       },
       onQuality: (quality) => this.#controls.quality(quality),
-      onGrowth: (growing, edge) => this.#length(growing ? edge : null, this.bootstrap),
+      onGrowth: (growing, edge) => {
+        this.#length(growing ? edge : null, this.bootstrap);
+        // One rendition is complete, so the others may be as well.
+        if (!growing) this.look();
+      },
     };
     const engine = await engineFor(source, this.video, this.getAttribute('engine') ?? 'auto', listener);
     // A later source, or the end of the session, has overtaken this one.

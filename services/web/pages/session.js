@@ -139,6 +139,10 @@ export class PlayerSession {
         this.#recoveries = 0;
         this.#mends = 0;
         return undefined;
+      case 'look':
+        // Somebody has heard that there is more to play than the last bootstrap knew.
+        if (this.phase === 'playable' && this.#boot.playable_state === 'opener_ready') this.#ask('refresh');
+        return undefined;
       case 'awake':
         // The page slept or the network came back: what fell due meanwhile is done now, and a pending retry need not wait.
         if (this.#due === 'recover' || this.#due === 'open' || this.#due === 'poll') this.#deadline = now;

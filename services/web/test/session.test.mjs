@@ -235,6 +235,15 @@ test('while a video is still encoded the player looks for more renditions', () =
   assert.equal(session.deadline(), 604_000);
 });
 
+test('a player that hears of more looks at once, and not when there is nothing more', () => {
+  const growing = playing({ playable_state: 'opener_ready' });
+  assert.deepEqual(growing.feed({ type: 'look' }, 100), [{ do: 'fetch', reason: 'refresh' }]);
+  assert.deepEqual(growing.feed({ type: 'look' }, 101), [], 'one question at a time');
+  assert.deepEqual(verbs(growing.feed({ type: 'bootstrap', boot: boot() }, 200)), ['upgrade']);
+  assert.deepEqual(growing.feed({ type: 'look' }, 300), []);
+  assert.deepEqual(begin().feed({ type: 'look' }, 0), []);
+});
+
 test('answers that come after the end change nothing', () => {
   const { session, feed } = playing();
   feed({ type: 'media-failed', kind: 'missing' }, 1);
