@@ -96,9 +96,13 @@ fn with_folder(dir: &Path, release: &Path) -> Result<(), Failure> {
             return Err(format!("{path}: the servers do not send the same bytes").into());
         }
     }
-    println!("wrk -t1 -c{CLIENTS} -d{SECONDS}, {ROUNDS} interleaved rounds; client and servers share this machine's cores.");
+    println!(
+        "wrk -t1 -c{CLIENTS} -d{SECONDS}, {ROUNDS} interleaved rounds; client and servers share this machine's cores."
+    );
     println!("Median of the rounds; ratios are the median over rounds of edge / peer.\n");
-    println!("| body | server | requests/s | MB/s | requests per CPU second | p99 ms | edge ÷ it: requests/s | per CPU second | p99 |");
+    println!(
+        "| body | server | requests/s | MB/s | requests per CPU second | p99 ms | edge ÷ it: requests/s | per CPU second | p99 |"
+    );
     println!("|---|---|---|---|---|---|---|---|---|");
     for (path, bytes, label) in [(SEGMENT, 1_048_576.0, "1 MiB segment"), (PLAYLIST, 1024.0, "1 KiB playlist")] {
         let mut rounds: Vec<Vec<Round>> = servers.iter().map(|_| Vec::new()).collect();
@@ -228,16 +232,22 @@ fn stampede(edge: &Server, private: SocketAddr) -> Result<(), Failure> {
     firsts.sort();
     let spread = firsts[firsts.len() - 1] - firsts[0];
     let reads = origin_reads(private)? - before;
-    println!("{COLD_CLIENTS} cold clients on one 4 MiB segment: {reads} read of the origin, last first-byte {spread:.1?} after the first (a thread a client on this machine).\n");
+    println!(
+        "{COLD_CLIENTS} cold clients on one 4 MiB segment: {reads} read of the origin, last first-byte {spread:.1?} after the first (a thread a client on this machine).\n"
+    );
     Ok(())
 }
 
 fn origin_reads(private: SocketAddr) -> Result<u64, Failure> {
     let mut stream = TcpStream::connect(private)?;
-    write!(stream, "GET /metrics HTTP/1.1\r\nhost: a\r\nconnection: close\r\nauthorization: Bearer {INTERNAL}\r\n\r\n")?;
+    write!(
+        stream,
+        "GET /metrics HTTP/1.1\r\nhost: a\r\nconnection: close\r\nauthorization: Bearer {INTERNAL}\r\n\r\n"
+    )?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
-    let line = text.lines().find(|line| line.starts_with("rend_edge_origin_requests_total{kind=\"get\",outcome=\"ok\"}"));
+    let line =
+        text.lines().find(|line| line.starts_with("rend_edge_origin_requests_total{kind=\"get\",outcome=\"ok\"}"));
     Ok(line.and_then(|line| line.rsplit(' ').next()).map_or(Ok(0), str::parse)?)
 }
 

@@ -6,6 +6,8 @@
     reason = "a command at a terminal prints, measures and waits"
 )]
 
+mod bench_edge;
+mod bench_path;
 mod ci;
 mod fuzz;
 mod run;
@@ -54,8 +56,21 @@ enum Verb {
         #[arg(long, default_value_t = 20)]
         seconds: u64,
     },
+    /// Measure, side by side with a peer in the same run
+    Bench {
+        /// `path`: upload to first frame beside ffmpeg; `edge`: signed hits beside nginx
+        what: Bench,
+    },
+    /// Only the browser tests, against a Rend of their own
+    Browser,
     /// Fetch the locked npm packages of the web pages
     Web,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Bench {
+    Path,
+    Edge,
 }
 
 fn main() -> ExitCode {
@@ -64,6 +79,11 @@ fn main() -> ExitCode {
         Verb::Test { no_install } => test::test(!no_install),
         Verb::Ci => ci::ci(),
         Verb::Fuzz { target, seconds } => fuzz::fuzz(&target, seconds),
+        Verb::Bench { what: Bench::Path } => return bench_path::run(),
+        Verb::Bench { what: Bench::Edge } => return bench_edge::run(),
+        Verb::Browser => tools::need(&[tools::CHROMIUM, tools::NPM, tools::FFMPEG], true)
+            .and_then(|()| tools::web(true))
+            .and_then(|()| up::browser_tests()),
         Verb::Web => tools::web(true),
     };
     match done {
