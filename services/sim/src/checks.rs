@@ -6,6 +6,8 @@ use rend_core::analytics::PlaybackEvent;
 use rend_core::id::{JobId, LeaseToken};
 use rend_telemetry::Account;
 
+use crate::viewer::Ticket;
+
 /// One run of one edge.
 pub type Boot = [u8; 8];
 
@@ -68,6 +70,17 @@ impl Truth {
             self.broken(format!(
                 "edge {edge} served asset {asset} version {version} after the purge of all before {fence}"
             ));
+        }
+    }
+
+    /// An edge whose clock shows `now` let a viewer in, or did not.
+    pub(crate) fn admitted(&mut self, edge: usize, asset: usize, ticket: &Ticket, now: u64, admitted: bool) {
+        let (from, until) = ticket.window;
+        let meant = ticket.asset == asset && !ticket.altered;
+        let good = meant && now + EARLY_SECS >= from && now < until;
+        if admitted != good {
+            let did = if admitted { "let in" } else { "refused" };
+            self.broken(format!("edge {edge} {did} {ticket:?} for asset {asset} at {now}"));
         }
     }
 
@@ -194,6 +207,9 @@ impl Truth {
         }
     }
 }
+
+/// A token works so long before it starts, for clocks that lag.
+const EARLY_SECS: u64 = 30;
 
 /// Whether the other side refuses every batch that holds the event at this place of a run.
 pub fn is_poison(seq: u64) -> bool {

@@ -231,6 +231,12 @@ impl World {
         let wall_ms = self.wall(self.edges[edge].skew_ms).as_millis();
         let asset = usize::try_from(self.prng.below(self.truth.versions.len() as u64)).unwrap_or(0);
         let index = u32::try_from(self.prng.below(u64::from(SEGMENTS))).unwrap_or(0);
+        if self.edges[edge].up.is_none() {
+            return;
+        }
+        if self.options.tokens && !self.admitted(edge, asset, index) {
+            return self.record(edge, asset, index, 403, 0, CacheStatus::Pass);
+        }
         let Some(up) = self.edges[edge].up.as_mut() else { return };
         let key = key(asset, index);
         let joined = |reader| Reading { reader, asset, index, sent: 0, cache: CacheStatus::Coalesced };
@@ -266,6 +272,17 @@ impl World {
             },
         }
         self.read(edge);
+    }
+
+    /// Whether the viewer's token is good, as the edge finds and as it is.
+    fn admitted(&mut self, edge: usize, asset: usize, index: u32) -> bool {
+        let issuer = self.wall(self.control.skew_ms);
+        let now = self.wall(self.edges[edge].skew_ms);
+        let assets = self.truth.versions.len();
+        let Some(ticket) = self.gate.ticket(asset, assets, issuer) else { return false };
+        let admitted = self.gate.admits(&ticket, asset, path(index), now);
+        self.truth.admitted(edge, asset, &ticket, now.as_secs(), admitted);
+        admitted
     }
 
     /// The origin's answer begins: its head and the first half of the body.

@@ -22,6 +22,7 @@ mod disk;
 mod edge;
 mod net;
 pub mod scenario;
+mod viewer;
 mod worker;
 mod world;
 

@@ -19,6 +19,7 @@ use crate::disk::Crash;
 use crate::edge::EdgeNode;
 use crate::net::{Net, Node};
 use crate::scenario::Options;
+use crate::viewer::Gate;
 use crate::worker::WorkerNode;
 
 /// A fleet, its surroundings, and what is to happen to it.
@@ -30,6 +31,7 @@ pub struct World {
     pub(crate) edges: Vec<EdgeNode>,
     pub(crate) workers: Vec<WorkerNode>,
     pub(crate) control: Control,
+    pub(crate) gate: Gate,
     pub(crate) truth: Truth,
     pub(crate) calm: bool,
     queue: BTreeMap<(Mono, u64), Event>,
@@ -81,6 +83,7 @@ impl World {
         let control = Control::new(skew(&mut prng));
         let edges = (0..options.edges).map(|n| EdgeNode::new(n, skew(&mut prng))).collect();
         let workers = (0..options.workers).map(|_| WorkerNode::new(skew(&mut prng))).collect();
+        let gate = Gate::new(seed);
         let mut world = Self {
             options,
             prng,
@@ -89,6 +92,7 @@ impl World {
             edges,
             workers,
             control,
+            gate,
             truth: Truth::new(options.assets, options.poison),
             calm: false,
             queue: BTreeMap::new(),

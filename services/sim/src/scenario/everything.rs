@@ -16,6 +16,7 @@ pub(super) fn options(prng: &mut Prng) -> Options {
         request_every_ms: between(prng, 150, 800),
         purge_every_ms: between(prng, 1000, 8000),
         job_every_ms: between(prng, 2000, 10_000),
+        tokens: true,
         mishap_every_ms: between(prng, 3000, 15_000),
         poison: prng.below(2) == 0,
         spool_bytes_max: between(prng, 20_000, 1_000_000),

@@ -44,6 +44,8 @@ pub struct Options {
     pub mishap_every_ms: u64,
     /// Events that the other side refuses exist.
     pub poison: bool,
+    /// Viewers come with tokens, not all of them good.
+    pub tokens: bool,
     /// The bytes an edge's spool may take.
     pub spool_bytes_max: u64,
     /// Which mishaps there are.
@@ -82,6 +84,7 @@ impl Options {
         job_every_ms: 0,
         mishap_every_ms: 0,
         poison: false,
+        tokens: false,
         spool_bytes_max: 1 << 20,
         mishaps: Mishaps { crashes: false, cuts: false, disks: false, clocks: false, directory: false },
     };

@@ -14,6 +14,7 @@ pub(super) fn options(prng: &mut Prng) -> Options {
         skew_ms_max: between(prng, 0, 60_000),
         request_every_ms: between(prng, 100, 600),
         purge_every_ms: between(prng, 500, 4000),
+        tokens: true,
         mishap_every_ms: between(prng, 4000, 20_000),
         mishaps: Mishaps { crashes: true, cuts: true, disks: true, clocks: true, directory: false },
         ..Options::QUIET
