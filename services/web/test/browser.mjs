@@ -50,7 +50,11 @@ export async function openPage(context, url, { expect = [] } = {}) {
     window.playerErrors = [];
     window.playerStates = [];
     document.addEventListener('rend-error', (event) => window.playerErrors.push(event.detail));
-    document.addEventListener('rend-state', (event) => window.playerStates.push(event.detail.state));
+    window.playedFrom = [];
+    document.addEventListener('rend-state', (event) => {
+      window.playerStates.push(event.detail.state);
+      if (event.detail.state === 'playing') window.playedFrom.push(event.composedPath()[0].video.currentTime);
+    });
   });
   await page.goto(url);
   return {
@@ -69,7 +73,7 @@ export async function untilState(page, states, timeout = 60_000) {
   return page.evaluate(() => document.querySelector('rend-player').dataset.state);
 }
 
-/** Facts about the first player: its state, its time, its engine, what went wrong in it. */
+/** Facts about the first player: its state, its time, its engine, what went wrong in it, and each place from which it began to play. */
 export function facts(page) {
   return page.evaluate(() => {
     const player = document.querySelector('rend-player');
@@ -83,6 +87,7 @@ export function facts(page) {
       error: video.error?.message ?? null,
       failures: window.playerErrors,
       states: window.playerStates,
+      playedFrom: window.playedFrom,
     };
   });
 }

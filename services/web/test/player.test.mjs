@@ -109,6 +109,7 @@ test('a grant that is refused in the middle is renewed and playback goes on from
       const end = await facts(page);
       assert.equal(end.error, null);
       assert.ok(end.failures.some((failure) => failure.kind === 'auth'), JSON.stringify(end.failures));
+      assert.ok(end.playedFrom.length > 1 && end.playedFrom.slice(1).every((at) => at > 1.5), `began again at ${end.playedFrom}`);
       assert.ok(Math.abs(end.at - SECONDS) < 0.2);
     },
     { expect: [/401/] },
@@ -117,15 +118,15 @@ test('a grant that is refused in the middle is renewed and playback goes on from
 
 test('a playlist that grows is played from its beginning to its end', async () => {
   const mock = await mockWith();
-  const asset = mock.add('Growing', 'opener_ready', { made: 4 });
+  const asset = mock.add('Growing', 'opener_ready', { made: 6 });
   await watch(mock, asset, async (page) => {
-    await untilTime(page, 0.2);
-    assert.ok((await facts(page)).at < 2.5, 'it starts at the start, not at the live edge');
+    await untilTime(page, 0.1);
+    assert.ok((await facts(page)).playedFrom[0] < 0.5, 'it starts at the start, not at the live edge');
     await page.locator('rend-player').hover();
     assert.ok(await page.getByText('Still encoding', { exact: true }).isVisible());
     assert.match(await page.locator('rend-player .time').textContent(), /\/ 0:08$/);
     await shoot(page, 'watch-growing');
-    for (let made = 5; made <= SECONDS; made += 1) {
+    for (let made = 7; made <= SECONDS; made += 1) {
       await page.waitForTimeout(500);
       mock.grow(asset.id, made);
     }
@@ -227,6 +228,7 @@ test('when an edge dies the next one goes on from the same place', async () => {
       const end = await facts(page);
       assert.ok(Math.abs(end.at - SECONDS) < 0.2);
       assert.ok(mock.requests.some((request) => request.edge === 1));
+      assert.ok(end.playedFrom.slice(1).every((at) => at > 0.8), `began again at ${end.playedFrom}`);
       assert.equal(end.states.filter((state) => state === 'gone' || state === 'failed').length, 0);
     },
     { expect: [/ERR_/] },
