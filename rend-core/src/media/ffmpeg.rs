@@ -115,7 +115,7 @@ pub fn poster(plan: &Plan, input: &str) -> Option<Arguments> {
     args.extend(["-map".to_owned(), format!("0:{stream}")]);
     let tone = plan.source.video.as_ref().map_or("", |video| tone_map(video.transfer));
     // As large as the largest rung needs, and no larger than a page shows.
-    let top = plan.rungs.last().map_or("iw:ih".to_owned(), |rung| {
+    let top = plan.rungs.last().map_or_else(|| "iw:ih".to_owned(), |rung| {
         let size = if rung.size.width > 1280 {
             plan.rungs.iter().rev().find(|r| r.size.width <= 1280).unwrap_or(rung).size
         } else {

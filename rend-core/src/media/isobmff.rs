@@ -445,7 +445,7 @@ fn read_stsd(body: &Bytes, kind: TrackKind) -> Result<(String, (u16, u16)), BoxE
     if kind == TrackKind::Other {
         return Ok((name, (0, 0)));
     }
-    let mut c = Cursor(entry.body.clone());
+    let mut c = Cursor(entry.body);
     c.skip(24)?;
     let size = (c.u16()?, c.u16()?);
     c.skip(50)?;
