@@ -7,16 +7,20 @@
 //! OMR, BMR, SMR: share of requests, bytes, and requests for what starts playback, that missed. Every figure is checked against
 //! PFOO-L, which is a bound, and every cache against its limit: a result that beats the bound is a bug of the bench and ends it.
 
+#[path = "support/clock.rs"]
+mod clock;
+#[path = "support/memory.rs"]
+mod memory;
 mod support;
 
 use std::path::PathBuf;
 
 use rend_cache::policy::{Alpha, Lru, S3Fifo, ValueWheel, WheelConfig};
 
+use clock::timed;
+use memory::{Counting, allocated};
 use support::bounds::{Misses, Ratios, belady_size, pfoo_l};
-use support::memory::{Counting, allocated};
 use support::peers::{LruCrate, Moka, Ours, Peer, QuickCache};
-use support::timed;
 use support::trace::{Trace, Viewers, hls, recorded, zipf};
 
 #[global_allocator]

@@ -1,16 +1,5 @@
-//! What the benches share.
+//! What the bench of the policies is made of.
 
 pub(crate) mod bounds;
-pub(crate) mod memory;
 pub(crate) mod peers;
 pub(crate) mod trace;
-
-use std::time::{Duration, Instant};
-
-/// How long `act` takes, and its answer.
-#[expect(clippy::disallowed_methods, reason = "a bench measures the machine it runs on")]
-pub(crate) fn timed<T>(act: impl FnOnce() -> T) -> (Duration, T) {
-    let start = Instant::now();
-    let answer = act();
-    (start.elapsed(), answer)
-}

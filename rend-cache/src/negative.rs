@@ -8,13 +8,13 @@ use crate::key::Key;
 /// Why there is no body.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum FailKind {
-    /// The origin said 404 or 410: remembered for [`Negatives::ABSENT_MS`].
+    /// The origin said 404 or 410: remembered for three seconds.
     NotFound,
-    /// The origin answered with an error or not at all: remembered for [`Negatives::FAILED_MS`].
+    /// The origin answered with an error or not at all: remembered for a quarter of a second.
     Origin,
-    /// The origin took too long: remembered for [`Negatives::FAILED_MS`].
+    /// The origin took too long: remembered for a quarter of a second.
     Timeout,
-    /// The bytes were not what their checksum promised: remembered for [`Negatives::FAILED_MS`].
+    /// The bytes were not what their checksum promised: remembered for a quarter of a second.
     Corrupt,
     /// Nobody waited any longer: not remembered.
     Abandoned,

@@ -101,6 +101,11 @@ pub fn replay<P: Policy>(log: &[u8], policy: P) -> Option<u64> {
     rest.is_empty().then_some(recorded.digest)
 }
 
+/// The events of a log, without their verdicts. It ends at the first record that is none.
+pub fn events(log: &[u8]) -> impl Iterator<Item = Event> {
+    log.as_chunks::<RECORD_BYTES>().0.iter().map_while(decode)
+}
+
 fn encode(event: &Event, verdict: Verdict) -> [u8; RECORD_BYTES] {
     let none = Traits::plain();
     let (kind, id, size, traits) = match *event {

@@ -255,7 +255,11 @@ impl FillWriter {
         if texts.iter().any(|text| text.len() > Key::NAME_BYTES_MAX) {
             return Err(Bypass::Unstorable);
         }
-        self.cache.place(&self.fill, self.file_charge(head, head.len.unwrap_or(STEP_BYTES)), now_ms)
+        self.cache.place(
+            &self.fill,
+            self.file_charge(head, head.len.unwrap_or_else(|| self.cache.step_bytes())),
+            now_ms,
+        )
     }
 
     fn file_charge(&self, head: &Head, len: u64) -> u64 {
@@ -271,7 +275,8 @@ impl FillWriter {
         let head = self.fill.head();
         if let Some(head) = head.filter(|head| head.len.is_none()) {
             // In steps, so that the books are not asked at every chunk.
-            let ahead = written.div_ceil(STEP_BYTES).saturating_mul(STEP_BYTES);
+            let step = self.cache.step_bytes();
+            let ahead = written.div_ceil(step).saturating_mul(step);
             if let Err(bypass) = self.cache.grow(&self.fill, self.file_charge(&head, ahead), now_ms) {
                 self.stop_storing(bypass);
                 return false;
@@ -357,7 +362,5 @@ impl fmt::Debug for FillWriter {
     }
 }
 
-/// Room is reserved in such steps while the length is unknown.
-const STEP_BYTES: u64 = 1 << 20;
 /// A fill that misses no more than this is finished even if nobody waits.
 const NEARLY_BYTES: u64 = 1 << 20;

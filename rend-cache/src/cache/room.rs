@@ -187,6 +187,11 @@ impl Inner {
         }
     }
 
+    /// Room is reserved in such steps while the length of a body is unknown.
+    pub(crate) fn step_bytes(&self) -> u64 {
+        (self.config.max_bytes / 64).clamp(STEP_BYTES_MIN, STEP_BYTES_MAX)
+    }
+
     pub(crate) fn wrote(&self, bytes: u64) {
         self.state().free.wrote(bytes);
     }
@@ -262,6 +267,10 @@ fn is_full(error: &io::Error) -> bool {
     [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge].contains(&error.kind())
 }
 
+/// Small enough that a small cache can hold a body of unknown length.
+const STEP_BYTES_MIN: u64 = 16 << 10;
+/// Large enough that the books are rarely asked.
+const STEP_BYTES_MAX: u64 = 1 << 20;
 const ATTEMPTS: u32 = 4;
 /// Files unlinked between two looks at the books.
 const BATCH: usize = 64;

@@ -165,6 +165,16 @@ fn a_body_of_unknown_length_is_stored_in_steps_within_the_limit() {
 }
 
 #[test]
+fn a_small_body_of_unknown_length_fits_a_small_cache() {
+    let (cache, files) = cache(64 << 10);
+    let mut writer = lead(&cache, &key("a"));
+    writer.expect(Head::new("\"e\"", "x"), 0).unwrap();
+    writer.push(body(9), 0).unwrap();
+    assert!(matches!(writer.finish(0).unwrap(), Finished::Stored(_)));
+    at_rest(&cache, &files);
+}
+
+#[test]
 fn a_body_of_unknown_length_that_outgrows_the_cache_streams_on() {
     let (cache, files) = cache(1 << 20);
     let mut writer = lead(&cache, &key("a"));
