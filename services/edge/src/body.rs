@@ -102,7 +102,7 @@ impl Stream for Sending {
             },
         };
         match &this.wire {
-            Some(wire) => wire.announce(bytes.clone(), part, Arc::clone(&this.delivery)),
+            Some(wire) => wire.announce(bytes.clone(), part, &this.delivery),
             // Without a layer below, what is handed over counts as having left.
             None => this.delivery.add(bytes.len() as u64),
         }

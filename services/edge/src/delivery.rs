@@ -26,8 +26,7 @@ pub(crate) struct Facts {
     pub(crate) started: Mono,
 }
 
-/// Where finished responses are reported. Cheap to clone.
-#[derive(Clone)]
+/// Where finished responses are reported.
 pub(crate) struct Accounts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) telemetry: Telemetry,
@@ -44,7 +43,7 @@ impl fmt::Debug for Accounts {
 /// of them lets go, the response is over, and its record is written.
 #[derive(Debug)]
 pub(crate) struct Delivery {
-    accounts: Accounts,
+    accounts: Arc<Accounts>,
     facts: Facts,
     body_bytes: u64,
     sent_bytes: AtomicU64,
@@ -53,10 +52,10 @@ pub(crate) struct Delivery {
 
 impl Delivery {
     /// A response that will have `body_bytes` of body.
-    pub(crate) fn begin(accounts: Accounts, facts: Facts, body_bytes: u64) -> Arc<Self> {
+    pub(crate) fn begin(accounts: &Arc<Accounts>, facts: Facts, body_bytes: u64) -> Arc<Self> {
         accounts.metrics.responses_open.inc();
         Arc::new(Self {
-            accounts,
+            accounts: Arc::clone(accounts),
             facts,
             body_bytes,
             sent_bytes: AtomicU64::new(0),

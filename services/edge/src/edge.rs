@@ -19,7 +19,7 @@ pub(crate) struct Edge {
     pub(crate) config: EdgeConfig,
     pub(crate) cache: Cache,
     pub(crate) objects: Arc<dyn ObjectStore>,
-    pub(crate) accounts: Accounts,
+    pub(crate) accounts: Arc<Accounts>,
     pub(crate) identity: Identity,
     pub(crate) cors: Cors,
     pub(crate) health: Health,

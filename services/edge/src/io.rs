@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -22,7 +23,14 @@ use crate::delivery::Delivery;
 
 /// What the responses of one connection tell its socket. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Wire(Arc<Mutex<VecDeque<Piece>>>);
+pub(crate) struct Wire(Arc<Spoken>);
+
+#[derive(Debug, Default)]
+struct Spoken {
+    pieces: Mutex<VecDeque<Piece>>,
+    /// Whether HTTP/2 is spoken. Its frames may hold copies, which no address recognises.
+    framed: AtomicBool,
+}
 
 /// A part of a file that holds the same bytes as a piece of a body.
 #[derive(Clone, Debug)]
@@ -51,9 +59,13 @@ impl Piece {
 
 impl Wire {
     /// Announces `bytes` as the next piece of a body. The caller hands the very same bytes to hyper.
-    pub(crate) fn announce(&self, bytes: Bytes, part: Option<FilePart>, delivery: Arc<Delivery>) {
-        if !bytes.is_empty() {
-            self.pieces().push_back(Piece { bytes, part, delivery });
+    ///
+    /// Over HTTP/2 they count as having left at once.
+    pub(crate) fn announce(&self, bytes: Bytes, part: Option<FilePart>, delivery: &Arc<Delivery>) {
+        if self.0.framed.load(Ordering::Relaxed) {
+            delivery.add(bytes.len() as u64);
+        } else if !bytes.is_empty() {
+            self.pieces().push_back(Piece { bytes, part, delivery: Arc::clone(delivery) });
         }
     }
 
@@ -98,7 +110,7 @@ impl Wire {
     }
 
     fn pieces(&self) -> MutexGuard<'_, VecDeque<Piece>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.pieces.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -163,6 +175,10 @@ impl AsyncRead for ViewerIo {
         let before = buf.filled().len();
         if let Poll::Ready(answer) = Pin::new(&mut this.stream).poll_read(cx, buf) {
             if this.greeting.is_some() {
+                // Of HTTP/1 only methods that have no body here begin so; the rest is the preface of HTTP/2.
+                if this.greeted_bytes == 0 && buf.filled()[before..].starts_with(b"P") {
+                    this.wire.0.framed.store(true, Ordering::Relaxed);
+                }
                 this.greeted_bytes += buf.filled().len() - before;
                 if this.greeted_bytes >= GREETING_BYTES {
                     this.greeting = None;

@@ -129,6 +129,8 @@ fn found(edge: &Edge, ask: &Ask, wanted: &Wanted, got: Got, mut facts: Facts) ->
     };
     let validators = Validators::new(etag, modified);
     let mut response = warp::reply::Response::new(Bytes::new().into());
+    // Room for everything that is written here and by the caller, so that the map never grows.
+    response.headers_mut().reserve(HEADERS_ROOM);
     head::artifact(response.headers_mut(), &wanted.path, &validators, life, cache);
     facts.object_bytes = Some(len);
     facts.cache = cache;
@@ -138,7 +140,7 @@ fn found(edge: &Edge, ask: &Ask, wanted: &Wanted, got: Got, mut facts: Facts) ->
         facts.status = 304;
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         response.headers_mut().remove(header::CONTENT_TYPE);
-        Delivery::begin(edge.accounts.clone(), facts, 0);
+        Delivery::begin(&edge.accounts, facts, 0);
         return response;
     }
     let range = ask.headers.get(header::RANGE).filter(|_| asks_get && validators.range_applies(&ask.headers));
@@ -165,11 +167,11 @@ fn found(edge: &Edge, ask: &Ask, wanted: &Wanted, got: Got, mut facts: Facts) ->
     facts.range_start = start;
     if !asks_get || start == end {
         if ask.method == Method::HEAD || start == end {
-            Delivery::begin(edge.accounts.clone(), facts, 0);
+            Delivery::begin(&edge.accounts, facts, 0);
         }
         return response;
     }
-    let delivery = Delivery::begin(edge.accounts.clone(), facts, end - start);
+    let delivery = Delivery::begin(&edge.accounts, facts, end - start);
     let sending = match got {
         Got::Stored(hit, _) => stored(hit, start, end, ask.wire.clone(), delivery),
         Got::Along(reader, _, _) => along(reader, start, end, ask.wire.clone(), delivery),
@@ -220,10 +222,12 @@ fn refused(edge: &Edge, refusal: Refusal, mut facts: Facts) -> warp::reply::Resp
     };
     facts.status = response.status().as_u16();
     facts.cache = CacheStatus::Miss;
-    Delivery::begin(edge.accounts.clone(), facts, 0);
+    Delivery::begin(&edge.accounts, facts, 0);
     response
 }
 
+/// Headers that an answer has at most, and some.
+const HEADERS_ROOM: usize = 24;
 /// The one body of every 404 on the public listener.
 pub(crate) const NOT_FOUND: &str =
     r#"{"type":"about:blank","title":"Not Found","status":404,"detail":"There is nothing here.","code":"not_found"}"#;

@@ -137,7 +137,7 @@ pub async fn start(config: EdgeConfig, deps: Deps, bound: Bound, shutdown: Shutd
         cors: Cors::new(config.cors_origins.iter().cloned()),
         cache: cache.clone(),
         objects,
-        accounts: Accounts { clock: Arc::clone(&clock), telemetry, metrics: EdgeMetrics::new(metrics) },
+        accounts: Arc::new(Accounts { clock: Arc::clone(&clock), telemetry, metrics: EdgeMetrics::new(metrics) }),
         health: Health::new(Arc::clone(&clock)),
         purging: tokio::sync::Mutex::new(()),
         news,
