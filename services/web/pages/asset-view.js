@@ -107,7 +107,11 @@ const TIMING_WORDS = {
 export function gateOf(report) {
   if (!report || typeof report !== 'object') return null;
   const steps = report.steps ?? [];
-  const timings = Object.entries(report.timings ?? {}).map(([key, timing]) => ({
+  // In the order in which a viewer meets them; what this page does not know comes last.
+  const order = Object.keys(TIMING_WORDS);
+  const place = (key) => (order.includes(key) ? order.indexOf(key) : order.length);
+  const measured = Object.entries(report.timings ?? {}).sort(([a], [b]) => place(a) - place(b));
+  const timings = measured.map(([key, timing]) => ({
     name: TIMING_WORDS[key] ?? key.toLowerCase().replaceAll('_', ' '),
     ms: timing.p50_ms,
     verdict: timing.verdict,

@@ -3,7 +3,7 @@
 import './rend-player.js';
 import { eventWords, factsOf, isPlayable, rungsOf, statusOf } from './asset-view.js';
 import { h, icon, say } from './dom.js';
-import { ago, bytes, clock, count, percent, plural, span } from './format.js';
+import { ago, bitrate, bytes, clock, count, percent, plural, span } from './format.js';
 import { sentence } from './session.js';
 
 const NUMBERS_EVERY_MS = 10_000;
@@ -182,7 +182,7 @@ export class AssetRow {
               'li',
               { dataset: { state: rung.state } },
               h('span', { class: 'mono', text: rung.name }),
-              h('span', { class: 'quiet', text: rung.bandwidth ? `${bytes(rung.bandwidth / 8)}/s` : rung.state === 'failed' ? (rung.error?.detail ?? rung.error?.code ?? 'failed') : rung.state === 'planned' ? 'encoding' : '' }),
+              h('span', { class: 'quiet', text: rung.bandwidth ? bitrate(rung.bandwidth) : rung.state === 'failed' ? (rung.error?.detail ?? rung.error?.code ?? 'failed') : rung.state === 'planned' ? 'encoding' : '' }),
             ),
           )),
     );

@@ -23,6 +23,12 @@ export function rate(bytesPerSecond) {
   return Number.isFinite(bytesPerSecond) && bytesPerSecond > 0 ? `${bytes(bytesPerSecond)}/s` : '–';
 }
 
+/** Bits per second, as renditions are named: 640 kb/s, 2.8 Mb/s. */
+export function bitrate(bitsPerSecond) {
+  if (!(bitsPerSecond > 0)) return '–';
+  return bitsPerSecond < 999_500 ? `${Math.round(bitsPerSecond / 1000)}${GAP}kb/s` : `${(bitsPerSecond / 1e6).toFixed(1)}${GAP}Mb/s`;
+}
+
 /** A place on a timeline: 0:07, 12:34, 1:02:03. */
 export function clock(seconds) {
   if (!Number.isFinite(seconds) || seconds < 0) return '0:00';
@@ -45,9 +51,10 @@ export function spoken(seconds) {
   return parts.map(([n, word]) => `${n} ${word}${n === 1 ? '' : 's'}`).join(' ');
 }
 
-/** A length of time in its two largest units: 640 ms, 4.2 s, 3 min 20 s, 2 h 5 min. */
+/** A length of time in its two largest units: 0.3 ms, 640 ms, 4.2 s, 3 min 20 s, 2 h 5 min. */
 export function span(milliseconds) {
   if (!Number.isFinite(milliseconds) || milliseconds < 0) return '–';
+  if (milliseconds < 9.95 && !Number.isInteger(milliseconds)) return `${milliseconds.toFixed(1)}${GAP}ms`;
   if (milliseconds < 1000) return `${Math.round(milliseconds)}${GAP}ms`;
   if (milliseconds < 9950) return `${(milliseconds / 1000).toFixed(1)}${GAP}s`;
   const whole = Math.round(milliseconds / 1000);

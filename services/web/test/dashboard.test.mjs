@@ -271,6 +271,7 @@ test('the fleet shows each edge and the latest gate, in light, in dark and on a 
       assert.ok((await ground()) > 200);
       await page.emulateMedia({ colorScheme: 'dark' });
       assert.ok((await ground()) < 60);
+      await page.waitForTimeout(400);
       await shoot(page, 'dashboard-dark');
       await page.setViewportSize({ width: 390, height: 844 });
       assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 390);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { ago, bytes, clock, count, percent, plural, rate, span, spoken } from '../pages/format.js';
+import { ago, bitrate, bytes, clock, count, percent, plural, rate, span, spoken } from '../pages/format.js';
 
 const check = (got, expect) => assert.equal(got.replace(/[\u00a0\u202f]/g, ' '), expect);
 
@@ -12,6 +12,10 @@ test('bytes have three digits at most and never a thousand of a unit', () => {
   ]) check(bytes(amount), expect);
   check(rate(1_500_000), '1.5 MB/s');
   check(rate(0), '–');
+  check(bitrate(640_200), '640 kb/s');
+  check(bitrate(999_600), '1.0 Mb/s');
+  check(bitrate(2_800_000), '2.8 Mb/s');
+  check(bitrate(0), '–');
 });
 
 test('bytes never shrink as the amount grows', () => {
@@ -39,7 +43,7 @@ test('a time is spoken in words that agree with their numbers', () => {
 });
 
 test('a span names its two largest units', () => {
-  for (const [ms, expect] of [[0, '0 ms'], [640, '640 ms'], [4200, '4.2 s'], [12_400, '12 s'], [59_700, '1 min'], [200_000, '3 min 20 s'], [7_500_000, '2 h 5 min'], [90_000_000, '1 d 1 h'], [-1, '–'], [NaN, '–']]) check(span(ms), expect);
+  for (const [ms, expect] of [[0, '0 ms'], [0.31, '0.3 ms'], [7, '7 ms'], [12.4, '12 ms'], [640, '640 ms'], [4200, '4.2 s'], [12_400, '12 s'], [59_700, '1 min'], [200_000, '3 min 20 s'], [7_500_000, '2 h 5 min'], [90_000_000, '1 d 1 h'], [-1, '–'], [NaN, '–']]) check(span(ms), expect);
 });
 
 test('how long ago is told roughly', () => {

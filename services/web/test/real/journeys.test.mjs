@@ -229,6 +229,7 @@ test('an owner uploads on the dashboard, watches it become playable, plays it an
       await page.waitForTimeout(500);
       await shoot(page, 'real-dashboard-light');
       await page.emulateMedia({ colorScheme: 'dark' });
+      await page.waitForTimeout(400);
       await shoot(page, 'real-dashboard-dark');
       // Somebody watches it while its owner deletes it.
       const viewer = await openPage(browser.context, `${api}/watch/${id}?engine=hls&buffer=2`);
