@@ -1,5 +1,5 @@
 //! What a token claims, for people who debug. Nothing here is checked, and nothing here can become trust: there is no
-//! way from [`Unverified`] to [`Claims`](crate::Claims).
+//! way from [`Unverified`] to [`Claims`].
 
 use core::fmt;
 
