@@ -26,7 +26,7 @@ async fn main() {
     let mut files: Vec<(String, usize)> = (0..8).map(|n| (format!("hls/720p/segment_{n:05}.m4s"), 1 << 20)).collect();
     files.push(("hls/720p/index.m3u8".to_owned(), 1 << 10));
     // What nobody has asked for yet: for a thousand cold clients at once.
-    files.push(("hls/1080p/segment_00000.m4s".to_owned(), 4 << 20));
+    files.push(("hls/1080p/segment_00000.m4s".to_owned(), 1 << 20));
     for (path, len) in files {
         let mut bytes = vec![0; len];
         Prng::seeded(len as u64).fill(&mut bytes);

@@ -26,6 +26,7 @@ pub(crate) struct Sending {
 }
 
 enum Source {
+    Read(Bytes),
     Stored { hit: Hit, at: usize, end: usize },
     // Boxed, so that the common case stays small.
     Filling(Box<Along>),
@@ -45,6 +46,11 @@ impl Sending {
     /// Bytes `at..end` of what is stored.
     pub(crate) const fn stored(hit: Hit, at: usize, end: usize, wire: Option<Wire>, delivery: Arc<Delivery>) -> Self {
         Self { source: Source::Stored { hit, at, end }, wire, delivery }
+    }
+
+    /// Bytes at hand.
+    pub(crate) const fn read(bytes: Bytes, wire: Option<Wire>, delivery: Arc<Delivery>) -> Self {
+        Self { source: Source::Read(bytes), wire, delivery }
     }
 
     /// `len` bytes of a fill from where `reader` stands. The reader must reach to the body's end, so that it tells
@@ -95,6 +101,10 @@ impl Stream for Sending {
                 *at = next;
                 (bytes, part)
             }
+            Source::Read(bytes) => match std::mem::take(bytes) {
+                none if none.is_empty() => return Poll::Ready(None),
+                bytes => (bytes, None),
+            },
             Source::Filling(along) => match ready!(along.poll(cx)) {
                 Some(Ok(bytes)) => (bytes, None),
                 Some(Err(_)) => return Poll::Ready(Some(Err(Cut))),

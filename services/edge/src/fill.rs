@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use rend_cache::{
     Begin, Class, FailKind, FillError, FillReader, FillWriter, Finished, Freshness, Head, Hit, Key, KeyMeta,
@@ -56,6 +57,8 @@ impl Wanted {
 pub(crate) enum Got {
     /// In the cache.
     Stored(Hit, CacheStatus),
+    /// Just read from the origin, all of it.
+    Read(Bytes, Arc<Head>, CacheStatus),
     /// On their way from the origin.
     Along(FillReader, Arc<Head>, CacheStatus),
 }
@@ -111,7 +114,7 @@ pub(crate) async fn find(edge: &Arc<Edge>, wanted: &Wanted) -> Result<Got, Refus
             Lookup::Negative(Negative { kind, .. }) => return Err(kind.into()),
             Lookup::Overloaded => return Err(Refusal::Overloaded),
         };
-        match along(reader, status).await {
+        match along(wanted, reader, status).await {
             Ok(got) => return Ok(got),
             Err(FillError::NotFound) => return Err(Refusal::Absent),
             Err(FillError::Timeout) => return Err(Refusal::Timeout),
@@ -126,9 +129,18 @@ pub(crate) async fn find(edge: &Arc<Edge>, wanted: &Wanted) -> Result<Got, Refus
 }
 
 /// Waits for what the origin says of a fill.
-async fn along(mut reader: FillReader, status: CacheStatus) -> Result<Got, FillError> {
+///
+/// A playlist is short, and its end says how long it may be believed, so it is waited for whole.
+async fn along(wanted: &Wanted, mut reader: FillReader, status: CacheStatus) -> Result<Got, FillError> {
     let head = tokio::time::timeout(HEAD_PATIENCE, reader.head()).await.unwrap_or(Err(FillError::Timeout))?;
     let status = if reader.is_storing() { status } else { CacheStatus::Pass };
+    if !wanted.path.is_immutable() && head.len.is_some_and(|len| len <= PLAYLIST_BYTES_MAX) {
+        let mut body = BytesMut::new();
+        while let Some(chunk) = reader.chunk().await {
+            body.extend_from_slice(&chunk?);
+        }
+        return Ok(Got::Read(body.freeze(), head, status));
+    }
     Ok(Got::Along(reader, head, status))
 }
 
@@ -158,7 +170,7 @@ async fn believe(edge: &Arc<Edge>, wanted: &Wanted, hit: Hit) -> Option<Got> {
         Begin::Negative(_) | Begin::Overloaded => return Some(Got::Stored(hit, CacheStatus::Hit)),
     };
     let Some(reader) = reader else { return Some(Got::Stored(hit, CacheStatus::Hit)) };
-    let answer = tokio::time::timeout(CONFIRM_PATIENCE, along(reader, status)).await;
+    let answer = tokio::time::timeout(CONFIRM_PATIENCE, along(wanted, reader, status)).await;
     match answer {
         Ok(Ok(got)) => Some(got),
         Ok(Err(FillError::Unchanged)) => Some(Got::Stored(hit, CacheStatus::Revalidated)),
@@ -412,6 +424,8 @@ const fn word(error: FillError) -> &'static str {
     }
 }
 
+/// Longer playlists are streamed like everything else.
+const PLAYLIST_BYTES_MAX: u64 = 1 << 20;
 /// How often the world may change under one request.
 const ROUNDS_MAX: usize = 6;
 /// How long the origin may take to answer.

@@ -121,9 +121,12 @@ fn found(edge: &Edge, ask: &Ask, wanted: &Wanted, got: Got, mut facts: Facts) ->
             let life = Life::of(&wanted.path, hit.body(), modified, now);
             (hit.meta().len, &hit.meta().etag, modified, life, *cache)
         }
+        Got::Read(body, head, cache) => {
+            let modified = Timestamp::from_millis(head.modified_ms);
+            (body.len() as u64, &head.etag, modified, Life::of(&wanted.path, body, modified, now), *cache)
+        }
         Got::Along(_, head, cache) => {
             let modified = Timestamp::from_millis(head.modified_ms);
-            // What is on its way can not be looked at for its end mark; the next request sees it.
             (head.len.unwrap_or(0), &head.etag, modified, Life::of(&wanted.path, b"", modified, now), *cache)
         }
     };
@@ -174,6 +177,10 @@ fn found(edge: &Edge, ask: &Ask, wanted: &Wanted, got: Got, mut facts: Facts) ->
     let delivery = Delivery::begin(&edge.accounts, facts, end - start);
     let sending = match got {
         Got::Stored(hit, _) => stored(hit, start, end, ask.wire.clone(), delivery),
+        Got::Read(body, _, _) => {
+            let at = |position: u64| usize::try_from(position).unwrap_or(usize::MAX).min(body.len());
+            Sending::read(body.slice(at(start)..at(end)), ask.wire.clone(), delivery)
+        }
         Got::Along(reader, _, _) => along(reader, start, end, ask.wire.clone(), delivery),
     };
     let (head, _) = response.into_parts();

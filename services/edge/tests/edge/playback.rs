@@ -213,6 +213,7 @@ async fn a_growing_playlist_is_confirmed_after_a_second_and_replaced_when_it_gre
     tokio::time::sleep(Duration::from_millis(1100)).await;
     let answer = rig.get(path).await;
     assert_eq!((answer.cache(), answer.body.as_ref()), ("MISS", grown.as_bytes()));
+    assert_eq!(answer.header("cache-control"), "private, max-age=60, stale-while-revalidate=300");
     let answer = rig.get(path).await;
     assert_eq!((answer.cache(), answer.body.as_ref()), ("HIT", grown.as_bytes()));
     assert_eq!(answer.header("cache-control"), "private, max-age=60, stale-while-revalidate=300");
