@@ -18,7 +18,7 @@ fn main() -> io::Result<()> {
         }
     }
     // An npm package at build time; without it the player falls back to native HLS and says so.
-    let hls = web.join("node_modules/hls.js/dist/hls.light.min.js");
+    let hls = web.join("node_modules/hls.js/dist/hls.light.min.mjs");
     println!("cargo::rerun-if-changed={}", hls.display());
     if hls.is_file() {
         files.push(("hls.js".to_owned(), hls));
