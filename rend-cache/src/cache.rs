@@ -11,6 +11,7 @@ mod view;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::fs::File;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -143,6 +144,8 @@ struct State {
     /// One bit a folder: whether its files are all in the index.
     leaves: Box<[u64]>,
     leaves_left: u32,
+    /// Bodies dropped whose files may still lie in a folder not yet looked at: they must not be taken for unknown ones.
+    dropped: BTreeMap<u128, Generation>,
     /// All words of `leaves` before this one are full.
     leaves_from: usize,
     disk_errors_in_row: u32,
@@ -193,7 +196,7 @@ pub enum Lookup {
     Absent,
     /// It was not there, or could not be had, a moment ago.
     Negative(Negative),
-    /// Somebody is filling it, and there are as many readers as may be.
+    /// Somebody is filling it and there are as many readers as may be, or the process has no file handle left to open it with.
     Overloaded,
 }
 
@@ -341,9 +344,10 @@ impl Cache {
                     Found::Unopened { name, verified } => {
                         drop(state);
                         match self.inner.open_body(key, id, name, verified, now_ms) {
-                            Some(hit) => return Lookup::Hit(hit),
+                            Ok(Some(hit)) => return Lookup::Hit(hit),
                             // What was there is gone or was bad; look at the world as it is now.
-                            None => continue,
+                            Ok(None) => continue,
+                            Err(NoHandles) => return Lookup::Overloaded,
                         }
                     }
                 }
@@ -480,6 +484,9 @@ impl State {
             self.hot.remove(id);
         }
         Record::Dropped { hash: entry.name.hash, generation: entry.generation() }.encode(&mut self.journal);
+        if !self.knows(entry.name.leaf()) {
+            self.note_dropped(entry.name.hash, entry.generation());
+        }
         self.unlink_later(entry.name, entry.charge, Arc::downgrade(&entry.alive));
         Some(entry)
     }
@@ -535,21 +542,37 @@ impl Inner {
     }
 
     /// Opens a stored body. A file that is gone or bad is dropped, and `None`: the key is a miss then.
-    fn open_body(&self, key: &Key, id: Id, name: FileName, verified: bool, now_ms: u64) -> Option<Hit> {
-        let opened = self.files.open(&name);
-        let failed = opened.as_ref().is_err_and(|error| error.kind() != std::io::ErrorKind::NotFound);
+    fn open_body(
+        &self,
+        key: &Key,
+        id: Id,
+        name: FileName,
+        verified: bool,
+        now_ms: u64,
+    ) -> Result<Option<Hit>, NoHandles> {
+        let mut opened = self.files.open(&name);
+        if opened.as_ref().is_err_and(lacks_handles) {
+            // The file is as good as ever: close what is held open between hits, and try again.
+            let closed = self.state().index.close_all();
+            drop(closed);
+            opened = self.files.open(&name);
+            if opened.as_ref().is_err_and(lacks_handles) {
+                return Err(NoHandles);
+            }
+        }
+        let failed = opened.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::NotFound);
         let checked = opened.ok().and_then(|opened| check(opened, key, name, verified));
         let mut state = self.state();
         if failed {
             state.count_disk_error(now_ms);
         }
-        let same = state.index.find(key, id).filter(|entry| entry.name == name)?;
+        let Some(same) = state.index.find(key, id).filter(|entry| entry.name == name) else { return Ok(None) };
         let Some((body, file)) = checked else {
             state.counts.corrupt += u64::from(!failed);
             let entry = state.drop_entry(id, true);
             drop(state);
             drop(entry);
-            return None;
+            return Ok(None);
         };
         same.verified = true;
         let guarded = Bytes::from_owner(Mapped { body: body.clone(), _alive: Arc::clone(&same.alive) });
@@ -570,7 +593,7 @@ impl Inner {
             // Unmapping and closing is the system's work, and not done under the lock.
             drop(closed);
         }
-        Some(hit)
+        Ok(Some(hit))
     }
 
     pub(crate) fn confirm(&self, key: &Key, before: Generation, now_ms: u64) -> bool {
@@ -669,8 +692,7 @@ impl Inner {
         record.encode(&mut state.journal);
         drop(state);
         drop(old);
-        // A record that cannot be written now is written with the next; the file is found by its footer anyway.
-        let _ = self.flush(false);
+        self.flush_if_idle();
         Ok(())
     }
 
@@ -705,6 +727,15 @@ impl State {
             self.drop_entry(id, true);
         }
     }
+}
+
+/// The process or the machine has no file handle or memory left for now.
+struct NoHandles;
+
+fn lacks_handles(error: &io::Error) -> bool {
+    // ENOMEM, ENFILE and EMFILE; the standard library has no kinds for the latter two.
+    matches!(error.raw_os_error(), Some(12 | 23 | 24))
+        || [io::ErrorKind::OutOfMemory, io::ErrorKind::ResourceBusy].contains(&error.kind())
 }
 
 /// Keeps an unlinked file in the books while somebody reads it.

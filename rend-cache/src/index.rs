@@ -104,6 +104,12 @@ impl Index {
         closed
     }
 
+    /// Closes every file that is held open.
+    pub(crate) fn close_all(&mut self) -> Vec<Open> {
+        let opened = std::mem::take(&mut self.opened);
+        opened.into_values().filter_map(|id| self.entries.get_mut(&id)?.open.take()).collect()
+    }
+
     pub(crate) fn group(&self, group: [u8; 16]) -> impl Iterator<Item = (Id, &Entry)> {
         let ids = self.groups.get(&group).into_iter().flatten();
         ids.filter_map(|id| self.entries.get(id).map(|entry| (*id, entry)))

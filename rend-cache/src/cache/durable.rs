@@ -69,6 +69,7 @@ pub(super) fn recover(
                 known.insert(key.hash(), Known { key, key_meta, meta, generation, checked_ms, order });
             }
             Record::Dropped { hash, generation } => {
+                state.note_dropped(hash, generation);
                 if known.get(&hash).is_some_and(|known| known.generation <= generation) {
                     known.remove(&hash);
                 }
@@ -221,6 +222,15 @@ impl Inner {
         Ok(())
     }
 
+    /// The same, unless somebody else is at it: what is not written now is written with the next, and a body whose record is lost is found
+    /// by its footer. So a commit never waits for the sync of somebody's purge.
+    pub(super) fn flush_if_idle(&self) {
+        let idle = self.journal.try_lock().is_ok();
+        if idle {
+            let _ = self.flush(false);
+        }
+    }
+
     fn write_snapshot(&self, torn: &mut bool) -> Result<(), CacheError> {
         let mut bytes = Vec::new();
         Record::Header { format: FORMAT }.encode(&mut bytes);
@@ -237,6 +247,12 @@ impl Inner {
             // All fences may be forgotten, but how far the log of purges was read may not.
             let nobody = crate::Scope::Key(Key::new([0; 16], ""));
             Record::Purged { scope: Some(nobody), fence: Generation(0), seq: state.purge_seen }.encode(&mut bytes);
+        }
+        // Files that are dropped and not yet unlinked must not be taken for unknown ones either.
+        let pending = state.pending.iter().map(|pending| (pending.name.hash, pending.name.generation));
+        let dropped = state.dropped.iter().map(|(hash, generation)| (*hash, *generation));
+        for (hash, generation) in dropped.chain(pending) {
+            Record::Dropped { hash, generation }.encode(&mut bytes);
         }
         // What waits now is contained in what is read from here on; what happens while it is read waits for the next flush, and may be
         // said twice.
@@ -311,7 +327,8 @@ impl Inner {
             let good = footer.filter(|footer| {
                 footer.key.hash() == name.hash && footer.generation == name.generation && footer.meta.len == name.len
             });
-            let adopted = good.is_some_and(|footer| {
+            let dropped = state.dropped.get(&name.hash).is_some_and(|newest| name.generation <= *newest);
+            let adopted = good.filter(|_| !dropped).is_some_and(|footer| {
                 let (key, generation) = (footer.key, footer.generation);
                 state.adopt(key, footer.key_meta, footer.meta, generation, 0)
             });
@@ -350,6 +367,7 @@ impl State {
             journal_bytes: 0,
             leaves: vec![0; LEAVES / 64].into_boxed_slice(),
             leaves_left: LEAVES as u32,
+            dropped: BTreeMap::new(),
             leaves_from: 0,
             disk_errors_in_row: 0,
             disk_rests_until_ms: 0,
@@ -364,7 +382,17 @@ impl State {
         if *word & bit == 0 {
             *word |= bit;
             self.leaves_left -= 1;
+            let first = u128::from(leaf) << 112;
+            let gone: Vec<u128> =
+                self.dropped.range(first..=first | (u128::MAX >> 16)).map(|(hash, _)| *hash).collect();
+            gone.iter().for_each(|hash| _ = self.dropped.remove(hash));
         }
+    }
+
+    /// Remembers that no body of this key as old as `generation` may come back.
+    pub(super) fn note_dropped(&mut self, hash: u128, generation: Generation) {
+        let newest = self.dropped.entry(hash).or_insert(generation);
+        *newest = generation.max(*newest);
     }
 
     /// Takes a body from before the start into index and books, if it may live. The older of two is dropped.

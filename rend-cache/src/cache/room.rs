@@ -13,8 +13,9 @@ use crate::writer::Bypass;
 impl Cache {
     /// Unlinks up to `max` files that nobody can find any more, and says how many are left. Touches the disk.
     ///
-    /// The rim calls it now and then; a fill that needs the room does so itself.
+    /// The rim calls it now and then; a fill that needs the room does so itself. What waits to be written to the journal is written too.
     pub fn reap(&self, max: usize) -> usize {
+        self.inner.flush_if_idle();
         self.inner.reap(max)
     }
 }

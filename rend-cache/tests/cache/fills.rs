@@ -471,6 +471,18 @@ fn a_read_error_on_a_hit_is_a_miss() {
 }
 
 #[test]
+fn without_a_file_handle_nothing_is_lost_and_nothing_is_fetched_again() {
+    let (first, files) = cache(64 << 20);
+    fill(&first, &key("a"), &body(200_000));
+    let cache = crate::support::open(&files, 64 << 20);
+    files.script(Op::Open, [Some(io::ErrorKind::ResourceBusy); 2]);
+    assert!(matches!(cache.lookup(&key("a"), 0), Lookup::Overloaded));
+    files.script(Op::Open, [Some(io::ErrorKind::ResourceBusy)]);
+    assert!(get(&cache, &key("a")).unwrap() == body(200_000), "closing what was held open was enough");
+    at_rest(&cache, &files);
+}
+
+#[test]
 fn a_reader_whose_half_written_file_cannot_be_read_is_cut_off_and_the_others_are_not() {
     let (cache, files) = cache(64 << 20);
     let mut writer = lead(&cache, &key("a"));
