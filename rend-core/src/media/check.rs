@@ -96,7 +96,11 @@ fn rendition(rendered: &Rendered, rule: &mut impl FnMut(bool, &'static str, Stri
         if let Some(run) = lead.and_then(|track| runs.iter().find(|run| run.track == track.id)) {
             let timescale = lead.map_or(1, |track| track.timescale);
             let real = micros(run.duration, timescale);
-            rule(real.abs_diff(entry.micros) <= 50_000, "M2", format!("{at}: lasts {real} µs, listed {} µs", entry.micros));
+            rule(
+                real.abs_diff(entry.micros) <= 50_000,
+                "M2",
+                format!("{at}: lasts {real} µs, listed {} µs", entry.micros),
+            );
             rule(run.starts_with_key, "M3", format!("{at}: does not start with a key frame"));
         } else {
             rule(false, "M3", format!("{at}: has no picture"));
@@ -105,7 +109,11 @@ fn rendition(rendered: &Rendered, rule: &mut impl FnMut(bool, &'static str, Stri
             let expected = ends.iter_mut().find(|(track, _)| *track == run.track);
             match expected {
                 Some((_, end)) => {
-                    rule(*end == run.starts_at, "M4", format!("{at} track {}: starts at {}, not {end}", run.track, run.starts_at));
+                    rule(
+                        *end == run.starts_at,
+                        "M4",
+                        format!("{at} track {}: starts at {}, not {end}", run.track, run.starts_at),
+                    );
                     *end = run.starts_at.saturating_add(run.duration);
                 }
                 None => ends.push((run.track, run.starts_at.saturating_add(run.duration))),
@@ -116,7 +124,11 @@ fn rendition(rendered: &Rendered, rule: &mut impl FnMut(bool, &'static str, Stri
     let (peak, mean) = bandwidth(&sizes, media.target_secs);
     let near = |said: u64, real: u64| said.abs_diff(real) <= real / 10;
     rule(near(variant.bandwidth, peak), "V1", format!("{name}: BANDWIDTH {} but measured {peak}", variant.bandwidth));
-    rule(near(variant.average, mean), "V1", format!("{name}: AVERAGE-BANDWIDTH {} but measured {mean}", variant.average));
+    rule(
+        near(variant.average, mean),
+        "V1",
+        format!("{name}: AVERAGE-BANDWIDTH {} but measured {mean}", variant.average),
+    );
     let codecs: Vec<&str> = init.tracks.iter().map(|track| track.codec.as_str()).collect();
     rule(variant.codecs == codecs.join(","), "V2", format!("{name}: CODECS {} but {codecs:?}", variant.codecs));
     let size = picture.map(|track| (u32::from(track.size.0), u32::from(track.size.1)));
@@ -207,7 +219,12 @@ mod tests {
         check(|r| r.variant.bandwidth = 3000, &["V1"]);
         check(|r| r.variant.codecs.push_str(",mp4a.40.2"), &["V2"]);
         check(|r| r.variant.resolution = None, &["V2"]);
-        check(|r| { r.segments.pop(); }, &["M2", "V1", "V1"]);
+        check(
+            |r| {
+                r.segments.pop();
+            },
+            &["M2", "V1", "V1"],
+        );
     }
 
     #[test]

@@ -138,7 +138,8 @@ mod tests {
         // Decoded in the order key, fourth, second, third; the fifth frame was left out because it repeats the fourth.
         let samples = vec![(60, sample(true)), (63, sample(false)), (61, sample(false)), (62, sample(false))];
         let segment = timed(1, Cut { first: 60, frames: 5 }, samples, &grid);
-        let told: Vec<_> = segment.samples.iter().map(|s| (s.decoded_at / 512, s.shown_after / 512, s.duration / 512)).collect();
+        let told: Vec<_> =
+            segment.samples.iter().map(|s| (s.decoded_at / 512, s.shown_after / 512, s.duration / 512)).collect();
         assert_eq!(told, [(60, 0, 1), (61, 2, 1), (62, -1, 1), (63, -1, 2)]);
     }
 }

@@ -38,7 +38,11 @@ pub async fn doctor(ffmpeg: &Path, ffprobe: &Path) -> Vec<Finding> {
         findings.push(match ask(program, &["-version"]).await {
             Ok(text) => {
                 let version = text.lines().next().unwrap_or_default().split(" Copyright").next().unwrap_or_default();
-                let major = version.split_whitespace().nth(2).and_then(|v| v.split('.').next()).and_then(|v| v.parse::<u32>().ok());
+                let major = version
+                    .split_whitespace()
+                    .nth(2)
+                    .and_then(|v| v.split('.').next())
+                    .and_then(|v| v.parse::<u32>().ok());
                 // Versions built from a commit have no number; they are newer than any that lacks something.
                 let old = major.is_some_and(|major| major < MAJOR_MIN);
                 let state = if old { State::Bad } else { State::Good };
@@ -76,13 +80,19 @@ async fn abilities(ffmpeg: &Path) -> Finding {
     for (kind, flag) in [("encoder", "-encoders"), ("filter", "-filters")] {
         let text = ask(ffmpeg, &["-hide_banner", flag]).await.unwrap_or_default();
         let has = |name: &str| text.lines().any(|line| line.split_whitespace().nth(1) == Some(name));
-        missing.extend(NEEDED.iter().filter(|(of, name)| *of == kind && !has(name)).map(|(of, name)| format!("{of} {name}")));
+        missing.extend(
+            NEEDED.iter().filter(|(of, name)| *of == kind && !has(name)).map(|(of, name)| format!("{of} {name}")),
+        );
     }
     let good = missing.is_empty();
     Finding {
         name: "codecs",
         state: if good { State::Good } else { State::Bad },
-        detail: if good { "every encoder and filter is there".to_owned() } else { format!("missing: {}", missing.join(", ")) },
+        detail: if good {
+            "every encoder and filter is there".to_owned()
+        } else {
+            format!("missing: {}", missing.join(", "))
+        },
         fix: if good { String::new() } else { "install a full build of ffmpeg: apt-get install ffmpeg".to_owned() },
     }
 }

@@ -12,14 +12,15 @@ use rend_core::artifact::{ArtifactPath, Lang, ObjectKey, Rendition};
 use rend_core::asset::{Asset, Failure, Move, PlayableState};
 use rend_core::job::Lease;
 use rend_core::media::check::{self, Rendered};
+use rend_core::media::ffmpeg;
 use rend_core::media::isobmff::{
-    FragmentReader, Init, NewRun, NewTrack, Piece, Sample, TrackKind, read_init, read_segment, write_init, write_segment,
+    FragmentReader, Init, NewRun, NewTrack, Piece, Sample, TrackKind, read_init, read_segment, write_init,
+    write_segment,
 };
 use rend_core::media::plan::{Cut, Plan, SOUND_FRAME, SOUND_HZ, Unit, plan};
 use rend_core::media::playlist::{Master, Media};
 use rend_core::media::probe::{self, Cadence, JSON_BYTES_MAX, PacketScan, Reject, Source};
 use rend_core::media::sniff::{SNIFF_BYTES, sniff};
-use rend_core::media::ffmpeg;
 use rend_storage::StoreError;
 use rend_storage::assets::Change;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, mpsc};
@@ -155,7 +156,9 @@ impl Attempt<'_> {
         loop {
             let page = self.shelf.objects.list(&prefix, after.as_ref(), PAGE).await?;
             for key in &page {
-                let Some(path) = key.as_str().strip_prefix(&prefix).and_then(|p| p.parse::<ArtifactPath>().ok()) else { continue };
+                let Some(path) = key.as_str().strip_prefix(&prefix).and_then(|p| p.parse::<ArtifactPath>().ok()) else {
+                    continue;
+                };
                 match path {
                     _ if !same => self.shelf.objects.delete(key).await?,
                     ArtifactPath::Init(rendition) => {
@@ -327,7 +330,9 @@ impl<'a> Encode<'a> {
                         let init = read_init.as_ref().ok_or_else(no_track)?;
                         for sample in samples {
                             let place = init.tracks.iter().position(|t| t.id == sample.track).ok_or_else(no_track)?;
-                            let (Some(assembly), Some((rendition, from))) = (assemblies.get_mut(place), unit.outputs.get(place)) else {
+                            let (Some(assembly), Some((rendition, from))) =
+                                (assemblies.get_mut(place), unit.outputs.get(place))
+                            else {
                                 continue;
                             };
                             if let Some(segment) = assembly.push(sample).filter(|segment| segment.index >= *from) {
@@ -363,7 +368,8 @@ impl<'a> Encode<'a> {
 
     async fn is_made(&self, unit: &Unit) -> bool {
         let catalogue = self.catalogue.lock().await;
-        let mut needed = unit.outputs.iter().flat_map(|(r, from)| unit.segments.clone().filter(|i| *i >= *from).map(|i| (*r, i)));
+        let mut needed =
+            unit.outputs.iter().flat_map(|(r, from)| unit.segments.clone().filter(|i| *i >= *from).map(|i| (*r, i)));
         needed.all(|(rendition, index)| catalogue.has(rendition, index))
     }
 
@@ -372,7 +378,11 @@ impl<'a> Encode<'a> {
         let mut inits = self.inits.lock().await;
         if let Some(known) = inits.get(&rendition) {
             let same = known.first(TrackKind::Video).is_some_and(|known| known.stsd == track.stsd);
-            return if same { Ok(()) } else { Err(Trouble::permanent("encoder_failed", "two runs described one rung differently", "")) };
+            return if same {
+                Ok(())
+            } else {
+                Err(Trouble::permanent("encoder_failed", "two runs described one rung differently", ""))
+            };
         }
         let size = track.size;
         let mut tracks = vec![NewTrack {
@@ -406,14 +416,18 @@ impl<'a> Encode<'a> {
     }
 
     /// Makes one segment of pictures and sound durable.
-    async fn segment(&self, rendition: Rendition, segment: Segment, sender: &mpsc::Sender<Made>) -> Result<(), Trouble> {
+    async fn segment(
+        &self,
+        rendition: Rendition,
+        segment: Segment,
+        sender: &mpsc::Sender<Made>,
+    ) -> Result<(), Trouble> {
         let Segment { index, cut, samples } = segment;
         let sound = match &self.sound {
             Some(sound) => Some(self.sound_samples(sound, &cut).await?),
             None => None,
         };
-        let mut runs =
-            vec![NewRun { track: VIDEO, starts_at: self.plan.grid.ticks_at(cut.first), samples: &samples }];
+        let mut runs = vec![NewRun { track: VIDEO, starts_at: self.plan.grid.ticks_at(cut.first), samples: &samples }];
         if let Some((first, samples)) = sound.as_ref().filter(|(_, samples)| !samples.is_empty()) {
             runs.push(NewRun { track: SOUND, starts_at: first * u64::from(SOUND_FRAME), samples });
         }
@@ -552,7 +566,11 @@ impl<'a> Encode<'a> {
         let start = self.plan.start();
         let wanted = usize::try_from(OPENER_SEGMENTS).unwrap_or(0).min(self.plan.cuts.len());
         let Some(segments) = self.catalogue.lock().await.opener(wanted) else { return Ok(false) };
-        let (init, _) = self.attempt.shelf.get(&ObjectKey::artifact(self.attempt.shelf.asset, ArtifactPath::Init(start)), SMALL).await?;
+        let (init, _) = self
+            .attempt
+            .shelf
+            .get(&ObjectKey::artifact(self.attempt.shelf.asset, ArtifactPath::Init(start)), SMALL)
+            .await?;
         let whole = std::iter::once(init).chain(segments).collect::<Vec<_>>().concat();
         self.attempt.shelf.put(ArtifactPath::Opener, whole.into()).await?;
         Ok(true)
@@ -572,6 +590,11 @@ impl<'a> Encode<'a> {
         }
         if renditions.iter().any(|r| catalogue.prefix(*r) != prefix || catalogue.has_hole(*r)) {
             return Err(Trouble::transient("encoder_failed", "the renditions came out with different lengths", ""));
+        }
+        let made = catalogue.media(self.plan.start(), true).micros();
+        if made < self.plan.source.duration_us / 10 {
+            // So little of it decodes that calling it playable would be a joke on its owner.
+            return Err(Trouble::Refused(Reject::Unreadable, String::new()));
         }
         self.put_poster().await;
         let mut master = Master::default();
@@ -596,7 +619,6 @@ impl<'a> Encode<'a> {
             let ready = Move::RenditionReady { rendition: *rendition, bandwidth: *bandwidth };
             self.attempt.advance(ready, None).await?;
         }
-        let made: u64 = rendered.first().map_or(0, |(_, list, _)| list.micros());
         let short = made + SHORT_US_MAX.max(self.plan.source.duration_us / 50) < self.plan.source.duration_us;
         let complaints: u64 = ends.iter().map(|end| end.complaints).sum();
         let empty = ends.iter().filter(|end| end.frames == 0).map(|end| end.unit).next();
@@ -628,7 +650,11 @@ impl<'a> Encode<'a> {
             None => Ok(()),
             Some(first) => {
                 let all: Vec<String> = broken.iter().map(ToString::to_string).collect();
-                Err(Trouble::permanent("check_failed", format!("what was made breaks a rule of HLS: {first}"), all.join("\n")))
+                Err(Trouble::permanent(
+                    "check_failed",
+                    format!("what was made breaks a rule of HLS: {first}"),
+                    all.join("\n"),
+                ))
             }
         }
     }

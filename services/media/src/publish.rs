@@ -125,7 +125,9 @@ impl Catalogue {
 
     /// Whether there is a hole: a segment behind one that is missing.
     pub(crate) fn has_hole(&self, rendition: Rendition) -> bool {
-        self.renditions.get(&rendition).is_some_and(|l| l.segments.iter().skip_while(|s| s.is_some()).any(Option::is_some))
+        self.renditions
+            .get(&rendition)
+            .is_some_and(|l| l.segments.iter().skip_while(|s| s.is_some()).any(Option::is_some))
     }
 
     /// The bytes that the opener is made of, once they are all there.

@@ -65,7 +65,8 @@ impl Sound {
     pub(crate) async fn frames(&self, from: u64, to: u64) -> Result<Vec<Bytes>, Trouble> {
         let mut state = self.state.clone();
         self.want(to);
-        let there = state.wait_for(|s| s.frames >= to || s.ended).await.map_err(|_| Trouble::sound_lost())?.frames.min(to);
+        let there =
+            state.wait_for(|s| s.frames >= to || s.ended).await.map_err(|_| Trouble::sound_lost())?.frames.min(to);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.read(from, there).map_err(Trouble::scratch)
     }

@@ -44,8 +44,12 @@ impl Trouble {
             RunError::Missing { .. } => Self::transient("encoder_missing", error.to_string(), ""),
             RunError::NotStarted { .. } | RunError::Output(_) => Self::transient("encoder_failed", full(&error), ""),
             RunError::Timeout { .. } => Self::transient("encoder_timeout", error.to_string(), ""),
-            RunError::Killed { ref said, .. } => Self::transient("encoder_killed", error.to_string(), said.tail.clone()),
-            RunError::Failed { ref said, .. } => Self::permanent("encoder_failed", error.to_string(), said.tail.clone()),
+            RunError::Killed { ref said, .. } => {
+                Self::transient("encoder_killed", error.to_string(), said.tail.clone())
+            }
+            RunError::Failed { ref said, .. } => {
+                Self::permanent("encoder_failed", error.to_string(), said.tail.clone())
+            }
         }
     }
 }
@@ -54,8 +58,12 @@ impl From<StoreError> for Trouble {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::LeaseLost | StoreError::Illegal(_) => Self::Lost,
-            StoreError::NoSpace => Self::transient("no_space", "the object store is full; make room and it goes on", ""),
-            StoreError::NotFound { .. } => Self::permanent("source_missing", "the uploaded file is gone; upload it again", ""),
+            StoreError::NoSpace => {
+                Self::transient("no_space", "the object store is full; make room and it goes on", "")
+            }
+            StoreError::NotFound { .. } => {
+                Self::permanent("source_missing", "the uploaded file is gone; upload it again", "")
+            }
             other => Self::transient("store_failed", full(&other), ""),
         }
     }

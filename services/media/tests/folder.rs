@@ -42,7 +42,10 @@ async fn every_clip_of_a_folder_ends_as_it_should() {
         let made: Vec<_> = asset.renditions.iter().map(|row| row.rendition.to_string()).collect();
         let secs = asset.media.as_ref().map_or(0, |media| media.duration_ms);
         let failure = asset.failure.as_ref().map_or(String::new(), |f| format!("{}: {}", f.code, f.detail));
-        println!("{name}: {} after {took} ms, degraded={} {secs} ms {made:?} {failure}", asset.playable, asset.degraded);
+        println!(
+            "{name}: {} after {took} ms, degraded={} {secs} ms {made:?} {failure}",
+            asset.playable, asset.degraded
+        );
         if let Some(to) = &export {
             machine.export(asset.id, &Path::new(to).join(&name)).await;
         }
