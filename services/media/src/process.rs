@@ -159,15 +159,14 @@ impl Attempt<'_> {
                 let Some(path) = key.as_str().strip_prefix(&prefix).and_then(|p| p.parse::<ArtifactPath>().ok()) else {
                     continue;
                 };
-                match path {
-                    _ if !same => self.shelf.objects.delete(key).await?,
-                    ArtifactPath::Init(rendition) => {
-                        if let Ok(init) = read_init(&self.shelf.get(key, SMALL).await?.0) {
-                            catalogue.init(rendition, init);
-                        }
+                if !same {
+                    self.shelf.objects.delete(key).await?;
+                } else if let ArtifactPath::Init(rendition) = path {
+                    if let Ok(init) = read_init(&self.shelf.get(key, SMALL).await?.0) {
+                        catalogue.init(rendition, init);
                     }
-                    ArtifactPath::Segment { rendition, index } => segments.push((key.clone(), rendition, index)),
-                    _ => {}
+                } else if let ArtifactPath::Segment { rendition, index } = path {
+                    segments.push((key.clone(), rendition, index));
                 }
             }
             after = page.last().cloned();
@@ -729,7 +728,6 @@ fn read_back(
     Some(Made { rendition, index, micros: plan.micros_of(&cut), bytes: len, key_bytes: run.first_sample_end, kept })
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 fn torn(error: rend_core::media::isobmff::BoxError) -> Trouble {
     Trouble::transient("encoder_failed", error.to_string(), "")
 }

@@ -196,7 +196,7 @@ impl Catalogue {
             let allowed = rung.map_or(0, |rung| u64::from(rung.kbps_max) * 1000) + SOUND_BITS;
             let so_far: Vec<_> = listed.segments.iter().flatten().map(|made| (made.micros, made.bytes)).collect();
             let (bandwidth_now, average) = bandwidth(&so_far, self.plan.target_secs);
-            let (bandwidth, average) = listed.measured.unwrap_or((bandwidth_now.max(allowed), average));
+            let (bandwidth, average) = listed.measured.unwrap_or_else(|| (bandwidth_now.max(allowed), average));
             let codecs: Vec<&str> = init.tracks.iter().map(|track| track.codec.as_str()).collect();
             let picture = init.first(TrackKind::Video);
             master.variants.push(Variant {

@@ -46,6 +46,7 @@ pub struct Run {
     stdout: ChildStdout,
     stderr: JoinHandle<Said>,
     timeout: std::pin::Pin<Box<tokio::time::Sleep>>,
+    timeout_secs: u64,
 }
 
 /// What a program said on its standard error.
@@ -122,9 +123,13 @@ impl Run {
             .kill_on_drop(true);
         confine(&mut command, jail);
         let spawned = on_lasting_thread(command).await;
-        let not_started = |source: io::Error| match source.kind() {
-            io::ErrorKind::NotFound => RunError::Missing { program: name.clone() },
-            _ => RunError::NotStarted { program: name.clone(), source },
+        let not_started = |source: io::Error| {
+            let program = name.clone();
+            if source.kind() == io::ErrorKind::NotFound {
+                RunError::Missing { program }
+            } else {
+                RunError::NotStarted { program, source }
+            }
         };
         let mut child = spawned.map_err(not_started)?;
         let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
@@ -137,6 +142,7 @@ impl Run {
             stdout,
             stderr: rend_shell::spawn("last words", listen(stderr)),
             timeout: Box::pin(tokio::time::sleep(jail.timeout)),
+            timeout_secs: jail.timeout.as_secs(),
         })
     }
 
@@ -196,7 +202,7 @@ impl Run {
     }
 
     const fn timed_out(&self) -> RunError {
-        RunError::Timeout { secs: 0 }
+        RunError::Timeout { secs: self.timeout_secs }
     }
 }
 

@@ -64,7 +64,11 @@ impl From<StoreError> for Trouble {
             StoreError::NotFound { .. } => {
                 Self::permanent("source_missing", "the uploaded file is gone; upload it again", "")
             }
-            other => Self::transient("store_failed", full(&other), ""),
+            StoreError::Unavailable(_)
+            | StoreError::Conflict { .. }
+            | StoreError::BadBody { .. }
+            | StoreError::TooNew { .. }
+            | _ => Self::transient("store_failed", full(&error), ""),
         }
     }
 }

@@ -18,23 +18,23 @@ use rend_storage::fs::FsObjects;
 use rend_storage::memory::Memory;
 use rend_storage::objects::{ObjectStore, Put};
 
-pub struct Machine {
-    pub folder: tempfile::TempDir,
-    pub objects: Arc<FsObjects>,
-    pub memory: Arc<Memory>,
-    pub clock: Arc<SystemClock>,
-    pub advances: Arc<Mutex<Vec<Advance>>>,
+pub(crate) struct Machine {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) objects: Arc<FsObjects>,
+    pub(crate) memory: Arc<Memory>,
+    pub(crate) clock: Arc<SystemClock>,
+    pub(crate) advances: Arc<Mutex<Vec<Advance>>>,
 }
 
 impl Machine {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let objects = Arc::new(FsObjects::open(folder.path().join("objects")).unwrap());
         let memory = Arc::new(Memory::default());
         Self { folder, objects, memory, clock: Arc::new(SystemClock::start()), advances: Arc::default() }
     }
 
-    pub fn worker(&self, change: impl FnOnce(&mut WorkerConfig)) -> Worker {
+    pub(crate) fn worker(&self, change: impl FnOnce(&mut WorkerConfig)) -> Worker {
         let mut config = WorkerConfig::new("test".to_owned(), self.folder.path().join("scratch"), 2);
         change(&mut config);
         let ports = Ports { objects: self.objects.clone(), assets: self.memory.clone(), jobs: self.memory.clone() };
@@ -44,7 +44,7 @@ impl Machine {
     }
 
     /// An asset whose source is `bytes`, with a job that waits.
-    pub async fn upload(&self, bytes: Bytes) -> AssetId {
+    pub(crate) async fn upload(&self, bytes: Bytes) -> AssetId {
         let now = self.clock.wall();
         let id = AssetId::new(now, rend_shell::ten());
         let org = OrgId::new(now, rend_shell::ten());
@@ -70,8 +70,12 @@ impl Machine {
         self.memory.advance(&Change { asset, expect: None, step, fence: None, enqueue, now }).await.unwrap();
     }
 
+    pub(crate) async fn delete(&self, asset: AssetId) {
+        self.step(asset, Move::RequestDeletion, None, self.clock.wall()).await;
+    }
+
     /// Uploads the file and works on it once.
-    pub async fn make(&self, file: &Path, change: impl FnOnce(&mut WorkerConfig)) -> Asset {
+    pub(crate) async fn make(&self, file: &Path, change: impl FnOnce(&mut WorkerConfig)) -> Asset {
         let id = self.upload(std::fs::read(file).unwrap().into()).await;
         let (_trigger, shutdown) = rend_shell::shutdown_pair();
         assert!(self.worker(change).run_once(&shutdown).await.unwrap());
@@ -79,16 +83,16 @@ impl Machine {
     }
 
     /// Where the asset's artifacts lie as files.
-    pub async fn artifact(&self, asset: AssetId, path: ArtifactPath) -> Option<PathBuf> {
+    pub(crate) async fn artifact(&self, asset: AssetId, path: ArtifactPath) -> Option<PathBuf> {
         self.objects.local(&ObjectKey::artifact(asset, path)).await
     }
 
-    pub async fn text(&self, asset: AssetId, path: ArtifactPath) -> String {
+    pub(crate) async fn text(&self, asset: AssetId, path: ArtifactPath) -> String {
         std::fs::read_to_string(self.artifact(asset, path).await.unwrap()).unwrap()
     }
 
     /// Copies every artifact of the asset to `to`, under its own path.
-    pub async fn export(&self, asset: AssetId, to: &Path) {
+    pub(crate) async fn export(&self, asset: AssetId, to: &Path) {
         let prefix = ObjectKey::asset_prefix(asset);
         for key in self.objects.list(&prefix, None, 100_000).await.unwrap() {
             let mut object = self.objects.get(&key, None).await.unwrap();
@@ -104,7 +108,7 @@ impl Machine {
 }
 
 /// A clip made by ffmpeg from these arguments.
-pub fn clip(folder: &Path, name: &str, args: &str) -> PathBuf {
+pub(crate) fn clip(folder: &Path, name: &str, args: &str) -> PathBuf {
     let file = folder.join(name);
     let status = Command::new("ffmpeg")
         .args(["-nostdin", "-hide_banner", "-v", "error", "-y"])
@@ -114,4 +118,46 @@ pub fn clip(folder: &Path, name: &str, args: &str) -> PathBuf {
         .expect("these tests need ffmpeg: run `cargo xtask test`, which installs it, or `apt-get install ffmpeg`");
     assert!(status.success(), "ffmpeg could not make {name}");
     file
+}
+
+/// What ffprobe says of the file, as values parted by commas.
+pub(crate) fn probe(file: &Path, args: &str) -> String {
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-of", "csv=p=0"])
+        .args(args.split(' '))
+        .arg(file)
+        .output()
+        .expect("these tests need ffprobe: run `cargo xtask test`, which installs it, or `apt-get install ffmpeg`");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// When the file's first silence ends, in seconds.
+pub(crate) fn silence_ends(file: &Path) -> f64 {
+    let output = Command::new("ffmpeg")
+        .args(["-nostdin", "-hide_banner", "-i"])
+        .arg(file)
+        .args(["-af", "silencedetect=n=-40dB:d=0.1", "-vn", "-f", "null", "-"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let after = said.split("silence_end: ").nth(1).unwrap_or_else(|| panic!("no silence: {said}"));
+    after.split(' ').next().unwrap().trim().parse().unwrap()
+}
+
+/// Whether this ffmpeg has the option.
+pub(crate) fn knows(option: &str) -> bool {
+    let output = Command::new("ffmpeg").args(["-hide_banner", "-h", "full"]).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).lines().any(|line| line.trim_start().starts_with(option))
+}
+
+/// Every file under the folder, in order.
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found.sort();
+    found
 }
