@@ -335,8 +335,19 @@ impl Cache {
     /// What is there for `key`. May open and, once after a restart, read the file.
     pub fn lookup(&self, key: &Key, now_ms: u64) -> Lookup {
         let id = key.id();
+        let leaf = (id.0 >> 48) as u16;
         loop {
             let mut state = self.inner.state();
+            let ours = state.first_generation();
+            if !state.knows(leaf) && state.index.find(key, id).is_none_or(|entry| entry.generation() < ours) {
+                // The folder was not looked at since the start. It may hold what the journal missed, or a younger body than the journal
+                // knows; neither must be fetched again.
+                if !state.fills.contains_key(key) {
+                    drop(state);
+                    self.inner.reconcile_leaf(leaf);
+                    continue;
+                }
+            }
             if state.index.find(key, id).is_some() {
                 let Some(unopened) = state.hit(key, id) else { continue };
                 match unopened {
@@ -361,13 +372,7 @@ impl Cache {
             if let Some(negative) = state.negatives.find(key, now_ms) {
                 return Lookup::Negative(negative);
             }
-            let leaf = (id.0 >> 48) as u16;
-            if state.knows(leaf) {
-                return Lookup::Absent;
-            }
-            drop(state);
-            // The folder was not looked at since the start. Its files are adopted now, so that nothing is fetched twice.
-            self.inner.reconcile_leaf(leaf);
+            return Lookup::Absent;
         }
     }
 
