@@ -1,10 +1,8 @@
 //! Clips of the kinds that people really have, made here, carried through the worker to a checked ladder.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-mod support;
-
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::support::{Machine, clip};
 use rend_core::artifact::{ArtifactPath, ObjectKey, Rendition};
 use rend_core::asset::{Asset, PlayableState, SourceState};
 use rend_core::job::{ErrorClass, JobState};
@@ -12,7 +10,6 @@ use rend_core::media::playlist::{Master, Media};
 use rend_storage::assets::AssetStore;
 use rend_storage::jobs::JobQueue;
 use rend_storage::objects::ObjectStore;
-use support::{Machine, clip};
 
 const PICTURE: &str = "-f lavfi -i testsrc2=s=640x360:r=24:d=5 -c:v libx264 -preset ultrafast -pix_fmt yuv420p";
 const BOTH: &str = "-f lavfi -i testsrc2=s=640x360:r=24:d=5 -f lavfi -i sine=f=440:d=5 -c:v libx264 -preset ultrafast \
@@ -40,8 +37,10 @@ async fn seen(machine: &Machine, asset: &Asset, rendition: Rendition) -> (u32, u
     }
     let file = machine.folder.path().join("whole.mp4");
     std::fs::write(&file, whole).unwrap();
-    let said =
-        support::probe(&file, "-count_frames -select_streams v -show_entries stream=width,height,nb_read_frames");
+    let said = crate::support::probe(
+        &file,
+        "-count_frames -select_streams v -show_entries stream=width,height,nb_read_frames",
+    );
     let mut numbers = said.trim().split(',').map(|number| number.parse::<u64>().unwrap());
     let mut next = || numbers.next().unwrap();
     (u32::try_from(next()).unwrap(), u32::try_from(next()).unwrap(), next())
@@ -88,7 +87,7 @@ async fn a_turned_picture_is_upright_and_laddered_by_its_short_side() {
     let folder = tempfile::tempdir().unwrap();
     let flat = clip(folder.path(), "flat.mp4", PICTURE);
     let args = format!("-display_rotation 90 -i {} -c copy", flat.display());
-    let turned = if support::knows("-display_rotation") {
+    let turned = if crate::support::knows("-display_rotation") {
         clip(folder.path(), "turned.mp4", &args)
     } else {
         clip(folder.path(), "turned.mp4", &format!("-i {} -c copy -metadata:s:v rotate=90", flat.display()))
@@ -170,7 +169,7 @@ async fn a_sound_that_starts_late_or_goes_on_keeps_its_place() {
     assert!(list.micros().abs_diff(7_500_000) < 80_000, "{}", list.micros());
     let file = machine.folder.path().join("opener.mp4");
     std::fs::copy(machine.artifact(asset.id, ArtifactPath::Opener).await.unwrap(), &file).unwrap();
-    let silence = support::silence_ends(&file);
+    let silence = crate::support::silence_ends(&file);
     assert!((1.45..1.55).contains(&silence), "{silence}");
 }
 
@@ -198,7 +197,7 @@ async fn no_metadata_of_the_source_comes_along() {
     let (machine, asset) = made(&args, "tagged.mp4").await;
     let to = machine.folder.path().join("export");
     machine.export(asset.id, &to).await;
-    for file in support::files(&to) {
+    for file in crate::support::files(&to) {
         let text = String::from_utf8_lossy(&std::fs::read(&file).unwrap()).into_owned();
         assert!(!text.contains("98.7654") && !text.contains("secret-place"), "{}", file.display());
     }
@@ -272,8 +271,8 @@ async fn a_stopped_worker_gives_its_job_back_and_the_next_one_makes_the_same_byt
     assert_eq!(machine.memory.get(id).await.unwrap().playable, PlayableState::HlsReady);
     assert_eq!(machine.objects.head(&first).await.unwrap().modified, before.modified, "a finished unit was made again");
     machine.export(id, &folder.path().join("again")).await;
-    let calm = support::files(&folder.path().join("calm"));
-    assert_eq!(calm.len(), support::files(&folder.path().join("again")).len());
+    let calm = crate::support::files(&folder.path().join("calm"));
+    assert_eq!(calm.len(), crate::support::files(&folder.path().join("again")).len());
     for one in calm {
         let two = folder.path().join("again").join(one.strip_prefix(folder.path().join("calm")).unwrap());
         assert!(std::fs::read(&one).unwrap() == std::fs::read(&two).unwrap(), "{} differs", one.display());

@@ -1,12 +1,9 @@
 //! Walks a folder of clips that is named by `REND_TEST_MEDIA_DIR`, and tells how each ended.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-mod support;
-
 use std::path::{Path, PathBuf};
 
+use crate::support::Machine;
 use rend_core::asset::PlayableState;
 use rend_core::time::Clock;
-use support::Machine;
 
 fn files(folder: &Path, out: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
