@@ -45,9 +45,8 @@ pub(crate) fn admit(
 ) -> Result<Viewer, Reason> {
     // After 2106 no token is good, which is what an end of the scale says.
     let now = UnixSecs::try_from(now.as_secs()).unwrap_or(UnixSecs::MAX);
-    let name = target.path.to_string();
     let asset = AssetRef::uuid(*target.asset.as_bytes());
-    let mut request = Request::new(&asset, artifact(&target.path, &name), now);
+    let mut request = Request::new(&asset, artifact(&target.path, target.name), now);
     if let Some(origin) = headers.get(header::ORIGIN) {
         request = request.origin(origin.as_bytes());
     }

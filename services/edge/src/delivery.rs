@@ -3,11 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use rend_core::analytics::CacheStatus;
 use rend_core::artifact::ArtifactPath;
 use rend_core::id::{AssetId, OrgId};
-use rend_core::time::{Clock, Mono};
+use rend_core::time::{Clock, Mono, Timestamp};
 
 use crate::metrics::EdgeMetrics;
 use crate::telemetry::Telemetry;
@@ -23,7 +24,9 @@ pub(crate) struct Facts {
     pub(crate) range_start: u64,
     pub(crate) status: u16,
     pub(crate) cache: CacheStatus,
+    /// When the request came, by both clocks.
     pub(crate) started: Mono,
+    pub(crate) asked_at: Timestamp,
 }
 
 /// Where finished responses are reported.
@@ -48,6 +51,7 @@ pub(crate) struct Delivery {
     body_bytes: u64,
     sent_bytes: AtomicU64,
     first_byte_us: AtomicU64,
+    pieces: AtomicU64,
 }
 
 impl Delivery {
@@ -60,6 +64,7 @@ impl Delivery {
             body_bytes,
             sent_bytes: AtomicU64::new(0),
             first_byte_us: AtomicU64::new(NOT_YET),
+            pieces: AtomicU64::new(0),
         })
     }
 
@@ -68,6 +73,7 @@ impl Delivery {
         if self.first_byte_us.load(Ordering::Relaxed) == NOT_YET {
             self.first_byte_us.store(self.elapsed_us(), Ordering::Relaxed);
         }
+        self.pieces.fetch_add(1, Ordering::Relaxed);
         self.sent_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
@@ -80,23 +86,16 @@ impl Delivery {
 impl Drop for Delivery {
     fn drop(&mut self) {
         let sent = *self.sent_bytes.get_mut();
-        let over_us = self.elapsed_us();
-        let first_us = match *self.first_byte_us.get_mut() {
-            NOT_YET => over_us,
-            first => first,
-        };
+        let first = *self.first_byte_us.get_mut();
+        // A body that left in one piece was over when it began: the clock need not be asked again.
+        let over_us = if sent == self.body_bytes && *self.pieces.get_mut() == 1 { first } else { self.elapsed_us() };
+        let first_us = if first == NOT_YET { over_us } else { first };
         let metrics = &self.accounts.metrics;
         metrics.responses_open.dec();
         metrics.response_over(&self.facts, sent, first_us);
         let aborted = sent < self.body_bytes;
-        self.accounts.telemetry.record(
-            &self.facts,
-            sent,
-            first_us,
-            over_us / 1000,
-            aborted,
-            self.accounts.clock.wall(),
-        );
+        let over_at = self.facts.asked_at + Duration::from_micros(over_us);
+        self.accounts.telemetry.record(&self.facts, sent, first_us, over_us / 1000, aborted, over_at);
     }
 }
 

@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 use crate::conditional;
 use crate::edge::Edge;
 use crate::head::Life;
+use crate::target::Target;
 
 /// One artifact, as cache and origin name it.
 #[derive(Clone, Debug)]
@@ -32,6 +33,11 @@ pub(crate) struct Wanted {
 impl Wanted {
     pub(crate) fn new(asset: AssetId, path: ArtifactPath) -> Self {
         Self { asset, path, key: Key::new(*asset.as_bytes(), &path.to_string()) }
+    }
+
+    /// What a request names.
+    pub(crate) fn of(target: &Target<'_>) -> Self {
+        Self { asset: target.asset, path: target.path, key: Key::new(*target.asset.as_bytes(), target.name) }
     }
 
     fn key_meta(&self) -> KeyMeta {
@@ -63,6 +69,15 @@ pub(crate) enum Got {
     Along(FillReader, Arc<Head>, CacheStatus),
 }
 
+impl Got {
+    /// Where the bytes come from, in the word for it.
+    pub(crate) const fn status(&self) -> CacheStatus {
+        match self {
+            Self::Stored(_, status) | Self::Read(_, _, status) | Self::Along(_, _, status) => *status,
+        }
+    }
+}
+
 /// Why there are none.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Refusal {
@@ -86,21 +101,25 @@ impl From<FailKind> for Refusal {
     }
 }
 
-/// Finds `wanted`: in the cache, in a fill under way, or in one that is begun now.
+/// Finds `wanted` as of `now`: in the cache, in a fill under way, or in one that is begun now.
 ///
 /// # Errors
 ///
 /// [`Refusal`], which says whether asking again can help.
-pub(crate) async fn find(edge: &Arc<Edge>, wanted: &Wanted) -> Result<Got, Refusal> {
+pub(crate) async fn find(edge: &Arc<Edge>, wanted: &Wanted, now: Timestamp) -> Result<Got, Refusal> {
+    let mut now_ms = now.as_millis();
     // Each round ends in an answer unless the world changed between two looks; a few changes are believable.
-    for _ in 0..ROUNDS_MAX {
-        let (reader, status) = match edge.cache.lookup(&wanted.key, edge.now_ms()) {
-            Lookup::Hit(hit) => match believe(edge, wanted, hit).await {
+    for round in 0..ROUNDS_MAX {
+        if round > 0 {
+            now_ms = edge.now_ms();
+        }
+        let (reader, status) = match edge.cache.lookup(&wanted.key, now_ms) {
+            Lookup::Hit(hit) => match believe(edge, wanted, hit, Timestamp::from_millis(now_ms)).await {
                 Some(got) => return Ok(got),
                 None => continue,
             },
             Lookup::Filling(reader) => (reader, CacheStatus::Coalesced),
-            Lookup::Absent => match edge.cache.begin(&wanted.key, &wanted.key_meta(), None, edge.now_ms()) {
+            Lookup::Absent => match edge.cache.begin(&wanted.key, &wanted.key_meta(), None, now_ms) {
                 Begin::Lead(writer) => {
                     let reader = writer.reader();
                     start(edge, wanted.clone(), writer, None);
@@ -147,11 +166,10 @@ async fn along(wanted: &Wanted, mut reader: FillReader, status: CacheStatus) -> 
 /// What to do with a stored body: most never change; a playlist that may have is confirmed by one request at a time.
 ///
 /// `None` when the world changed meanwhile and is to be looked at again.
-async fn believe(edge: &Arc<Edge>, wanted: &Wanted, hit: Hit) -> Option<Got> {
+async fn believe(edge: &Arc<Edge>, wanted: &Wanted, hit: Hit, now: Timestamp) -> Option<Got> {
     if wanted.path.is_immutable() {
         return Some(Got::Stored(hit, CacheStatus::Hit));
     }
-    let now = edge.accounts.clock.wall();
     let life = Life::of(&wanted.path, hit.body(), Timestamp::from_millis(hit.meta().modified_ms), now);
     let Freshness::Stale { for_ms, .. } = hit.freshness(life.fresh_ms(), now.as_millis()) else {
         return Some(Got::Stored(hit, CacheStatus::Hit));

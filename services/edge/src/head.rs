@@ -1,5 +1,8 @@
 //! The heads of responses: which headers each kind of answer carries.
 
+use std::fmt::Write;
+
+use bytes::BytesMut;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use rend_core::analytics::CacheStatus;
 use rend_core::artifact::ArtifactPath;
@@ -104,8 +107,10 @@ pub(crate) fn artifact(
 /// Writes how long the edge took, and the origin if it was asked.
 pub(crate) fn timing(response: &mut HeaderMap, started: Mono, now: Mono, cache: CacheStatus) {
     let us = now.since(started).as_micros();
-    let value = format!("edge;dur={}.{:03}, cache;desc={}", us / 1000, us % 1000, cache.as_str());
-    if let Ok(value) = HeaderValue::try_from(value) {
+    let mut value = BytesMut::with_capacity(48);
+    // Writing into a buffer can not fail.
+    let _ = write!(value, "edge;dur={}.{:03}, cache;desc={}", us / 1000, us % 1000, cache.as_str());
+    if let Ok(value) = HeaderValue::from_maybe_shared(value.freeze()) {
         response.insert(SERVER_TIMING, value);
     }
 }

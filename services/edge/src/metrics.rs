@@ -1,7 +1,9 @@
 //! What the edge counts. Every label takes one of a fixed set of words, so the number of series has a bound.
 
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
+use rend_core::analytics::CacheStatus;
 use rend_core::artifact::ArtifactPath;
 use rend_shell::metrics::{Counter, Family, Gauge, Histogram, Metrics};
 
@@ -10,6 +12,15 @@ use crate::delivery::Facts;
 /// Names and values of the labels of one series.
 type Labels<const N: usize> = [(&'static str, &'static str); N];
 
+/// The series of one kind of response. Found by place: looking them up by their labels would cost every request as much as
+/// checking its token.
+#[derive(Clone)]
+struct Series {
+    responses: Counter,
+    bytes: Counter,
+    first_byte: Histogram,
+}
+
 /// The edge's counters. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct EdgeMetrics {
@@ -17,6 +28,7 @@ pub(crate) struct EdgeMetrics {
     responses: Family<Labels<3>, Counter>,
     response_bytes: Family<Labels<2>, Counter>,
     first_byte: Family<Labels<1>, Histogram, fn() -> Histogram>,
+    series: Arc<[OnceLock<Series>]>,
     pub(crate) responses_open: Gauge,
     pub(crate) denied: Family<Labels<1>, Counter>,
     pub(crate) fills: Family<Labels<1>, Counter>,
@@ -101,6 +113,7 @@ impl EdgeMetrics {
                 Gauge::default(),
             ),
             ready: registry.register("edge_ready", "1 while /readyz says ready", Gauge::default()),
+            series: (0..CLASSES.len() * CacheStatus::ALL.len() * STATUSES.len()).map(|_| OnceLock::new()).collect(),
             registry,
         }
     }
@@ -112,45 +125,62 @@ impl EdgeMetrics {
 
     /// Counts a response that is over.
     pub(crate) fn response_over(&self, facts: &Facts, sent_bytes: u64, first_byte_us: u64) {
-        let class = class(&facts.path);
-        let cache = facts.cache.as_str();
-        self.responses.get_or_create(&[("artifact", class), ("cache", cache), ("status", status(facts.status))]).inc();
-        self.response_bytes.get_or_create(&[("artifact", class), ("cache", cache)]).inc_by(sent_bytes);
+        let (class, status) = (class(&facts.path), status(facts.status));
+        let place = (class * CacheStatus::ALL.len() + facts.cache as usize) * STATUSES.len() + status;
+        let Some(cell) = self.series.get(place) else { return };
+        let series = cell.get_or_init(|| {
+            let (class, cache, status) = (CLASSES[class], facts.cache.as_str(), STATUSES[status]);
+            Series {
+                responses: self
+                    .responses
+                    .get_or_create(&[("artifact", class), ("cache", cache), ("status", status)])
+                    .clone(),
+                bytes: self.response_bytes.get_or_create(&[("artifact", class), ("cache", cache)]).clone(),
+                first_byte: self.first_byte.get_or_create(&[("cache", cache)]).clone(),
+            }
+        });
+        series.responses.inc();
+        series.bytes.inc_by(sent_bytes);
         // Microseconds up to a day are exact in an f64.
-        self.first_byte.get_or_create(&[("cache", cache)]).observe(first_byte_us as f64 / 1e6);
+        series.first_byte.observe(first_byte_us as f64 / 1e6);
     }
 }
 
-/// The word for a kind of artifact.
-pub(crate) const fn class(path: &ArtifactPath) -> &'static str {
+/// The place of a kind of artifact in [`CLASSES`].
+const fn class(path: &ArtifactPath) -> usize {
     match path {
-        ArtifactPath::Master => "master",
-        ArtifactPath::Variant(_) => "variant",
-        ArtifactPath::IFrames(_) => "iframes",
-        ArtifactPath::Init(_) => "init",
-        ArtifactPath::Segment { .. } => "segment",
-        ArtifactPath::Opener => "opener",
-        ArtifactPath::Poster => "poster",
-        ArtifactPath::ThumbSprite | ArtifactPath::ThumbTrack => "storyboard",
-        _ => "other",
+        ArtifactPath::Master => 1,
+        ArtifactPath::Variant(_) => 2,
+        ArtifactPath::IFrames(_) => 3,
+        ArtifactPath::Init(_) => 4,
+        ArtifactPath::Segment { .. } => 5,
+        ArtifactPath::Opener => 6,
+        ArtifactPath::Poster => 7,
+        ArtifactPath::ThumbSprite | ArtifactPath::ThumbTrack => 8,
+        _ => 0,
     }
 }
 
-/// The word for a status; the ones that the edge does not give share one.
-const fn status(status: u16) -> &'static str {
+/// The place of a status in [`STATUSES`]; those that the edge does not give share one.
+const fn status(status: u16) -> usize {
     match status {
-        200 => "200",
-        206 => "206",
-        304 => "304",
-        404 => "404",
-        416 => "416",
-        502 => "502",
-        503 => "503",
-        504 => "504",
-        _ => "other",
+        200 => 1,
+        206 => 2,
+        304 => 3,
+        404 => 4,
+        416 => 5,
+        502 => 6,
+        503 => 7,
+        504 => 8,
+        _ => 0,
     }
 }
 
+/// The words for kinds of artifact.
+const CLASSES: [&str; 9] =
+    ["other", "master", "variant", "iframes", "init", "segment", "opener", "poster", "storyboard"];
+/// The words for statuses.
+const STATUSES: [&str; 9] = ["other", "200", "206", "304", "404", "416", "502", "503", "504"];
 /// Upper ends of the histograms' buckets.
 const SECONDS: [f64; 14] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];

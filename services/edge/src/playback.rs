@@ -36,8 +36,10 @@ pub(crate) struct Ask {
 
 /// Answers a request below `/v/`.
 pub(crate) async fn answer(edge: Arc<Edge>, ask: Ask) -> warp::reply::Response {
-    let started = edge.accounts.clock.mono();
-    let mut response = match Target::parse(ask.path.as_str()) {
+    let (started, now) = (edge.accounts.clock.mono(), edge.accounts.clock.wall());
+    // Other methods are answered like a path that does not exist.
+    let known = matches!(ask.method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let mut response = match Target::parse(ask.path.as_str()).filter(|_| known) {
         None => constant(StatusCode::NOT_FOUND, NOT_FOUND),
         Some(_) if ask.method == Method::OPTIONS => {
             let mut response = constant(StatusCode::NO_CONTENT, "");
@@ -47,12 +49,8 @@ pub(crate) async fn answer(edge: Arc<Edge>, ask: Ask) -> warp::reply::Response {
             return response;
         }
         Some(target) => {
-            let now = edge.accounts.clock.wall();
             match auth::admit(&edge.config.keys, &target, ask.query.as_deref(), &ask.headers, ask.address, now) {
-                Ok(viewer) => {
-                    let wanted = Wanted::new(target.asset, target.path);
-                    serve(&edge, &ask, wanted, viewer, started).await
-                }
+                Ok(viewer) => serve(&edge, &ask, Wanted::of(&target), viewer, started, now).await,
                 Err(reason) => {
                     edge.accounts.metrics.denied.get_or_create(&[("reason", reason.as_str())]).inc();
                     constant(StatusCode::UNAUTHORIZED, DENIED)
@@ -75,7 +73,14 @@ pub(crate) fn constant(status: StatusCode, body: &'static str) -> warp::reply::R
     response.map(Into::into)
 }
 
-async fn serve(edge: &Arc<Edge>, ask: &Ask, wanted: Wanted, viewer: Viewer, started: Mono) -> warp::reply::Response {
+async fn serve(
+    edge: &Arc<Edge>,
+    ask: &Ask,
+    wanted: Wanted,
+    viewer: Viewer,
+    started: Mono,
+    now: Timestamp,
+) -> warp::reply::Response {
     let facts = Facts {
         org: viewer.org,
         session: viewer.session,
@@ -86,35 +91,35 @@ async fn serve(edge: &Arc<Edge>, ask: &Ask, wanted: Wanted, viewer: Viewer, star
         status: 0,
         cache: CacheStatus::Pass,
         started,
+        asked_at: now,
     };
     let open = usize::try_from(edge.accounts.metrics.responses_open.get()).unwrap_or(0);
     let got = if open >= edge.config.responses_max {
         edge.accounts.metrics.overloads.get_or_create(&[("bound", "responses")]).inc();
         Err(Refusal::Overloaded)
     } else {
-        let got = fill::find(edge, &wanted).await;
+        let got = fill::find(edge, &wanted, now).await;
         if got.as_ref().is_err_and(|refusal| *refusal == Refusal::Overloaded) {
             edge.accounts.metrics.overloads.get_or_create(&[("bound", "fills")]).inc();
         }
         got
     };
-    let mut response = match got {
+    let (mut response, cache) = match got {
         Ok(got) => {
             if ask.method == Method::GET {
                 fill::prefetch_next(edge, &wanted);
             }
-            found(edge, ask, &wanted, got, facts)
+            let cache = got.status();
+            (found(edge, ask, &wanted, got, facts, now), cache)
         }
-        Err(refusal) => refused(edge, refusal, facts),
+        Err(refusal) => (refused(edge, refusal, facts), CacheStatus::Miss),
     };
-    let cache = response.extensions().get::<CacheStatus>().copied().unwrap_or(CacheStatus::Pass);
     head::timing(response.headers_mut(), started, edge.accounts.clock.mono(), cache);
     response
 }
 
 /// Replies with what was found, as far as the client asked for it.
-fn found(edge: &Edge, ask: &Ask, wanted: &Wanted, got: Got, mut facts: Facts) -> warp::reply::Response {
-    let now = edge.accounts.clock.wall();
+fn found(edge: &Edge, ask: &Ask, wanted: &Wanted, got: Got, mut facts: Facts, now: Timestamp) -> warp::reply::Response {
     let (len, etag, modified, life, cache) = match &got {
         Got::Stored(hit, cache) => {
             let modified = Timestamp::from_millis(hit.meta().modified_ms);
@@ -137,7 +142,6 @@ fn found(edge: &Edge, ask: &Ask, wanted: &Wanted, got: Got, mut facts: Facts) ->
     head::artifact(response.headers_mut(), &wanted.path, &validators, life, cache);
     facts.object_bytes = Some(len);
     facts.cache = cache;
-    response.extensions_mut().insert(cache);
     let asks_get = ask.method == Method::GET;
     if validators.not_modified(&ask.headers) {
         facts.status = 304;

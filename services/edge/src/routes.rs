@@ -19,7 +19,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Response, StatusCode};
+use http::{Response, StatusCode};
 use rend_core::id::AssetId;
 use rend_shell::Peer;
 use rend_shell::problem::Problem;
@@ -70,11 +70,7 @@ fn playback(edge: &Arc<Edge>) -> BoxedFilter<(warp::reply::Response,)> {
     let edge = Arc::clone(edge);
     let query = warp::query::raw().map(Some).or(warp::any().map(|| None)).unify();
     warp::path("v")
-        .and(warp::method().and_then(|method: Method| async move {
-            // Everything else is answered like a path that does not exist.
-            let known = matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
-            if known { Ok(method) } else { Err(warp::reject::not_found()) }
-        }))
+        .and(warp::method())
         .and(warp::path::full())
         .and(query)
         .and(warp::header::headers_cloned())

@@ -10,6 +10,8 @@ pub(crate) struct Target<'a> {
     pub(crate) asset: AssetId,
     /// What of it.
     pub(crate) path: ArtifactPath,
+    /// The same as text. A path has one spelling, so this is also how it prints.
+    pub(crate) name: &'a str,
     /// The token that stood in the path, if one did. It is not yet verified.
     pub(crate) token: Option<&'a str>,
 }
@@ -22,7 +24,7 @@ impl<'a> Target<'a> {
             Some(signed) => signed.split_once('/').map(|(token, rest)| (Some(token), rest))?,
             None => (None, rest),
         };
-        Some(Self { asset: asset.parse().ok()?, path: rest.parse().ok()?, token })
+        Some(Self { asset: asset.parse().ok()?, path: rest.parse().ok()?, name: rest, token })
     }
 }
 
