@@ -99,7 +99,8 @@ pub(crate) fn belady_size(trace: &Trace, limit: u64) -> Ratios {
     }
     let mut misses = Misses::default();
     // By next use only; among the farthest the largest cost of size × distance goes. A window of candidates keeps it quick.
-    let (mut order, mut resident): (BTreeSet<(u64, u64)>, BTreeMap<u64, (u64, u64)>) = Default::default();
+    let mut order = BTreeSet::<(u64, u64)>::new();
+    let mut resident = BTreeMap::<u64, (u64, u64)>::new();
     let mut used = 0;
     for (now, request) in trace.requests.iter().enumerate() {
         let hit = resident.remove(&request.id);
