@@ -59,9 +59,8 @@ pub fn video(plan: &Plan, unit: &Unit, input: &str) -> Arguments {
         unit.threads.to_string(),
     ]);
     // What ends up in parameter sets is fixed here, since every unit of a rung shares one initialisation segment.
-    args.extend(words(
-        "-x264-params stitchable=1:ref=2:bframes=3:b-pyramid=normal:weightp=1:8x8dct=1:cabac=1:open-gop=0",
-    ));
+    let references = if plan.effort == Effort::Thorough { 3 } else { 1 };
+    args.extend(["-x264-params".to_owned(), format!("stitchable=1:ref={references}:{PARAMETER_SETS}")]);
     args.extend(["-crf".to_owned(), CRF.to_string()]);
     for (index, rung) in rungs.iter().enumerate() {
         args.extend([format!("-maxrate:v:{index}"), format!("{}k", rung.kbps_max)]);
@@ -73,7 +72,6 @@ pub fn video(plan: &Plan, unit: &Unit, input: &str) -> Arguments {
         let gop = instant(grid.micros_at(grid.gop.into()));
         args.extend(["-force_key_frames".to_owned(), format!("expr:gte(t,n_forced*{gop})")]);
     }
-    args.extend(words("-color_primaries bt709 -color_trc bt709 -colorspace bt709"));
     args.extend(["-video_track_timescale".to_owned(), grid.timescale.to_string()]);
     args.extend(words("-f mp4 -movflags +frag_keyframe+empty_moov+default_base_moof -flush_packets 1 pipe:1"));
     args
@@ -151,6 +149,10 @@ pub const NEEDED: &[(&str, &str)] = &[
     ("filter", "zscale"),
     ("filter", "tonemap"),
 ];
+/// From this short side on, pictures are taken to be coded by BT.709 when nothing is said.
+const HD_SIDE_MIN: u32 = 720;
+/// What decides the parameter sets besides the number of references. Presets differ in it.
+const PARAMETER_SETS: &str = "bframes=3:b-pyramid=normal:weightp=1:8x8dct=1:cabac=1:open-gop=0";
 /// Sound is made for this much longer than the picture, and what is too much is dropped.
 const SOUND_TAIL_US: u64 = 500_000;
 /// The poster is no later than this.
@@ -196,6 +198,10 @@ fn graph(plan: &Plan, unit: &Unit, video: &Video) -> String {
     if !tone.is_empty() {
         chain.push(tone.to_owned());
     }
+    if video.transfer == Transfer::Sdr && !video.matrix_known && video.display.short_side() >= HD_SIDE_MIN {
+        // Said once here, so that a small rung is not shown in other colours than a large one.
+        chain.push("setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709".to_owned());
+    }
     if unit.sparse {
         chain.push("format=yuv420p".to_owned());
         chain.push("mpdecimate=hi=0:lo=0:frac=0".to_owned());
@@ -206,14 +212,17 @@ fn graph(plan: &Plan, unit: &Unit, video: &Video) -> String {
         graph.push_str(&format!(",split={outputs}"));
         (0..outputs).for_each(|index| graph.push_str(&format!("[s{index}]")));
     }
-    for (index, (rendition, _)) in unit.outputs.iter().enumerate() {
+    for (index, (rendition, from)) in unit.outputs.iter().enumerate() {
         let Some(rung) = plan.rungs.iter().find(|rung| rung.rendition == *rendition) else { continue };
         graph.push_str(&if outputs > 1 { format!(";[s{index}]") } else { ",".to_owned() });
-        let size = rung.size;
-        graph.push_str(&format!(
-            "scale={}:{}:flags=bicubic:out_color_matrix=bt709,setsar=1,format=yuv420p[o{index}]",
-            size.width, size.height
-        ));
+        let skipped = unit.skipped(plan, *from);
+        if skipped > 0 {
+            graph.push_str(&format!("trim=start_frame={skipped},setpts=PTS-STARTPTS,"));
+        }
+        if rung.size != video.display || video.display != video.upright() {
+            graph.push_str(&format!("scale={}:{}:flags=bicubic,", rung.size.width, rung.size.height));
+        }
+        graph.push_str(&format!("setsar=1,format=yuv420p[o{index}]"));
     }
     graph
 }
@@ -287,14 +296,13 @@ mod tests {
 
     #[test]
     fn several_rungs_are_decoded_once() {
-        let mut policy = Policy::default();
-        policy.ladder.rungs.drain(..2);
-        let plan = plan(&source(1280, 720, 60), None, &policy);
-        let mut two = plan.units[1].clone();
-        two.outputs = vec![(plan.rungs[0].rendition, 0), (plan.rungs[0].rendition, 0)];
-        let line = video(&plan, &two, "/in").join(" ");
-        assert!(line.contains("split=2[s0][s1];[s0]scale=1280:720"), "{line}");
-        assert!(line.contains("-map [o0] -map [o1]"));
+        let plan = plan(&source(1280, 720, 60), None, &Policy { slots: 4, ..Policy::default() });
+        let line = video(&plan, &plan.units[1], "/in").join(" ");
+        // The opener's unit made the first two seconds of the lowest rung; the largest is as large as the source.
+        let graph = "split=3[s0][s1][s2];[s0]trim=start_frame=60,setpts=PTS-STARTPTS,scale=640:360:flags=bicubic,setsar=1,\
+                     format=yuv420p[o0];[s1]scale=854:480:flags=bicubic,setsar=1,format=yuv420p[o1];[s2]setsar=1,";
+        assert!(line.contains(graph), "{line}");
+        assert!(line.contains("-map [o0] -map [o1] -map [o2]"));
     }
 
     #[test]

@@ -135,6 +135,14 @@ impl Unit {
     }
 }
 
+impl Unit {
+    /// Frames of its stretch that are another unit's, for an output whose first own segment is `from`.
+    pub fn skipped(&self, plan: &Plan, from: u32) -> u64 {
+        let own = usize::try_from(from).ok().and_then(|from| plan.cuts.get(from));
+        own.map_or(0, |cut| cut.first.saturating_sub(self.first))
+    }
+}
+
 /// What a caller may choose.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Policy {
@@ -356,14 +364,18 @@ impl Plan {
         let pieces = (secs.div_ceil(wanted)).clamp(1, count);
         // As many pieces as slots divide evenly, so that none waits for a last one alone.
         let pieces = if pieces > slots { pieces.next_multiple_of(slots).min(count) } else { pieces };
-        (0..pieces)
+        let total = self.cuts.last().map_or(0, Cut::end);
+        // By time rather than by number: the first segments are shorter.
+        let mut starts: Vec<u32> = (0..pieces)
             .map(|piece| {
-                let at = |piece: u32| {
-                    u32::try_from(u64::from(piece) * u64::from(count) / u64::from(pieces)).unwrap_or(count)
-                };
-                at(piece)..at(piece + 1)
+                let at = total * u64::from(piece) / u64::from(pieces);
+                let near = self.cuts.iter().zip(0..).min_by_key(|(cut, _)| cut.first.abs_diff(at));
+                near.map_or(0, |(_, index)| index)
             })
-            .collect()
+            .collect();
+        starts.dedup();
+        let ends = starts.iter().skip(1).copied().chain([count]).collect::<Vec<_>>();
+        starts.into_iter().zip(ends).map(|(start, end)| start..end).collect()
     }
 
     /// With its digest: 128 bits of FNV-1a over everything else, written out.
@@ -394,7 +406,7 @@ pub const SOUND_RATE: Rate = match Rate::new(SOUND_HZ, SOUND_FRAME) {
 /// Encoders that run side by side at most.
 pub const SLOTS_MAX: u32 = 64;
 /// Goes up with every change that makes other bytes of the same plan, so that an older attempt is not continued.
-const PLAN_VERSION: u32 = 1;
+const PLAN_VERSION: u32 = 2;
 /// Ticks a second are at least this many, so that rounding to a tick is never heard or seen.
 const TIMESCALE_MIN: u32 = 10_000;
 /// The distance of key frames.

@@ -53,6 +53,8 @@ pub struct Video {
     pub pixel_format: String,
     /// How light is coded.
     pub transfer: Transfer,
+    /// Whether the file says by which matrix its colours are coded. Players guess by the size where none is named.
+    pub matrix_known: bool,
     /// Whether each frame holds two half-pictures of different instants.
     pub interlaced: bool,
     /// The rate of the grid that its frames lie on, at most [`FPS_MAX`], snapped to a standard rate when it is near one.
@@ -69,6 +71,16 @@ pub struct Video {
     pub duration_us: u64,
     /// What it spends, in kb/s, if known.
     pub kbps: Option<u32>,
+}
+
+impl Video {
+    /// The size of its pictures as coded, turned upright.
+    pub const fn upright(&self) -> Size {
+        match self.rotation {
+            90 | 270 => Size { width: self.coded.height, height: self.coded.width },
+            _ => self.coded,
+        }
+    }
 }
 
 /// One sound track of a source.
@@ -372,6 +384,7 @@ pub(super) mod tests {
             rotation: 0,
             pixel_format: "yuv420p".to_owned(),
             transfer: Transfer::Sdr,
+            matrix_known: true,
             interlaced: false,
             rate,
             native: rate,

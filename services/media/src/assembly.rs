@@ -20,16 +20,16 @@ pub(crate) struct Assembly {
 }
 
 impl Assembly {
-    pub(crate) fn new(plan: &Plan, unit: &Unit) -> Self {
-        let cuts: Vec<(u32, Cut)> = unit
-            .segments
-            .clone()
+    /// For an output of `unit` whose first own segment is `from`.
+    pub(crate) fn new(plan: &Plan, unit: &Unit, from: u32) -> Self {
+        let first = unit.first + unit.skipped(plan, from);
+        let cuts: Vec<(u32, Cut)> = (from.max(unit.segments.start)..unit.segments.end)
             .filter_map(|index| plan.cuts.get(usize::try_from(index).ok()?).map(|cut| (index, *cut)))
             .collect();
         let firm = if unit.open { cuts.len().saturating_sub(2) } else { cuts.len() };
         Self {
             grid: plan.grid,
-            first: unit.first,
+            first,
             firm,
             cuts,
             sparse: unit.sparse,
@@ -37,7 +37,7 @@ impl Assembly {
             origin: None,
             pending: Vec::new(),
             next: 0,
-            seen_end: unit.first,
+            seen_end: first,
         }
     }
 
@@ -60,6 +60,11 @@ impl Assembly {
         self.seen_end = self.seen_end.max(frame + 1);
         self.pending.push((frame, sample));
         done
+    }
+
+    /// Whether anything came.
+    pub(crate) const fn has_frames(&self) -> bool {
+        self.origin.is_some()
     }
 
     /// How many frames of the whole source there are up to the end of what came.

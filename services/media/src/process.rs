@@ -313,7 +313,8 @@ impl<'a> Encode<'a> {
         }
         let mut run = self.start(&ffmpeg::video(&self.plan, unit, &self.input)).await?;
         let mut reader = FragmentReader::default();
-        let mut assemblies: Vec<Assembly> = unit.outputs.iter().map(|_| Assembly::new(&self.plan, unit)).collect();
+        let mut assemblies: Vec<Assembly> =
+            unit.outputs.iter().map(|(_, from)| Assembly::new(&self.plan, unit, *from)).collect();
         let mut read_init = None;
         while let Some(chunk) = run.read().await.map_err(Trouble::run)? {
             reader.push(&chunk);
@@ -344,7 +345,7 @@ impl<'a> Encode<'a> {
         }
         let said = match run.finish().await {
             Ok(said) => said,
-            Err(RunError::Failed { said, status }) if assemblies.iter().any(|a| a.end() > unit.first) => {
+            Err(RunError::Failed { said, status }) if assemblies.iter().any(Assembly::has_frames) => {
                 tracing::warn!(asset = %self.attempt.shelf.asset, unit = unit.number, status, "the encoder ended with an error");
                 said
             }
