@@ -287,19 +287,23 @@ impl<'a> Encode<'a> {
             ends.push(self.unit(opener, sender, None).await?);
         }
         let mut running = FuturesUnordered::new();
-        loop {
-            while running.len() < self.attempt.worker.config.slots_max() {
-                let Some(unit) = waiting.next() else { break };
-                running.push(async move {
-                    let permit = self.attempt.worker.slots.clone().acquire_owned().await.ok();
-                    self.unit(unit, sender, permit).await
-                });
+        let rest = async {
+            loop {
+                while running.len() < self.attempt.worker.config.slots_max() {
+                    let Some(unit) = waiting.next() else { break };
+                    running.push(async move {
+                        let permit = self.attempt.worker.slots.clone().acquire_owned().await.ok();
+                        self.unit(unit, sender, permit).await
+                    });
+                }
+                match running.next().await {
+                    Some(end) => ends.push(end?),
+                    None => return Ok::<_, Trouble>(ends),
+                }
             }
-            match running.next().await {
-                Some(end) => ends.push(end?),
-                None => return Ok(ends),
-            }
-        }
+        };
+        let (ends, ()) = tokio::join!(rest, self.put_poster());
+        ends
     }
 
     async fn unit(
@@ -596,7 +600,9 @@ impl<'a> Encode<'a> {
             // So little of it decodes that calling it playable would be a joke on its owner.
             return Err(Trouble::Refused(Reject::Unreadable, String::new()));
         }
-        self.put_poster().await;
+        if self.plan.rungs.is_empty() {
+            self.put_poster().await;
+        }
         let mut master = Master::default();
         let mut rendered = Vec::new();
         let now = self.attempt.shelf.clock.mono();
