@@ -28,7 +28,8 @@ pub struct Source {
     pub other_audio: Vec<Audio>,
     /// The stream that is a still for the cover.
     pub cover: Option<u32>,
-    /// Its length in microseconds: what will be played, from the first instant of any track that is used.
+    /// Its length in microseconds: what will be played, from the first instant of any track that is used. 0 when the file
+    /// does not say, as recordings made by a browser do not: then a [`PacketScan`] tells.
     pub duration_us: u64,
     /// What was not standard about it, in sentences for its owner.
     pub notes: Vec<String>,
@@ -291,6 +292,45 @@ pub fn read(json: &[u8], container: Container, limits: &Limits) -> Result<Source
 }
 
 impl Source {
+    /// The stream whose packets must be looked at before a plan can be made, if there is one: the file does not tell its
+    /// length, or its frames come unevenly.
+    pub fn untold(&self) -> Option<u32> {
+        match &self.video {
+            Some(video) if self.duration_us == 0 || video.cadence == Cadence::Variable => Some(video.index),
+            None if self.duration_us == 0 => self.audio.as_ref().map(|audio| audio.index),
+            Some(_) | None => None,
+        }
+    }
+
+    /// The source, with a length that the file did not tell taken from its packets.
+    ///
+    /// # Errors
+    ///
+    /// [`Reject`] when that length is over a limit, or nothing was found.
+    pub fn measured(mut self, scan: &PacketScan, limits: &Limits) -> Result<Self, Reject> {
+        if self.duration_us > 0 {
+            return Ok(self);
+        }
+        if scan.packets < 2 {
+            return Err(if self.video.is_some() { Reject::NotAVideo } else { Reject::Unreadable });
+        }
+        let spans = scan.last_us.abs_diff(scan.first_us);
+        let last = spans / (scan.packets - 1);
+        self.duration_us = spans.saturating_add(last);
+        if let Some(video) = &mut self.video {
+            video.duration_us = self.duration_us;
+            self.duration_us = self.duration_us.saturating_add(video.start_us);
+            let pictures = scan.packets.max(video.rate.frames_in(self.duration_us));
+            if video.coded.pixels().saturating_mul(pictures) > limits.pixels_total_max {
+                return Err(Reject::OverLimit("it would take too long to decode".to_owned()));
+            }
+        }
+        if self.duration_us > limits.duration_secs_max.saturating_mul(1_000_000) {
+            return Err(Reject::OverLimit(format!("it is longer than {} hours", limits.duration_secs_max / 3600)));
+        }
+        Ok(self)
+    }
+
     /// What owners and viewers are told of it.
     pub fn facts(&self) -> MediaFacts {
         let video = self.video.as_ref();
@@ -497,6 +537,19 @@ pub(super) mod tests {
             scan.line(line);
         }
         assert_eq!(scan, PacketScan { packets: 6, first_us: 0, last_us: 5_000_000, gap_us_max: 4_875_000 });
+    }
+
+    #[test]
+    fn a_length_that_is_not_told_is_taken_from_the_packets() {
+        let recording = r#""r_frame_rate":"30/1","avg_frame_rate":"30/1""#;
+        let source = probe(&[stream(recording)], "").unwrap();
+        assert_eq!((source.duration_us, source.untold()), (0, Some(0)));
+        let scan = PacketScan { packets: 31, first_us: 0, last_us: 3_000_000, gap_us_max: 100_000 };
+        let measured = source.clone().measured(&scan, &Limits::default()).unwrap();
+        assert_eq!((measured.duration_us, measured.untold()), (3_100_000, None));
+        let long = PacketScan { last_us: 50_000_000_000, ..scan };
+        assert_eq!(source.clone().measured(&long, &Limits::default()).map_err(|e| e.code()), Err("over_limit"));
+        assert_eq!(source.measured(&PacketScan::default(), &Limits::default()), Err(Reject::NotAVideo));
     }
 
     proptest! {

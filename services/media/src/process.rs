@@ -19,7 +19,7 @@ use rend_core::media::isobmff::{
 };
 use rend_core::media::plan::{Cut, Plan, SOUND_FRAME, SOUND_HZ, Unit, plan};
 use rend_core::media::playlist::{Master, Media};
-use rend_core::media::probe::{self, Cadence, JSON_BYTES_MAX, PacketScan, Reject, Source};
+use rend_core::media::probe::{self, JSON_BYTES_MAX, PacketScan, Reject, Source};
 use rend_core::media::sniff::{SNIFF_BYTES, sniff};
 use rend_storage::StoreError;
 use rend_storage::assets::Change;
@@ -48,6 +48,12 @@ impl Attempt<'_> {
         let input = self.fetch_source().await?;
         let source = self.probe(&input).await?;
         let scan = self.scan(&source, &input).await?;
+        let source = match &scan {
+            Some(scan) => source
+                .measured(scan, &self.worker.config.limits)
+                .map_err(|reject| Trouble::Refused(reject, String::new()))?,
+            None => source,
+        };
         let plan = Arc::new(plan(&source, scan.as_ref(), &self.worker.config.policy));
         let planned = Move::Planned { media: source.facts(), renditions: plan.renditions() };
         self.advance(planned, None).await?;
@@ -109,8 +115,8 @@ impl Attempt<'_> {
     }
 
     async fn scan(&self, source: &Source, input: &Path) -> Result<Option<PacketScan>, Trouble> {
-        let Some(video) = source.video.as_ref().filter(|v| v.cadence == Cadence::Variable) else { return Ok(None) };
-        let args = ffmpeg::packets(source.container, &input.to_string_lossy(), video.index);
+        let Some(stream) = source.untold() else { return Ok(None) };
+        let args = ffmpeg::packets(source.container, &input.to_string_lossy(), stream);
         let mut run = self.start(&self.worker.config.ffprobe, &args, SCAN_TIMEOUT).await?;
         let mut scan = PacketScan::default();
         let mut rest = String::new();

@@ -104,11 +104,12 @@ impl Said {
         if video.is_none() && heard.is_none() {
             return Err(Reject::NotAVideo);
         }
-        let video_end = video.as_ref().map_or(0, |v| v.start_us.saturating_add(v.duration_us));
+        let told = video.as_ref().filter(|v| v.duration_us > 0);
+        let video_end = told.map_or(0, |v| v.start_us.saturating_add(v.duration_us));
         let audio_end = heard.as_ref().and_then(|a| a.end_us);
         let duration_us = match (&video, audio_end) {
             // A sound that goes on is worth hearing: the last picture is held under it. A few frames more are not.
-            (Some(_), Some(end)) if end > video_end.saturating_add(HOLD_US_MIN) => {
+            (Some(_), Some(end)) if told.is_some() && end > video_end.saturating_add(HOLD_US_MIN) => {
                 notes.push("the sound goes on after the picture ends; the last picture is held".to_owned());
                 end
             }
@@ -118,9 +119,6 @@ impl Said {
         if duration_us > limits.duration_secs_max.saturating_mul(1_000_000) {
             let hours = limits.duration_secs_max / 3600;
             return Err(Reject::OverLimit(format!("it is longer than {hours} hours")));
-        }
-        if duration_us == 0 && video.is_none() {
-            return Err(Reject::Unreadable);
         }
         Ok(Source { container, video, audio: heard, other_audio: audio, cover, duration_us, notes })
     }

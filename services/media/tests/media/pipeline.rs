@@ -119,6 +119,15 @@ async fn a_gap_between_frames_stays_a_gap() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_recording_that_does_not_tell_its_length_is_measured() {
+    let args = "-f lavfi -i testsrc2=s=640x360:r=24:d=7 -f lavfi -i sine=f=440:d=7 -c:v libvpx -b:v 500k -deadline realtime \
+                -c:a libopus -f webm -live 1";
+    let (machine, asset) = made(args, "recording.webm").await;
+    assert_eq!(asset.media.as_ref().unwrap().duration_ms / 100, 70, "{:?}", asset.media);
+    check_size(seen(&machine, &asset, Rendition::P360).await, (640, 360, 168));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn too_many_frames_a_second_are_reduced_to_sixty() {
     let args = PICTURE.replace("r=24:d=5", "r=240:d=2");
     let (machine, asset) = made(&args, "fast.mp4").await;
