@@ -258,7 +258,11 @@ impl<'a> Encode<'a> {
         let ends = match encoder {
             Some(encoder) => {
                 let args = ffmpeg::audio(&this.plan, &this.input);
-                let run = this.start(&args).await?;
+                // It waits for the pictures, so it may take as long as all of them one after another.
+                let config = &this.attempt.worker.config;
+                let runs = u32::try_from(this.plan.units.len()).unwrap_or(u32::MAX).saturating_add(1);
+                let timeout = config.process_timeout.saturating_mul(runs);
+                let run = this.attempt.start(&config.ffmpeg, &args, timeout).await?;
                 let driven = encoder.drive(run);
                 tokio::pin!(driven, all);
                 // The sound's end does not end the pictures, and a sound that nobody waits for any more is dropped.
