@@ -1,6 +1,7 @@
 //! What would Rend make of a video? Learn here how a probe's answer becomes a plan, and a plan becomes HLS playlists.
 //!
 //! Everything is a pure function over values: nothing is encoded, no file is read.
+#![expect(clippy::print_stdout, reason = "an example shows what it found")]
 use std::error::Error;
 
 use rend_core::media::ffmpeg;

@@ -11,7 +11,7 @@ use serde_json::Value;
 /// Which Rend, and with which key.
 #[derive(Args, Clone)]
 pub(crate) struct Server {
-    /// Where the API answers [default: REND_API_BASE, else the Rend that `rend up` runs here]
+    /// Where the API answers [default: `REND_API_BASE`, else the Rend that `rend up` runs here]
     #[arg(long, global = true)]
     pub api: Option<String>,
 }

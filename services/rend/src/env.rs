@@ -20,7 +20,7 @@ pub(crate) enum EnvVerb {
         /// An env file to read in place of the environment
         #[arg(long)]
         file: Option<PathBuf>,
-        /// How strictly to judge [default: what REND_ENV says]
+        /// How strictly to judge [default: what `REND_ENV` says]
         #[arg(long, value_enum)]
         profile: Option<ProfileWord>,
         /// Let known development values pass

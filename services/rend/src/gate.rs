@@ -31,7 +31,7 @@ pub(crate) struct GateArgs {
     /// What runs
     #[arg(long, value_enum, default_value_t = Target::Embedded)]
     target: Target,
-    /// Edges as id=region=public[=private], with commas between [default: REND_READINESS_EDGES, else the one of `rend up`]
+    /// Edges as id=region=public[=private], with commas between [default: `REND_READINESS_EDGES`, else the one of `rend up`]
     #[arg(long)]
     edges: Option<String>,
     /// An asset of yours whose published bytes are looked at as well; nothing of it is changed
@@ -312,9 +312,8 @@ impl Gate {
         for _ in 0..BOOTSTRAPS {
             let began = self.clock.mono();
             let url = format!("{}/api/player/{asset}{query}", self.api.base);
-            let answer = match self.client.get(url).send().await {
-                Ok(answer) => answer,
-                Err(_) => return vec!["the bootstrap was not answered".into()],
+            let Ok(answer) = self.client.get(url).send().await else {
+                return vec!["the bootstrap was not answered".into()];
             };
             self.note(Timing::PlaybackBootstrap, self.clock.mono().since(began));
             if answer.status() == StatusCode::UNAUTHORIZED && query.is_empty() {
@@ -376,23 +375,20 @@ impl Gate {
                 {
                     // A mutable playlist that is older than its freshness is revalidated, which is a hit too; and a
                     // segment may have been fetched ahead of its turn.
-                    let also = match wanted {
-                        CacheStatus::Miss => CacheStatus::Hit,
-                        _ => CacheStatus::Revalidated,
-                    };
-                    let first = manifest.first().is_some_and(|(first, _)| first == path);
-                    let prefetched = wanted == CacheStatus::Miss && matches!(path, ArtifactPath::Segment { .. });
-                    let allowed = match (wanted, prefetched && !first) {
-                        (CacheStatus::Miss, false) => vec![wanted],
-                        (CacheStatus::Miss, true) => vec![wanted, also, CacheStatus::Coalesced],
-                        _ => vec![wanted, also],
+                    let ahead = matches!(path, ArtifactPath::Segment { .. });
+                    let allowed: &[CacheStatus] = if wanted == CacheStatus::Hit {
+                        &[CacheStatus::Hit, CacheStatus::Revalidated]
+                    } else if ahead {
+                        &[CacheStatus::Miss, CacheStatus::Hit, CacheStatus::Coalesced]
+                    } else {
+                        &[CacheStatus::Miss]
                     };
                     match self.fetch(at, asset, *path, &[]).await {
                         Ok(seen) => {
                             if seen.fetch.cache == Some(wanted) {
                                 self.note(timing, seen.ttfb);
                             }
-                            let faults = check::served(*path, &seen.fetch, &allowed, published);
+                            let faults = check::served(*path, &seen.fetch, allowed, published);
                             wrong.extend(faults.into_iter().map(|fault| format!("edge {id}: {fault}")));
                         }
                         Err(why) => wrong.push(format!("edge {id}: {path}: {why}")),
@@ -665,15 +661,15 @@ impl Gate {
 
 /// What every ready asset has published.
 fn complete(manifest: &Manifest) -> Vec<String> {
-    let has = |wanted: fn(&ArtifactPath) -> bool| manifest.iter().any(|(path, _)| wanted(path));
-    let needed: [(&str, fn(&ArtifactPath) -> bool); 5] = [
-        ("a master playlist", |p| matches!(p, ArtifactPath::Master)),
-        ("a media playlist", |p| matches!(p, ArtifactPath::Variant(_))),
-        ("an initialisation segment", |p| matches!(p, ArtifactPath::Init(_))),
-        ("a segment", |p| matches!(p, ArtifactPath::Segment { .. })),
-        ("an opener", |p| matches!(p, ArtifactPath::Opener)),
+    let paths = || manifest.iter().map(|(path, _)| path);
+    let needed = [
+        ("a master playlist", paths().any(|p| matches!(p, ArtifactPath::Master))),
+        ("a media playlist", paths().any(|p| matches!(p, ArtifactPath::Variant(_)))),
+        ("an initialisation segment", paths().any(|p| matches!(p, ArtifactPath::Init(_)))),
+        ("a segment", paths().any(|p| matches!(p, ArtifactPath::Segment { .. }))),
+        ("an opener", paths().any(|p| matches!(p, ArtifactPath::Opener))),
     ];
-    needed.iter().filter(|(_, wanted)| !has(*wanted)).map(|(what, _)| format!("{what} is not published")).collect()
+    needed.iter().filter(|(_, there)| !there).map(|(what, _)| format!("{what} is not published")).collect()
 }
 
 /// Four seconds of moving bars with a tone, made by the same ffmpeg that the worker uses.

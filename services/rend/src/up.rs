@@ -25,7 +25,7 @@ use crate::Outcome;
 /// Where the data lies, and on which ports to answer.
 #[derive(Args)]
 pub(crate) struct UpArgs {
-    /// Where everything is kept [default: REND_DATA_DIR, else .rend]
+    /// Where everything is kept [default: `REND_DATA_DIR`, else .rend]
     #[arg(long)]
     data_dir: Option<PathBuf>,
     /// Answer on any free ports in place of the configured ones; up.json in the data folder says which
@@ -203,8 +203,10 @@ struct Listeners {
 impl Listeners {
     /// Binds before anything else is begun, so that a port in use is the first thing said.
     async fn bind(args: &UpArgs, own: &BTreeMap<String, String>) -> Result<Self, String> {
-        let layers = Layers { first: &BTreeMap::new(), second: &ProcessVars, third: own };
-        let (settings, _) = check(Role::Up, profile_of(&layers), false, &layers);
+        let settings = {
+            let layers = Layers { first: &BTreeMap::new(), second: &ProcessVars, third: own };
+            check(Role::Up, profile_of(&layers), false, &layers).0
+        };
         let open = async |variable: &rend_core::config::Variable| {
             let mut at = settings.addr(variable);
             if args.any_port {

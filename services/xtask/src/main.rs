@@ -50,7 +50,7 @@ enum Verb {
     Ci,
     /// Run one fuzz target for some seconds on the stable toolchain, or all of them
     Fuzz {
-        /// The target, as in fuzz/fuzz_targets; `all` for each
+        /// The target, as in `fuzz/fuzz_targets`; `all` for each
         target: String,
         /// How long, for each
         #[arg(long, default_value_t = 20)]

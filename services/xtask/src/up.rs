@@ -97,8 +97,9 @@ impl Running {
                 return Err(format!("rend up ended with {status}; the lines above say why"));
             }
             if let Some(up) = fs::read(&status_file).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok()) {
-                let field =
-                    |name: &str| up[name].as_str().map(str::to_owned).ok_or(format!("{name} is missing in up.json"));
+                let field = |name: &str| {
+                    up[name].as_str().map(str::to_owned).ok_or_else(|| format!("{name} is missing in up.json"))
+                };
                 let key = fs::read_to_string(data_dir.join("api-key"))
                     .map_err(|e| format!("the API key can not be read: {e}"))?;
                 return Ok(Self {

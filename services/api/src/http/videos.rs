@@ -1,7 +1,6 @@
 //! `POST /v1/videos`: a video file comes in.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use futures::{Stream, StreamExt};
@@ -11,6 +10,9 @@ use rend_core::asset::{Asset, Failure, Move, PlaybackPolicy, StoredSource};
 use rend_core::credential::Scope;
 use rend_core::id::{AssetId, JobId, UploadId};
 use rend_core::job::{JobKind, NewJob};
+use rend_core::time::Timestamp;
+use rend_core::upload::admission::{Admission, Arrival, Limits, admit, arrived};
+use rend_core::upload::sweep::SESSION_KEPT;
 use rend_core::upload::{UploadSession, UploadState};
 use rend_storage::StoreError;
 use rend_storage::assets::Change;
@@ -22,11 +24,8 @@ use warp::filters::BoxedFilter;
 use crate::auth::{Caller, caller};
 use crate::error::ApiError;
 use crate::http::{Answer, json};
-use crate::state::State;
+use crate::state::{State, Stores};
 use crate::wire::AssetJson;
-
-/// How long an upload may take before the sweep collects what is left of it.
-pub(crate) const SESSION_TTL: Duration = Duration::from_secs(24 * 3600);
 
 /// The words that come with a video.
 #[derive(Debug, Default, Deserialize)]
@@ -60,7 +59,7 @@ async fn create<B: Buf>(
     body: impl Stream<Item = Result<B, warp::Error>> + Send + 'static,
 ) -> Answer {
     let words = parse(query)?;
-    admit(length, state.config.upload_bytes_max)?;
+    let bytes_max = admitted(length, state.config.upload_bytes_max)?;
     let asset = new_asset(state, caller, words)?;
     let chunks = body.map(|chunk| {
         chunk
@@ -70,7 +69,7 @@ async fn create<B: Buf>(
     // The upload runs in a task of its own, since a caller that hangs up drops this future: what was begun must be
     // settled all the same.
     let work = Arc::clone(state);
-    let stored = rend_shell::spawn("upload", async move { receive(&work, asset, length, chunks.boxed()).await });
+    let stored = rend_shell::spawn("upload", async move { receive(&work, asset, (length, bytes_max), chunks.boxed()).await });
     let asset =
         stored.await.map_err(|_| ApiError::Store(StoreError::Unavailable("the upload's task ended".into())))??;
     json(StatusCode::CREATED, &AssetJson::new(&asset, &state.config.site_url))
@@ -80,7 +79,7 @@ async fn create<B: Buf>(
 async fn receive(
     state: &State,
     asset: Asset,
-    length: Option<u64>,
+    (length, bytes_max): (Option<u64>, u64),
     body: futures::stream::BoxStream<'static, Result<Bytes, StoreError>>,
 ) -> Result<Asset, ApiError> {
     let now = state.clock.wall();
@@ -90,7 +89,7 @@ async fn receive(
         org: asset.org,
         bytes_expected: length,
         state: UploadState::Open,
-        expires_at: now + SESSION_TTL,
+        expires_at: now + SESSION_KEPT,
         created_at: now,
     };
     state.stores.assets.create(&asset).await?;
@@ -98,16 +97,18 @@ async fn receive(
     advance(state, asset.id, Move::BeginUpload, None).await?;
 
     let put = Put { content_type: "application/octet-stream".into(), len: length, sha256: None, now };
-    let capped = Capped::new(body, state.config.upload_bytes_max);
+    let capped = Capped::new(body, bytes_max);
     let over = capped.over();
     let key = ObjectKey::source(asset.id);
     let stored = state.stores.objects.put(&key, put, capped.boxed()).await;
     let outcome = match stored {
-        Ok(meta) if meta.len == 0 => Err(ApiError::EmptyUpload),
-        Ok(meta) => Ok(StoredSource { bytes: meta.len, sha256: meta.sha256.unwrap_or_default() }),
-        Err(_) if over.load(std::sync::atomic::Ordering::Relaxed) => {
-            Err(ApiError::TooLarge { bytes_max: state.config.upload_bytes_max })
-        }
+        Ok(meta) => match arrived(length, meta.len, bytes_max) {
+            Arrival::Whole => Ok(StoredSource { bytes: meta.len, sha256: meta.sha256.unwrap_or_default() }),
+            Arrival::Empty => Err(ApiError::EmptyUpload),
+            Arrival::Short => Err(ApiError::Cut),
+            Arrival::Long => Err(ApiError::TooLarge { bytes_max }),
+        },
+        Err(_) if over.load(std::sync::atomic::Ordering::Relaxed) => Err(ApiError::TooLarge { bytes_max }),
         Err(error) => Err(error.into()),
     };
     match outcome {
@@ -124,21 +125,23 @@ async fn receive(
             Ok(asset)
         }
         Err(error) => {
-            abandon(state, &session).await;
+            abandon(&state.stores, &session, state.clock.wall()).await;
+            state.bus.wake();
             Err(error)
         }
     }
 }
 
 /// Settles a session that brought nothing: its bytes go, and its asset says why.
-pub(crate) async fn abandon(state: &State, session: &UploadSession) {
+pub(crate) async fn abandon(stores: &Stores, session: &UploadSession, now: Timestamp) {
     let failure = Failure {
         code: "upload_incomplete".into(),
         detail: "the upload ended before all of the file had arrived; upload it again".into(),
     };
-    let gone = state.stores.objects.delete(&ObjectKey::source(session.asset)).await;
-    let failed = advance(state, session.asset, Move::Fail(failure), None).await;
-    let settled = state.stores.uploads.settle(session.id, UploadState::Abandoned).await;
+    let (asset, step) = (session.asset, Move::Fail(failure));
+    let gone = stores.objects.delete(&ObjectKey::source(asset)).await;
+    let failed = stores.assets.advance(&Change { asset, expect: None, step, fence: None, enqueue: None, now }).await;
+    let settled = stores.uploads.settle(session.id, UploadState::Abandoned).await;
     if gone.is_err() || failed.is_err() || settled.is_err() {
         tracing::warn!(asset = %session.asset, "an abandoned upload could not be settled; the sweep will try again");
     }
@@ -151,11 +154,16 @@ async fn advance(state: &State, asset: AssetId, step: Move, enqueue: Option<NewJ
     Ok(asset)
 }
 
-fn admit(length: Option<u64>, bytes_max: u64) -> Result<(), ApiError> {
-    match length {
-        Some(0) => Err(ApiError::EmptyUpload),
-        Some(bytes) if bytes > bytes_max => Err(ApiError::TooLarge { bytes_max }),
-        Some(_) | None => Ok(()),
+/// The bytes that may be read of a body of the announced length. Room is judged by the store while it writes.
+fn admitted(announced: Option<u64>, bytes_max: u64) -> Result<u64, ApiError> {
+    let limits =
+        Limits { body_bytes_max: bytes_max, source_bytes_max: bytes_max, free_bytes_min: 0, takes_unannounced: true };
+    match admit(announced, None, &limits) {
+        Admission::Accept { bytes_max } => Ok(bytes_max),
+        Admission::Empty => Err(ApiError::EmptyUpload),
+        Admission::LengthRequired => Err(ApiError::field("Content-Length", "the number of bytes of the body")),
+        Admission::TooLarge { bytes_max } => Err(ApiError::TooLarge { bytes_max }),
+        Admission::NoRoom => Err(ApiError::NoSpace),
     }
 }
 
@@ -271,9 +279,9 @@ mod tests {
 
     #[test]
     fn lengths_are_judged_before_a_byte_is_read() {
-        assert!(matches!(admit(Some(0), 10), Err(ApiError::EmptyUpload)));
-        assert!(matches!(admit(Some(11), 10), Err(ApiError::TooLarge { bytes_max: 10 })));
-        assert!(admit(Some(10), 10).is_ok());
-        assert!(admit(None, 10).is_ok());
+        assert!(matches!(admitted(Some(0), 10), Err(ApiError::EmptyUpload)));
+        assert!(matches!(admitted(Some(11), 10), Err(ApiError::TooLarge { bytes_max: 10 })));
+        assert!(matches!(admitted(Some(9), 10), Ok(9)));
+        assert!(matches!(admitted(None, 10), Ok(10)));
     }
 }

@@ -1,7 +1,4 @@
 //! What people get wrong: each fault has its own words, a status, and disturbs nothing else.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-
-mod common;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -9,7 +6,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 
-use common::{REND, Up, clip, pause, rend};
+use crate::common::{REND, Up, clip, pause, rend};
 
 /// Uploads `bytes` as `name` and answers what `rend upload --wait` says on its error stream.
 #[track_caller]

@@ -1,6 +1,4 @@
 //! A `rend up` of a test's own: on free ports, in a folder that goes away.
-#![expect(dead_code, reason = "each test file uses its own part of this")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

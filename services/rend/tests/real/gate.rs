@@ -1,13 +1,10 @@
 //! The gate against the real thing: it passes when all is well, and names the step when something is not.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-
-mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use common::{REND, Up, clip, pause};
+use crate::common::{REND, Up, clip, pause};
 use serde_json::Value;
 
 fn report(output: &Output) -> Value {

@@ -1,7 +1,4 @@
 //! `kill -9` at random moments: what was acknowledged is there, what was begun is finished.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-
-mod common;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use common::{REND, Up, clip, pause};
+use crate::common::{REND, Up, clip, pause};
 use rend_core::artifact::ArtifactPath;
 use rend_core::prng::Prng;
 
