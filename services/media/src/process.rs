@@ -19,7 +19,7 @@ use rend_core::media::isobmff::{
 };
 use rend_core::media::plan::{Cut, Plan, SOUND_FRAME, SOUND_HZ, Unit, plan};
 use rend_core::media::playlist::{Master, Media};
-use rend_core::media::probe::{self, JSON_BYTES_MAX, PacketScan, Reject, Source};
+use rend_core::media::probe::{self, Cadence, JSON_BYTES_MAX, PacketScan, Reject, Source};
 use rend_core::media::sniff::{SNIFF_BYTES, sniff};
 use rend_storage::StoreError;
 use rend_storage::assets::Change;
@@ -638,7 +638,8 @@ impl<'a> Encode<'a> {
         let short = made + SHORT_US_MAX.max(self.plan.source.duration_us / 50) < self.plan.source.duration_us;
         let complaints: u64 = ends.iter().map(|end| end.complaints).sum();
         let empty = ends.iter().filter(|end| end.frames == 0).map(|end| end.unit).next();
-        let degraded = short || complaints > 0 || empty.is_some();
+        let broken = self.plan.source.video.as_ref().is_some_and(|video| video.cadence == Cadence::Broken);
+        let degraded = short || broken || complaints > 0 || empty.is_some();
         self.attempt.advance(Move::HlsReady { degraded }, Some(&self.plan)).await?;
         tracing::info!(asset = %self.attempt.shelf.asset, degraded, complaints, "ready");
         Ok(())
