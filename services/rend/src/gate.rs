@@ -63,6 +63,8 @@ const READY_WITHIN: Duration = Duration::from_secs(180);
 const VISIBLE_WITHIN: Duration = Duration::from_secs(60);
 /// How long a delete may take to reach every edge.
 const GONE_WITHIN: Duration = Duration::from_secs(30);
+/// How long the warm of a finished video may take before the caches are looked at all the same.
+const SETTLED_WITHIN: Duration = Duration::from_secs(10);
 /// How often it is asked how far something is.
 const ASK_EVERY: Duration = Duration::from_millis(50);
 /// Artifacts that one warm asks for, at most.
@@ -249,6 +251,7 @@ impl Gate {
         {
             return;
         }
+        self.settled(asset).await;
         let manifest = match self.manifest(asset).await {
             Ok(manifest) => manifest,
             Err(why) => {
@@ -301,6 +304,25 @@ impl Gate {
             }
             if took > READY_WITHIN {
                 return vec![format!("the video was still {playable} after {} s", READY_WITHIN.as_secs())];
+            }
+            tokio::time::sleep(ASK_EVERY).await;
+        }
+    }
+
+    /// Waits until the warm that follows a finished video has ended, so that it does not fill what is purged next. An
+    /// installation that warms nothing is not waited for longer than [`SETTLED_WITHIN`].
+    async fn settled(&self, asset: AssetId) {
+        let began = self.clock.mono();
+        while self.clock.mono().since(began) < SETTLED_WITHIN {
+            let page = self.api.get(&format!("/v1/assets/{asset}/events")).await.unwrap_or(Value::Null);
+            let none = Vec::new();
+            let events = page["data"].as_array().unwrap_or(&none);
+            let of = |word: &str| events.iter().filter(|event| event["type"] == word).count();
+            let ready = events.iter().rposition(|event| event["data"]["playable_state"] == "hls_ready");
+            let warmed = events.iter().rposition(|event| event["type"] == "edge.warming_attempted");
+            let ended = of("edge.warming_succeeded") + of("edge.warming_failed");
+            if warmed > ready && ended == of("edge.warming_attempted") {
+                return;
             }
             tokio::time::sleep(ASK_EVERY).await;
         }

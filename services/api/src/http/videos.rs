@@ -1,6 +1,7 @@
 //! `POST /v1/videos`: a video file comes in.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use futures::{Stream, StreamExt};
@@ -58,9 +59,17 @@ async fn create<B: Buf>(
     query: &str,
     body: impl Stream<Item = Result<B, warp::Error>> + Send + 'static,
 ) -> Answer {
-    let words = parse(query)?;
-    let bytes_max = admitted(length, state.config.upload_bytes_max)?;
-    let asset = new_asset(state, caller, words)?;
+    let judged = parse(query).and_then(|words| {
+        let bytes_max = admitted(length, state.config.upload_bytes_max)?;
+        Ok((bytes_max, new_asset(state, caller, words)?))
+    });
+    let (bytes_max, asset) = match judged {
+        Ok(judged) => judged,
+        Err(refusal) => {
+            let _ = tokio::time::timeout(DRAIN_WAIT, drain(body)).await;
+            return Err(refusal);
+        }
+    };
     let chunks = body.map(|chunk| {
         chunk
             .map(|mut buf| buf.copy_to_bytes(buf.remaining()))
@@ -69,10 +78,26 @@ async fn create<B: Buf>(
     // The upload runs in a task of its own, since a caller that hangs up drops this future: what was begun must be
     // settled all the same.
     let work = Arc::clone(state);
-    let stored = rend_shell::spawn("upload", async move { receive(&work, asset, (length, bytes_max), chunks.boxed()).await });
+    let stored =
+        rend_shell::spawn("upload", async move { receive(&work, asset, (length, bytes_max), chunks.boxed()).await });
     let asset =
         stored.await.map_err(|_| ApiError::Store(StoreError::Unavailable("the upload's task ended".into())))??;
     json(StatusCode::CREATED, &AssetJson::new(&asset, &state.config.site_url))
+}
+
+/// Bytes of a refused body that are read and thrown away: a caller that is still sending would otherwise find its
+/// connection reset before it could read why.
+const DRAIN_BYTES_MAX: usize = 16 << 20;
+/// How long that may take.
+const DRAIN_WAIT: Duration = Duration::from_secs(2);
+
+async fn drain<B: Buf>(body: impl Stream<Item = Result<B, warp::Error>>) {
+    let mut body = std::pin::pin!(body);
+    let mut left = DRAIN_BYTES_MAX;
+    while let Some(Ok(chunk)) = body.next().await {
+        let Some(rest) = left.checked_sub(chunk.remaining()) else { return };
+        left = rest;
+    }
 }
 
 /// Remembers the asset and its session, stores the bytes, and settles: as a source with its job, or as nothing.
