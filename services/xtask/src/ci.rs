@@ -7,10 +7,9 @@ const LIBRARIES: [&str; 5] = ["rend-token", "rend-cache", "rend-core", "rend-tel
 /// What no library may pull in without a feature: runtimes, HTTP, databases.
 const IMPURE: [&str; 10] =
     ["tokio", "warp", "hyper", "reqwest", "rusqlite", "tokio-postgres", "redis", "rust-s3", "mio", "async-std"];
-/// Seconds that each fuzz target runs.
-const FUZZ_SECS: u64 = 20;
 
-/// Format, lints, docs, purity, examples, fuzzing, then every test.
+/// Format, lints, docs, purity, examples, then every test. The tests replay the fuzz corpora; fuzzing itself is
+/// `cargo xtask fuzz all`.
 pub(crate) fn ci() -> Done {
     run(cargo().args(["fmt", "--all", "--check"]))?;
     crate::tools::need(&[crate::tools::CC], true)?;
@@ -23,7 +22,6 @@ pub(crate) fn ci() -> Done {
     purity()?;
     msrv()?;
     examples()?;
-    fuzz()?;
     crate::test::test(true)
 }
 
@@ -89,9 +87,4 @@ fn examples() -> Done {
         }
     }
     run(cargo().args(["bench", "-p", "rend-benches", "--no-run"]))
-}
-
-/// Every target for a few seconds, where fuzzing is possible at all: the sanitizers exist for few systems.
-fn fuzz() -> Done {
-    crate::fuzz::fuzz("all", FUZZ_SECS)
 }

@@ -16,11 +16,12 @@ pub(crate) fn fuzz(target: &str, seconds: u64) -> Done {
     }
     for name in chosen {
         let time = format!("-max_total_time={seconds}");
+        // What is found goes to a folder of its own; the committed corpus is only read.
+        let found = root().join("target/fuzz-corpus").join(name);
+        fs::create_dir_all(&found).map_err(|e| format!("{} can not be made: {e}", found.display()))?;
+        let known = root().join("fuzz/corpus").join(name);
         // The sanitizers are in the stable toolchain; this variable lets its compiler take the flags for them.
-        run(cargo().env("RUSTC_BOOTSTRAP", "1").args([
-            "fuzz",
-            "run",
-            name,
+        run(cargo().env("RUSTC_BOOTSTRAP", "1").args(["fuzz", "run", name]).arg(&found).arg(&known).args([
             "--",
             &time,
             "-max_len=4096",

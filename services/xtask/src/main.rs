@@ -46,7 +46,7 @@ enum Verb {
         #[arg(long)]
         no_install: bool,
     },
-    /// What the continuous integration runs: format, lints, docs, purity, fuzz, then `test`
+    /// What the continuous integration runs: format, lints, docs, purity, examples, then `test`
     Ci,
     /// Run one fuzz target for some seconds on the stable toolchain, or all of them
     Fuzz {
