@@ -9,6 +9,7 @@ mod bus;
 pub mod config;
 pub mod error;
 mod http;
+pub mod open;
 pub mod routes;
 mod serve;
 mod state;

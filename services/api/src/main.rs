@@ -1,17 +1,14 @@
 //! The control plane and its media worker, as processes of their own.
 #![expect(clippy::print_stderr, reason = "a command at a terminal prints")]
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use rend_api::config::{ApiConfig, tickets};
-use rend_api::{Bus, Deps, State, Stores};
+use rend_api::{Bus, Deps, State, open};
 use rend_core::config::{Role, Settings, check, profile_of, variable as v};
 use rend_shell::{ProcessVars, SystemClock, bind, init_logs, shutdown_on_signals};
-use rend_storage::fs::FsObjects;
-use rend_storage::sqlite::Sqlite;
 
 #[derive(Parser)]
 #[command(name = "rend-api", version, about = "Rend's control plane")]
@@ -62,7 +59,7 @@ async fn perform(verb: Verb) -> Result<(), String> {
     match verb {
         Verb::Serve => serve(&settings(Role::Api)?).await,
         Verb::Worker { kind: WorkerKind::Media } => work(&settings(Role::Worker)?).await,
-        Verb::Migrate => migrate(&settings(Role::Api)?),
+        Verb::Migrate => migrate(&settings(Role::Api)?).await,
         Verb::Healthcheck => healthcheck(&settings(Role::Api)?).await,
     }
 }
@@ -82,7 +79,7 @@ fn settings(role: Role) -> Result<Settings, String> {
 
 async fn serve(settings: &Settings) -> Result<(), String> {
     let deps = Deps {
-        stores: stores(settings)?,
+        stores: open::stores(settings).await?,
         clock: Arc::new(SystemClock::start()),
         tickets: tickets(settings).map_err(|e| e.to_string())?,
         bus: Bus::default(),
@@ -101,12 +98,12 @@ async fn work(settings: &Settings) -> Result<(), String> {
     let shutdown = shutdown_on_signals().map_err(|e| e.to_string())?;
     let clock = Arc::new(SystemClock::start());
     let scratch = std::env::temp_dir().join("rend-scratch");
-    rend_api::work(settings, scratch, stores(settings)?, clock, Bus::default(), shutdown).await;
+    rend_api::work(settings, scratch, open::stores(settings).await?, clock, Bus::default(), shutdown).await;
     Ok(())
 }
 
-fn migrate(settings: &Settings) -> Result<(), String> {
-    let had = Sqlite::migrate(database(settings)?).map_err(|e| explain(&e))?;
+async fn migrate(settings: &Settings) -> Result<(), String> {
+    let had = open::migrate(settings).await?;
     eprintln!("the schema is current; it was at version {had}");
     Ok(())
 }
@@ -125,23 +122,4 @@ async fn healthcheck(settings: &Settings) -> Result<(), String> {
         Ok(answer) => Err(format!("not ready: {}", String::from_utf8_lossy(&answer.body))),
         Err(_) => Err(format!("nothing answers at {at}")),
     }
-}
-
-fn stores(settings: &Settings) -> Result<Stores, String> {
-    let database = database(settings)?;
-    let database = Sqlite::open(&database).map_err(|e| format!("{}: {}", database.display(), explain(&e)))?;
-    let folder =
-        settings.path(&v::REND_OBJECT_STORE_DIR).map(Path::to_path_buf).ok_or("REND_OBJECT_STORE_DIR is not set")?;
-    let objects =
-        FsObjects::open(&folder).map_err(|e| format!("REND_OBJECT_STORE_DIR={}: {}", folder.display(), explain(&e)))?;
-    Ok(Stores::embedded(database, objects))
-}
-
-fn database(settings: &Settings) -> Result<PathBuf, String> {
-    settings.database(&v::DATABASE_URL).map(Path::to_path_buf).ok_or_else(|| "DATABASE_URL is not set".to_owned())
-}
-
-/// An error with its cause.
-fn explain(error: &rend_storage::StoreError) -> String {
-    std::error::Error::source(error).map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }

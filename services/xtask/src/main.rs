@@ -9,6 +9,7 @@
 mod bench_edge;
 mod bench_path;
 mod ci;
+mod engines;
 mod fuzz;
 mod run;
 mod test;

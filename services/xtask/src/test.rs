@@ -2,11 +2,12 @@
 
 use std::process::Command;
 
+use crate::engines::Engines;
 use crate::run::{Done, cargo, root, run};
 use crate::tools::{CC, CHROMIUM, FFMPEG, NPM, PYTHON, need, web};
 
-/// Installs what is missing, then runs the tests of the libraries and services, the doc tests, and the browser tests
-/// against a Rend of its own.
+/// Installs what is missing, then runs the tests of the libraries and services, the doc tests, those that need a server
+/// over private servers of our own, and the browser tests against a Rend of its own.
 pub(crate) fn test(install: bool) -> Done {
     need(&[CC, FFMPEG, NPM, CHROMIUM, PYTHON], install)?;
     web(install)?;
@@ -14,6 +15,21 @@ pub(crate) fn test(install: bool) -> Done {
     // Slow, or in need of another language: the token vectors in Python and JavaScript, the probe without std, and every
     // check of a token taken out one by one.
     run(cargo().args(["test", "-p", "rend-token", "--all-features", "--tests", "--", "--ignored"]))?;
+    served(install)?;
     run(Command::new("npm").current_dir(root().join("services/web")).args(["test"]))?;
     crate::up::browser_tests()
 }
+
+/// The tests that need a server, each of which is ignored by name where there is none.
+pub(crate) fn served(install: bool) -> Done {
+    let engines = Engines::start(install)?;
+    for package in SERVED {
+        let mut tests = cargo();
+        tests.args(["test", "-p", package, "--all-features", "--no-fail-fast", "--tests", "--", "--ignored"]);
+        run(tests.envs(engines.env()))?;
+    }
+    Ok(())
+}
+
+/// The packages with tests that need a server.
+const SERVED: [&str; 1] = ["rend-storage"];
