@@ -22,7 +22,7 @@ export const MENDS_MAX = 2;
 /** Fallback sources that are kept; what a bootstrap offers beyond them is ignored. */
 export const FALLBACKS_MAX = 8;
 
-const POLL = { first: 500, factor: 1.4, max: 5_000 };
+const POLL = { first: 150, factor: 1.5, max: 5_000 };
 const RETRY = { first: 500, factor: 2, max: 15_000 };
 const GROW = { first: 1_500, factor: 1.5, max: 10_000 };
 const REFRESH_MIN_MS = 1_000;

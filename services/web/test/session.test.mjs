@@ -82,7 +82,7 @@ test('a video that is not ready is asked for again, ever more slowly, until it p
     now = woken.at;
     assert.deepEqual(woken.effects, [{ do: 'fetch', reason: 'poll' }]);
   }
-  assert.equal(waits[0], 500);
+  assert.equal(waits[0], 150);
   assert.equal(waits.at(-1), 5_000);
   assert.deepEqual(waits, [...waits].sort((a, b) => a - b));
   assert.deepEqual(verbs(feed({ type: 'bootstrap', boot: boot() }, now)), ['show', 'load']);
