@@ -3,12 +3,17 @@
 //! [`worker::Worker`] claims jobs, has [`rend_core::media`] decide, runs ffmpeg in a jail ([`runner`]), and publishes what
 //! becomes durable, in an order in which nothing is named that is not there. A worker that is killed at any instant is
 //! succeeded by one that continues the same plan and makes the same bytes.
+mod adopt;
+mod announce;
 mod assembly;
 mod doctor;
+mod encode;
 mod process;
 mod publish;
+mod ready;
 pub mod runner;
 mod sound;
+mod stills;
 mod trouble;
 pub mod worker;
 

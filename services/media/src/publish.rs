@@ -235,6 +235,8 @@ impl Catalogue {
     }
 }
 
+/// Enough of any segment for its headers, and all of an initialisation segment.
+pub(crate) const SMALL: u64 = 256 << 10;
 /// A growing list is put at most this often, once it holds more than [`QUICK_SEGMENTS`].
 const LIST_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
 const QUICK_SEGMENTS: usize = 4;
