@@ -12,6 +12,7 @@
 //! | [`jobs::JobQueue`] | jobs and leases |
 //! | [`events::EventLog`] | what happened, in order |
 //! | [`edges::EdgeDirectory`], [`edges::PurgeLog`] | the fleet, and what it must forget |
+//! | [`revocations::RevocationLog`] | tokens that are no longer believed |
 //! | [`credentials::CredentialStore`] | API keys, by digest |
 //! | [`analytics::Analytics`] | what edges served |
 //!
@@ -46,6 +47,7 @@ pub mod jobs;
 pub mod lease;
 pub mod memory;
 pub mod objects;
+pub mod revocations;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod uploads;

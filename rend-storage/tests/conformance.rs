@@ -12,6 +12,7 @@ mod memory {
     rend_storage::job_queue_conformance!(block_on, (Memory::default(), ()));
     rend_storage::event_log_conformance!(block_on, (Memory::default(), ()));
     rend_storage::edge_conformance!(block_on, (Memory::default(), ()));
+    rend_storage::revocation_conformance!(block_on, (Memory::default(), ()));
     rend_storage::credential_store_conformance!(block_on, (Memory::default(), ()));
     rend_storage::analytics_conformance!(block_on, (Memory::default(), ()));
 }
@@ -51,6 +52,7 @@ mod sqlite {
     rend_storage::job_queue_conformance!(block_on, fresh());
     rend_storage::event_log_conformance!(block_on, fresh());
     rend_storage::edge_conformance!(block_on, fresh());
+    rend_storage::revocation_conformance!(block_on, fresh());
     rend_storage::credential_store_conformance!(block_on, fresh());
     rend_storage::analytics_conformance!(block_on, fresh());
 }

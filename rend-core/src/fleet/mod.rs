@@ -1,12 +1,14 @@
 //! The fleet: which edges there are, how they report, and what they are told.
 //!
 //! [`ExpectedEdges`] says who may register, [`registry`] who is there, [`Agent`] keeps one edge registered, [`Fanout`]
-//! brings one order to many, and [`wire`] is what they write to one another.
+//! brings one order to many, [`RevocationSet`] says which tokens are no longer believed, and [`wire`] is what they write to
+//! one another.
 
 mod agent;
 mod expected;
 mod fanout;
 pub mod registry;
+mod revoke;
 pub mod wire;
 
 use std::fmt;
@@ -21,6 +23,7 @@ pub use expected::{
     BadEntry, BadExpectedEdges, BadRegion, EXPECTED_EDGES_MAX, ExpectedEdge, ExpectedEdges, Region, Stranger,
 };
 pub use fanout::{Answer, Answered, Fanout, FanoutAsk, FanoutConfig};
+pub use revoke::{BadRevoked, KeyName, REVOCATION_SECS, RevocationRow, RevocationSet, Revoked, TooManyRevoked};
 
 /// One edge as the directory knows it.
 #[derive(Clone, Debug, Eq, PartialEq)]

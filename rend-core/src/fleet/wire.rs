@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::artifact::ArtifactPath;
-use crate::fleet::{Beat, EdgeRow, PurgeRow};
+use crate::fleet::{Beat, EdgeRow, PurgeRow, RevocationRow, Revoked};
 use crate::id::AssetId;
 use crate::time::Timestamp;
 use crate::url::BaseUrl;
@@ -210,6 +210,84 @@ pub struct PurgeOrderWire {
     pub asset_id: String,
     /// When it was given.
     pub at: String,
+}
+
+/// The answer to `GET /internal/revocations?after=`; also how an edge keeps on disk what it knows.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct RevocationsAnswer {
+    /// Orders in their order. Those that have expired are left out.
+    pub data: Vec<RevocationWire>,
+    /// The place of the newest order, read before the orders were.
+    pub head: u64,
+}
+
+impl RevocationsAnswer {
+    /// The answer with `rows`.
+    pub fn new<'a>(rows: impl IntoIterator<Item = &'a RevocationRow>, head: u64) -> Self {
+        Self { data: rows.into_iter().map(RevocationWire::from).collect(), head }
+    }
+
+    /// The orders as the domain's values.
+    ///
+    /// # Errors
+    ///
+    /// [`BadField`] with the first field that can not be.
+    pub fn to_rows(&self) -> Result<Vec<RevocationRow>, BadField> {
+        self.data.iter().map(RevocationWire::to_row).collect()
+    }
+}
+
+/// One order of the revocation log; also `POST /internal/revoke` on an edge.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct RevocationWire {
+    /// Its place.
+    pub seq: u64,
+    /// `key`, `org`, `asset` or `session`.
+    pub kind: String,
+    /// Which one.
+    pub subject: String,
+    /// Tokens issued before this; none says all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued_before: Option<String>,
+    /// When it was given.
+    pub at: String,
+    /// From when on it may be forgotten; none says never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+}
+
+impl RevocationWire {
+    /// The order as the domain's value.
+    ///
+    /// # Errors
+    ///
+    /// [`BadField`] with the first field that can not be.
+    pub fn to_row(&self) -> Result<RevocationRow, BadField> {
+        let expected = BadField { field: "subject", expected: "the name or id that its kind asks for" };
+        let time = |text: &str, field| text.parse().map_err(|_| BadField { field, expected: "an RFC 3339 time" });
+        let optional = |text: &Option<String>, field| text.as_deref().map(|text| time(text, field)).transpose();
+        Ok(RevocationRow {
+            seq: self.seq,
+            what: Revoked::parse(&self.kind, &self.subject).map_err(|_| expected)?,
+            issued_before: optional(&self.issued_before, "issued_before")?,
+            at: time(&self.at, "at")?,
+            expires_at: optional(&self.expires_at, "expires_at")?,
+        })
+    }
+}
+
+impl From<&RevocationRow> for RevocationWire {
+    fn from(row: &RevocationRow) -> Self {
+        let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
+        Self {
+            seq: row.seq,
+            kind: row.what.kind().to_owned(),
+            subject: row.what.subject(),
+            issued_before: text(row.issued_before),
+            at: row.at.to_string(),
+            expires_at: text(row.expires_at),
+        }
+    }
 }
 
 /// `POST /internal/purge` on an edge.
@@ -427,6 +505,31 @@ mod tests {
         check(|w| w.private_url = "http://u:p@a".into(), "private_url");
         check(|w| w.version = "x".repeat(65), "version");
         check(|w| w.beat.state = "asleep".into(), "beat.state");
+    }
+
+    #[test]
+    fn revocations_read_back() {
+        let row = |seq, kind, subject: &str, before, end| RevocationRow {
+            seq,
+            what: Revoked::parse(kind, subject).unwrap(),
+            issued_before: before,
+            at: Timestamp::from_millis(9_001),
+            expires_at: end,
+        };
+        let at = Timestamp::from_millis(12_345);
+        let id = "018f5d3e-7c1a-7b2c-9d4e-5f60718293a4";
+        let rows = [
+            row(1, "key", "2026-01", None, None),
+            row(2, "org", id, Some(at), Some(at)),
+            row(4, "asset", id, Some(at), Some(at)),
+            row(5, "session", "9f3c2a7b11d04e", None, Some(at)),
+        ];
+        let text = serde_json::to_string(&RevocationsAnswer::new(&rows, 7)).unwrap();
+        let read: RevocationsAnswer = serde_json::from_str(&text).unwrap();
+        assert_eq!((read.to_rows().unwrap(), read.head), (rows.to_vec(), 7));
+        let mut bad = RevocationWire::from(&rows[1]);
+        bad.subject = "x".into();
+        assert_eq!(bad.to_row().map_err(|bad| bad.field), Err("subject"));
     }
 
     #[test]

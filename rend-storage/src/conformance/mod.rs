@@ -25,6 +25,7 @@ pub mod events;
 pub mod jobs;
 mod make;
 pub mod objects;
+pub mod revocations;
 pub mod uploads;
 
 /// Mounts cases. The macros of the ports call it; nobody else has to.
@@ -69,6 +70,7 @@ mod tests {
         check(include_str!("events.rs"));
         check(include_str!("jobs.rs"));
         check(include_str!("objects.rs"));
+        check(include_str!("revocations.rs"));
         check(include_str!("uploads.rs"));
     }
 }

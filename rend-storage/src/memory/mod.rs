@@ -12,7 +12,7 @@ use rend_core::analytics::PlaybackEvent;
 use rend_core::asset::Asset;
 use rend_core::credential::Credential;
 use rend_core::event::Event;
-use rend_core::fleet::{EdgeRow, PurgeRow};
+use rend_core::fleet::{EdgeRow, PurgeRow, RevocationRow};
 use rend_core::id::{AssetId, CredentialId, EdgeId, JobId, LeaseToken, UploadId};
 use rend_core::job::Job;
 use rend_core::upload::UploadSession;
@@ -24,6 +24,7 @@ mod edges;
 mod events;
 mod jobs;
 mod objects;
+mod revocations;
 mod uploads;
 
 pub use objects::MemoryObjects;
@@ -57,6 +58,10 @@ struct State {
     edges: BTreeMap<EdgeId, EdgeRow>,
     /// The place of an order is its index and one.
     purges: Vec<PurgeRow>,
+    /// Those that have not expired, by place; some have gone from among them.
+    revocations: Vec<RevocationRow>,
+    /// The last place that was given.
+    revocation_head: u64,
     credentials: BTreeMap<CredentialId, Credential>,
     digests: BTreeMap<[u8; 32], CredentialId>,
     played: BTreeMap<[u8; 16], PlaybackEvent>,

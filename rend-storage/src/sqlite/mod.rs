@@ -24,6 +24,7 @@ mod events;
 mod fault;
 mod jobs;
 mod migrate;
+mod revocations;
 mod threads;
 mod uploads;
 

@@ -1,0 +1,3 @@
+SELECT * FROM revocations
+WHERE seq > :seq AND (expires_at IS NULL OR expires_at > :now)
+ORDER BY seq LIMIT :limit
