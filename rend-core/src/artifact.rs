@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use crate::id::AssetId;
+use crate::id::{AssetId, UploadId};
 
 /// The path of one playable artifact, relative to its asset.
 ///
@@ -290,6 +290,16 @@ impl ObjectKey {
     /// Where the original upload lies. No edge ever reads it: it is outside `assets/`.
     pub fn source(asset: AssetId) -> Self {
         Self(format!("sources/{asset}/original").into())
+    }
+
+    /// Where a piece of an upload lies until the whole is put together. The epoch keeps writers apart.
+    pub fn upload_part(upload: UploadId, start: u64, epoch: u64) -> Self {
+        Self(format!("uploads/{upload}/{start:016x}-{epoch:x}").into())
+    }
+
+    /// What the keys of every piece of `upload` begin with.
+    pub fn upload_prefix(upload: UploadId) -> String {
+        format!("uploads/{upload}/")
     }
 
     /// What the keys of every artifact of `asset` begin with.

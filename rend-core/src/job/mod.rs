@@ -20,6 +20,10 @@ named! {
         Media = "media",
         /// Removes everything of a deleted asset and purges the edges.
         Delete = "delete",
+        /// Puts the pieces of an upload together.
+        Assemble = "assemble",
+        /// Fetches an original from a URL.
+        Pull = "pull",
     }
 }
 
