@@ -1,7 +1,11 @@
-//! Request bodies that have a limit.
+//! Bodies: of requests, which have a limit, and of responses to `HEAD`, which are left out.
+
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
+use http::{Response, header};
+use hyper::body::Body;
 use thiserror::Error;
 use warp::{Buf, Filter, Rejection};
 
@@ -9,8 +13,13 @@ use warp::{Buf, Filter, Rejection};
 ///
 /// The limit is applied as the bytes arrive, whatever the announced length says.
 pub fn capped(bytes_max: usize) -> impl Filter<Extract = (Result<Bytes, BodyError>,), Error = Rejection> + Clone {
-    warp::body::stream().then(move |stream| collect(stream, bytes_max))
+    warp::body::stream().then(move |stream| async move {
+        tokio::time::timeout(BODY_WAIT, collect(stream, bytes_max)).await.unwrap_or(Err(BodyError::Cut))
+    })
 }
+
+/// How long a body that is read whole may take to arrive: one that is slower counts as cut.
+const BODY_WAIT: Duration = Duration::from_secs(60);
 
 /// Reads `stream` to its end, or to `bytes_max`.
 ///
@@ -36,6 +45,14 @@ pub async fn collect<B: Buf, E>(
         }
     }
     Ok(body.freeze())
+}
+
+/// Takes the body out of an answer to `HEAD`. Its head stays as it would be with the body, length included.
+pub fn leave_out<B: Body + From<Bytes>>(response: &mut Response<B>) {
+    if let Some(bytes) = response.body().size_hint().exact() {
+        response.headers_mut().insert(header::CONTENT_LENGTH, bytes.into());
+    }
+    *response.body_mut() = Bytes::new().into();
 }
 
 /// Why a body could not be read.
@@ -68,6 +85,14 @@ mod tests {
         check(&[], Ok(""));
         check(&["ab", "cd"], Ok("abcd"));
         check(&["ab", "cde"], Err(BodyError::TooLarge { bytes_max: 4 }));
+    }
+
+    #[test]
+    fn an_answer_without_its_body_still_tells_its_length() {
+        let mut response = warp::Reply::into_response("four");
+        leave_out(&mut response);
+        assert_eq!(response.headers()["content-length"], "4");
+        assert_eq!(response.body().size_hint().exact(), Some(0));
     }
 
     #[test]

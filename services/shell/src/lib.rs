@@ -9,6 +9,7 @@ pub mod client;
 mod clock;
 mod drive;
 mod entropy;
+mod greeting;
 mod log;
 pub mod metrics;
 pub mod problem;
