@@ -29,6 +29,7 @@ macro_rules! files_conformance {
                 removing_what_is_not_there_succeeds
                 opening_what_is_not_there_says_so
                 a_scan_lists_one_folder_and_nothing_else
+                the_folders_with_files_are_among_those_named
                 an_empty_body_and_a_large_one_come_back_whole
                 the_journal_gives_back_what_was_appended
                 a_replaced_journal_goes_on_from_there
@@ -141,6 +142,14 @@ pub fn a_scan_lists_one_folder_and_nothing_else<F: CacheFiles + ?Sized>(files: A
     found.sort_unstable();
     assert_eq!(found, [name(5, 1, 1), name(5, 1, 2), name(5, 2, 1)]);
     assert_eq!(expect(files.scan(0xffff)), [name(0xffff, 1, 1)]);
+}
+
+/// A start looks at no others.
+pub fn the_folders_with_files_are_among_those_named<F: CacheFiles + ?Sized>(files: Arc<F>) {
+    let leaves = [0, 0x00ff, 0x0100, 0xfffe];
+    leaves.iter().for_each(|leaf| put(&*files, &name(*leaf, 1, 1), b"x"));
+    let named = expect(files.leaves());
+    assert!(leaves.iter().all(|leaf| named.contains(leaf)), "{} folders are named", named.len());
 }
 
 /// Below, at and above the sizes at which an adapter may change its ways.

@@ -52,6 +52,16 @@ pub trait CacheFiles: fmt::Debug + Send + Sync {
     /// What the disk says.
     fn scan(&self, leaf: u16) -> io::Result<Vec<FileName>>;
 
+    /// The folders that may hold published files, by the 16 bits that [`CacheFiles::scan`] takes: every folder with a file is among
+    /// them. An adapter that cannot tell cheaply names all, which is what it does unless it says otherwise.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says.
+    fn leaves(&self) -> io::Result<Vec<u16>> {
+        Ok((0..=u16::MAX).collect())
+    }
+
     /// What is free.
     ///
     /// # Errors

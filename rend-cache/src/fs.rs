@@ -129,6 +129,17 @@ impl CacheFiles for FsFiles {
         Ok(names)
     }
 
+    fn leaves(&self) -> io::Result<Vec<u16>> {
+        let objects = self.root.join("objects");
+        let mut leaves = Vec::new();
+        for high in numbered(&objects)? {
+            let lows = numbered(&objects.join(format!("{high:02x}")))?;
+            leaves.extend(lows.into_iter().map(|low| u16::from(high) << 8 | u16::from(low)));
+        }
+        leaves.sort_unstable();
+        Ok(leaves)
+    }
+
     fn space(&self) -> io::Result<Space> {
         let stat = rustix::fs::statvfs(&self.root)?;
         // Some file systems have no fixed number of files and say 0 of 0.
@@ -242,6 +253,17 @@ fn empty(folder: &Path) -> io::Result<()> {
         Ok(()) | Err(_) => {}
     }
     fs::create_dir_all(folder)
+}
+
+/// The folders in `folder` whose names are two hexadecimal digits as we write them.
+fn numbered(folder: &Path) -> io::Result<Vec<u8>> {
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        let number = name.to_str().and_then(|name| u8::from_str_radix(name, 16).ok().filter(|n| format!("{n:02x}") == name));
+        numbers.extend(number);
+    }
+    Ok(numbers)
 }
 
 /// The number of a `v{n}` folder that a newer version made.

@@ -76,6 +76,9 @@ pub enum Record {
     },
     /// The owner closed the cache in good order after everything above.
     Closed,
+    /// Everything above is everything there is: no other file stands in any folder. It counts only right before [`Record::Closed`] and only
+    /// as long as nothing follows that.
+    Complete,
 }
 
 impl Record {
@@ -119,6 +122,7 @@ impl Record {
                 out.extend_from_slice(&checked_ms.to_le_bytes());
             }
             Self::Closed => out.push(7),
+            Self::Complete => out.push(8),
         }
         let (_, payload) = out.split_at(start + 8);
         let (len, crc) = (u32::try_from(payload.len()).unwrap_or(u32::MAX), crc32c::crc32c(payload));
@@ -154,6 +158,7 @@ impl Record {
                 checked_ms: u64::from_le_bytes(take(&mut rest)?),
             },
             7 => Self::Closed,
+            8 => Self::Complete,
             _ => return None,
         };
         rest.is_empty().then_some(record)

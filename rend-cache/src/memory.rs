@@ -156,6 +156,12 @@ impl CacheFiles for MemoryFiles {
         Ok(self.disk().files.range(first..).map(|(name, _)| *name).take_while(|name| name.leaf() == leaf).collect())
     }
 
+    fn leaves(&self) -> io::Result<Vec<u16>> {
+        let mut leaves: Vec<u16> = self.disk().files.keys().map(FileName::leaf).collect();
+        leaves.dedup();
+        Ok(leaves)
+    }
+
     fn space(&self) -> io::Result<Space> {
         let mut disk = self.disk();
         disk.fault(Op::Space)?;

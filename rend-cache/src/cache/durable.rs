@@ -1,6 +1,6 @@
 //! What survives: recovery from the journal, adoption of files it does not know, snapshots, shutdown.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, PoisonError, Weak};
 
 use super::{Cache, Config, Counts, EPOCH_SHIFT, Inner, State};
@@ -52,9 +52,11 @@ pub(super) fn recover(
     let mut state = State::empty(config, policy);
     let (mut known, mut order, mut last_epoch, mut clean, mut first) =
         (BTreeMap::new(), 0, None, journal.is_empty(), true);
+    let mut complete = false;
     for record in records.by_ref() {
         order += 1;
         clean = record == Record::Closed;
+        complete = record == Record::Complete || (complete && clean);
         if std::mem::take(&mut first) && !matches!(record, Record::Header { .. }) {
             break;
         }
@@ -62,7 +64,7 @@ pub(super) fn recover(
             Record::Header { format } if format > FORMAT => {
                 return Err(CacheError::Newer { found: format, known: FORMAT });
             }
-            Record::Header { .. } | Record::Closed => {}
+            Record::Header { .. } | Record::Closed | Record::Complete => {}
             Record::Opened { epoch } => last_epoch = last_epoch.max(Some(epoch)),
             Record::Stored { key, key_meta, meta, generation, checked_ms } => {
                 last_epoch = last_epoch.max(u32::try_from(generation.0 >> EPOCH_SHIFT).ok());
@@ -89,17 +91,27 @@ pub(super) fn recover(
         }
     }
     let torn_bytes = journal.len() - records.read();
+    complete &= clean && torn_bytes == 0;
+    // A folder that cannot be listed is looked at leaf by leaf.
+    let leaves = if complete { Vec::new() } else { files.leaves().unwrap_or_else(|_| (0..=u16::MAX).collect()) };
     // Without a journal nothing says which epochs were used; the names of the files do.
     let epoch = match last_epoch {
         Some(epoch) => epoch,
-        None => newest_epoch(files)?,
+        None => newest_epoch(files, &leaves)?,
     };
     state.epoch = epoch.saturating_add(1);
     let mut known: Vec<Known> = known.into_values().collect();
     known.sort_by_key(|known| known.order);
+    let mut look_at: BTreeSet<u16> = leaves.into_iter().collect();
     for known in known {
-        state.adopt(known.key, known.key_meta, known.meta, known.generation, known.checked_ms);
+        let leaf = (known.key.hash() >> 112) as u16;
+        let adopted = state.adopt(known.key, known.key_meta, known.meta, known.generation, known.checked_ms);
+        // What was not taken over, because the limit is smaller now, still has a file; and of an unlisted folder the file is gone.
+        if !complete || !adopted {
+            look_at.insert(leaf);
+        }
     }
+    state.look_only_at(&look_at);
     // What adoption had to say is known already.
     state.journal.clear();
     let recovered = Recovered {
@@ -128,10 +140,10 @@ pub(super) fn recover(
     Ok((state, recovered))
 }
 
-fn newest_epoch(files: &dyn CacheFiles) -> Result<u32, CacheError> {
+fn newest_epoch(files: &dyn CacheFiles, leaves: &[u16]) -> Result<u32, CacheError> {
     let mut newest = 0;
-    for leaf in 0..=u16::MAX {
-        for name in files.scan(leaf).map_err(CacheError::io("could not list its files"))? {
+    for leaf in leaves {
+        for name in files.scan(*leaf).map_err(CacheError::io("could not list its files"))? {
             newest = newest.max(u32::try_from(name.generation.0 >> EPOCH_SHIFT).unwrap_or(u32::MAX - 1));
         }
     }
@@ -194,7 +206,13 @@ impl Cache {
         fills.iter().for_each(|fill| fill.end(Err(FillError::Closed)));
         self.inner.reap(usize::MAX);
         self.snapshot()?;
-        Record::Closed.encode(&mut self.inner.state().journal);
+        let mut state = self.inner.state();
+        // A fill that has not let go may still publish a file, and an unlink may have failed: then the next start looks.
+        if state.flights.is_empty() && state.pending.is_empty() && state.leaves_left == 0 {
+            Record::Complete.encode(&mut state.journal);
+        }
+        Record::Closed.encode(&mut state.journal);
+        drop(state);
         self.inner.flush(true)
     }
 }
@@ -387,6 +405,16 @@ impl State {
                 self.dropped.range(first..=first | (u128::MAX >> 16)).map(|(hash, _)| *hash).collect();
             gone.iter().for_each(|hash| _ = self.dropped.remove(hash));
         }
+    }
+
+    /// Says that only these folders may hold what the index does not know.
+    fn look_only_at(&mut self, unknown: &BTreeSet<u16>) {
+        self.leaves.fill(u64::MAX);
+        for leaf in unknown {
+            self.leaves[usize::from(*leaf) / 64] &= !(1 << (leaf % 64));
+        }
+        self.leaves_left = u32::try_from(unknown.len()).unwrap_or(u32::MAX);
+        self.dropped.retain(|hash, _| unknown.contains(&((hash >> 112) as u16)));
     }
 
     /// Remembers that no body of this key as old as `generation` may come back.

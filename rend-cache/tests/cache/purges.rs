@@ -279,3 +279,53 @@ fn bytes_that_a_reader_still_maps_count_until_it_lets_go() {
     assert!(matches!(fill(&cache, &key("b"), &body(700_000)), Finished::Stored(_)));
     let _: Arc<MemoryFiles> = files;
 }
+
+#[test]
+fn a_start_looks_at_no_folder_when_there_is_none_or_all_was_closed_in_good_order() {
+    let (cache, files) = cache(1 << 20);
+    assert_eq!(cache.stats().leaves_left, 0, "an empty disk has no folders");
+    (0..20).for_each(|n| _ = fill(&cache, &key(&format!("{n}")), &body(100)));
+    cache.shutdown().unwrap();
+    drop(cache);
+    let cache = open(&files, 1 << 20);
+    assert_eq!((cache.stats().leaves_left, cache.stats().entries), (0, 20));
+    assert!(get(&cache, &key("7")).is_some());
+    drop(cache);
+    // Not closed this time: only folders that exist are looked at.
+    let cache = open(&files, 1 << 20);
+    assert!((1..=20).contains(&cache.stats().leaves_left), "{}", cache.stats().leaves_left);
+    while cache.reconcile(usize::MAX) > 0 {}
+    at_rest(&cache, &files);
+}
+
+#[test]
+fn a_good_end_is_not_believed_when_a_fill_or_an_unlink_was_left_or_a_smaller_limit_leaves_files_over() {
+    let (cache, files) = cache(1 << 20);
+    (0..20).for_each(|n| _ = fill(&cache, &key(&format!("{n}")), &body(10_000)));
+    let mut late = lead(&cache, &key("late"));
+    late.expect(Head::new("\"e\"", "video/mp4").with_len(5), 0).unwrap();
+    cache.shutdown().unwrap();
+    assert!(late.push(Bytes::from_static(b"hello"), 0).is_err(), "its readers were told");
+    drop(late);
+    drop(cache);
+    let cache = open(&files, 1 << 20);
+    assert!(cache.stats().leaves_left > 0);
+    while cache.reconcile(usize::MAX) > 0 {}
+    files.set_broken(Op::Remove, Some(io::ErrorKind::Other));
+    cache.purge(&Scope::Key(key("1")), Mode::Soft, 0).unwrap();
+    cache.shutdown().unwrap();
+    drop(cache);
+    files.set_broken(Op::Remove, None);
+    let cache = open(&files, 1 << 20);
+    assert!(cache.stats().leaves_left > 0, "the purged file is still there");
+    while cache.reconcile(usize::MAX) > 0 {}
+    cache.shutdown().unwrap();
+    drop(cache);
+    let cache = open(&files, 64 << 10);
+    assert!(cache.stats().leaves_left > 0, "most files are over the limit");
+    while cache.reconcile(usize::MAX) > 0 {}
+    at_rest(&cache, &files);
+    cache.shutdown().unwrap();
+    drop(cache);
+    assert_eq!(open(&files, 64 << 10).stats().leaves_left, 0);
+}
