@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::up::{Running, target};
+
 /// Runs the comparison and prints it.
 pub(crate) fn run() -> ExitCode {
     match compare() {
@@ -41,7 +43,7 @@ fn compare_in(folder: &Path) -> Result<(), String> {
     let clip = make_clip(folder)?;
     let build = ["build", "--release", "-q", "-p", "rend-media", "--example", "measure_path"];
     succeed(Command::new(env!("CARGO")).args(build), "cargo build")?;
-    let program = target_dir()?.join("release/examples/measure_path");
+    let program = target().join("release/examples/measure_path");
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     println!(
         "{:<7}{:>14}{:>14}{:>16}{:>16}  load",
@@ -62,7 +64,33 @@ fn compare_in(folder: &Path) -> Result<(), String> {
     let ladder = best(&ours, |t| t.1) / best(&theirs, |t| t.1);
     verdict("first playable / ffmpeg's first listed segment", opener, OPENER_SHARE_MAX);
     verdict("whole ladder / ffmpeg's whole time", ladder, LADDER_SHARE_MAX);
-    Ok(())
+    first_frames(folder, &clip)
+}
+
+/// The same clip through a whole `rend up` and a real browser: from the answer to the upload to the first frame that the
+/// compositor had, with the whole ladder being made behind it.
+fn first_frames(folder: &Path, clip: &Path) -> Result<(), String> {
+    crate::tools::need(&[crate::tools::CHROMIUM, crate::tools::NPM], true)?;
+    crate::tools::web(true)?;
+    crate::run::run(crate::run::cargo().args(["build", "--release", "-q", "-p", "rend"]))?;
+    let vars = [("REND_LOG", "warn")];
+    let mut running = Running::start(&target().join("release/rend"), &folder.join("up"), &vars)?;
+    println!("{:<7}{:>14}{:>14}  load", "round", "first frame", "all ready");
+    for round in 1..=ROUNDS {
+        let mut node = Command::new("node");
+        node.current_dir(crate::run::root().join("services/web"))
+            .arg("test/real/first-frame.mjs")
+            .env("REND_API_BASE", &running.api)
+            .env("REND_API_KEY", &running.key)
+            .env("REND_TEST_CLIP", clip)
+            .stderr(Stdio::inherit());
+        let output = node.output().map_err(|error| format!("node: {error}"))?;
+        let said: Value = serde_json::from_slice(&output.stdout).map_err(|error| format!("first-frame: {error}"))?;
+        let secs =
+            |name: &str| said[name].as_f64().map(|millis| format!("{:.2} s", millis / 1000.0)).unwrap_or_default();
+        println!("{round:<7}{:>14}{:>14}  {}", secs("first_frame_ms"), secs("ready_ms"), load());
+    }
+    running.stop()
 }
 
 fn verdict(what: &str, share: f64, max: f64) {
@@ -189,17 +217,6 @@ fn succeed(command: &mut Command, name: &str) -> Result<(), String> {
         Ok(status) => Err(format!("{name} ended with {status}")),
         Err(error) => Err(format!("{name}: {error}; `cargo xtask up` installs what is missing")),
     }
-}
-
-/// Where cargo builds to, as cargo itself says.
-fn target_dir() -> Result<PathBuf, String> {
-    let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version=1", "--no-deps", "--offline"])
-        .output()
-        .map_err(|error| format!("cargo metadata: {error}"))?;
-    let said: Value = serde_json::from_slice(&output.stdout).map_err(|error| format!("cargo metadata: {error}"))?;
-    let folder = said.get("target_directory").and_then(Value::as_str).ok_or("cargo metadata names no target folder")?;
-    Ok(PathBuf::from(folder))
 }
 
 fn load() -> String {

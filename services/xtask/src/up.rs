@@ -56,8 +56,9 @@ pub(crate) fn up(install: bool, once: bool, data_dir: &Path) -> Done {
 pub(crate) fn browser_tests() -> Done {
     run(cargo().args(["build", "-p", "rend"]))?;
     let data_dir = std::env::temp_dir().join(format!("rend-browser-{}", std::process::id()));
-    let short_ttl = [("REND_PLAYBACK_TOKEN_TTL_SECS", "10")];
-    let mut running = Running::start(&target().join("debug/rend"), &data_dir, &short_ttl)?;
+    // Few words of its own: the last lines are to be the test runner's.
+    let vars = [("REND_PLAYBACK_TOKEN_TTL_SECS", "10"), ("REND_LOG", "warn")];
+    let mut running = Running::start(&target().join("debug/rend"), &data_dir, &vars)?;
     let clip = sample(&data_dir)?;
     let mut node = Command::new("npm");
     node.current_dir(root().join("services/web"))
@@ -71,19 +72,26 @@ pub(crate) fn browser_tests() -> Done {
     tested.and(stopped)
 }
 
-/// A `rend up` of ours.
-struct Running {
+/// A `rend up` of ours, killed when it is dropped.
+pub(crate) struct Running {
     child: Child,
-    api: String,
+    pub(crate) api: String,
     api_private: String,
-    key: String,
+    pub(crate) key: String,
 }
 
 impl Running {
-    fn start(rend: &Path, data_dir: &Path, vars: &[(&str, &str)]) -> Result<Self, String> {
+    /// Starts `rend up` over `data_dir` and waits until it answers; with `vars` it takes any free ports.
+    ///
+    /// # Errors
+    ///
+    /// It ended, or did not answer in time.
+    pub(crate) fn start(rend: &Path, data_dir: &Path, vars: &[(&str, &str)]) -> Result<Self, String> {
         let status_file = data_dir.join("up.json");
         let _ = fs::remove_file(&status_file);
-        let mut command = Command::new(rend);
+        // When this process is killed and cannot stop its child, the kernel does: nothing is left behind on the ports.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "TERM"]).arg(rend);
         command.arg("up").arg("--data-dir").arg(data_dir).envs(vars.iter().copied());
         if vars.is_empty() {
             println!("\n$ {} up --data-dir {}", rend.display(), data_dir.display());
@@ -117,8 +125,14 @@ impl Running {
         }
     }
 
-    fn stop(&mut self) -> Done {
-        run(Command::new("kill").args(["-TERM", &self.child.id().to_string()]))?;
+    /// Asks it to stop and waits until it has.
+    ///
+    /// # Errors
+    ///
+    /// It ended with another status than 0.
+    pub(crate) fn stop(&mut self) -> Done {
+        read(Command::new("kill").args(["-TERM", &self.child.id().to_string()]))
+            .ok_or("rend up could not be signalled")?;
         let status = self.child.wait().map_err(|e| e.to_string())?;
         if status.success() { Ok(()) } else { Err(format!("rend up ended with {status} when it was asked to stop")) }
     }
@@ -131,7 +145,7 @@ impl Drop for Running {
 }
 
 /// Where cargo builds.
-fn target() -> PathBuf {
+pub(crate) fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
