@@ -9,6 +9,7 @@
 //! | [`objects::ObjectStore`] | bytes under a key |
 //! | [`assets::AssetStore`] | assets, and with each move its event and the job it calls for |
 //! | [`uploads::UploadStore`] | upload sessions |
+//! | [`transfers::TransferStore`] | how far those in pieces have come |
 //! | [`jobs::JobQueue`] | jobs and leases |
 //! | [`events::EventLog`] | what happened, in order |
 //! | [`edges::EdgeDirectory`], [`edges::PurgeLog`] | the fleet, and what it must forget |
@@ -50,6 +51,7 @@ pub mod objects;
 pub mod revocations;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+pub mod transfers;
 pub mod uploads;
 
 pub use error::StoreError;

@@ -9,6 +9,7 @@ mod memory {
     rend_storage::object_store_conformance!(block_on, (MemoryObjects::default(), ()));
     rend_storage::asset_store_conformance!(block_on, (Memory::default(), ()));
     rend_storage::upload_store_conformance!(block_on, (Memory::default(), ()));
+    rend_storage::transfer_store_conformance!(block_on, (Memory::default(), ()));
     rend_storage::job_queue_conformance!(block_on, (Memory::default(), ()));
     rend_storage::event_log_conformance!(block_on, (Memory::default(), ()));
     rend_storage::edge_conformance!(block_on, (Memory::default(), ()));
@@ -49,6 +50,7 @@ mod sqlite {
 
     rend_storage::asset_store_conformance!(block_on, fresh());
     rend_storage::upload_store_conformance!(block_on, fresh());
+    rend_storage::transfer_store_conformance!(block_on, fresh());
     rend_storage::job_queue_conformance!(block_on, fresh());
     rend_storage::event_log_conformance!(block_on, fresh());
     rend_storage::edge_conformance!(block_on, fresh());

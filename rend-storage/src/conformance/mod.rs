@@ -26,6 +26,7 @@ pub mod jobs;
 mod make;
 pub mod objects;
 pub mod revocations;
+pub mod transfers;
 pub mod uploads;
 
 /// Mounts cases. The macros of the ports call it; nobody else has to.
@@ -71,6 +72,7 @@ mod tests {
         check(include_str!("jobs.rs"));
         check(include_str!("objects.rs"));
         check(include_str!("revocations.rs"));
+        check(include_str!("transfers.rs"));
         check(include_str!("uploads.rs"));
     }
 }

@@ -25,6 +25,7 @@ mod events;
 mod jobs;
 mod objects;
 mod revocations;
+mod transfers;
 mod uploads;
 
 pub use objects::MemoryObjects;
@@ -50,6 +51,8 @@ impl fmt::Debug for Memory {
 struct State {
     assets: BTreeMap<AssetId, Asset>,
     uploads: BTreeMap<UploadId, UploadSession>,
+    /// What came of those whose bytes come in pieces.
+    come: BTreeMap<UploadId, transfers::Come>,
     jobs: BTreeMap<JobId, Held>,
     /// The place of an event is its index and one.
     events: Vec<Event>,

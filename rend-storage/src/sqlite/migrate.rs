@@ -12,6 +12,7 @@ use crate::StoreError;
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_first.sql"),
     include_str!("../../migrations/sqlite/0002_revocations.sql"),
+    include_str!("../../migrations/sqlite/0003_resumable_uploads.sql"),
 ];
 
 /// The schema after the last of [`MIGRATIONS`].

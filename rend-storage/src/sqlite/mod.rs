@@ -26,6 +26,7 @@ mod jobs;
 mod migrate;
 mod revocations;
 mod threads;
+mod transfers;
 mod uploads;
 
 use fault::Fault;

@@ -65,7 +65,7 @@ fn find(db: &Connection, id: UploadId) -> Result<UploadSession, Fault> {
     found.ok_or_else(|| StoreError::NotFound { what: "upload" }.into())
 }
 
-fn decode(row: &Row<'_>) -> Result<UploadSession, Fault> {
+pub(super) fn decode(row: &Row<'_>) -> Result<UploadSession, Fault> {
     Ok(UploadSession {
         id: UploadId::from_bytes(get(row, "id")?),
         asset: AssetId::from_bytes(get(row, "asset")?),
