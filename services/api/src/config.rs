@@ -6,6 +6,7 @@ use std::time::Duration;
 use rend_core::config::{Profile, Settings, variable as v};
 use rend_core::fleet::ExpectedEdges;
 use rend_core::id::OrgId;
+use rend_core::routing::GeoHeaders;
 use rend_token::{KeyProblems, KeyRingBuf, Policy, RingValues};
 
 use crate::bearer::BearerToken;
@@ -18,6 +19,10 @@ pub struct ApiConfig {
     pub site_url: String,
     /// The edge to name when none is registered.
     pub playback_base_url: String,
+    /// Edges that stand in place of those that registered; none for those that did.
+    pub route_override: ExpectedEdges,
+    /// Whose headers are believed about where a viewer is.
+    pub geo_headers: GeoHeaders,
     /// The domain that playback cookies are set for, when site and edges share one.
     pub cookie_domain: Option<String>,
     /// Bytes that one upload may have.
@@ -50,8 +55,14 @@ impl ApiConfig {
         let url = |variable| settings.url(variable).map(|url| url.as_str().to_owned()).unwrap_or_default();
         let token = |variable| BearerToken::new(settings.secret(variable).map_or("", |secret| secret.expose()));
         let site_url = url(&v::REND_SITE_BASE_URL);
+        let alone = &v::REND_PLAYER_PLAYBACK_BASE_URL;
         Self {
-            playback_base_url: url(&v::REND_PLAYBACK_BASE_URL),
+            playback_base_url: url(if settings.has(alone) { alone } else { &v::REND_PLAYBACK_BASE_URL }),
+            route_override: route_override(settings),
+            geo_headers: settings
+                .text(&v::REND_PLAYER_GEO_HEADERS)
+                .and_then(|word| word.parse().ok())
+                .unwrap_or(GeoHeaders::None),
             cookie_domain: settings.text(&v::REND_PLAYBACK_COOKIE_DOMAIN).map(str::to_owned),
             upload_bytes_max: settings.bytes(&v::REND_MAX_UPLOAD_BYTES),
             job_attempts_max: u32::try_from(settings.number(&v::REND_MEDIA_JOB_MAX_ATTEMPTS)).unwrap_or(u32::MAX),
@@ -67,6 +78,16 @@ impl ApiConfig {
             org: SOLE_ORG,
             site_url,
         }
+    }
+}
+
+/// The edges that replace the route table: on a developer's machine, or where the operator says that they hold anywhere.
+fn route_override(settings: &Settings) -> ExpectedEdges {
+    let anywhere = settings.text(&v::REND_PLAYER_EDGE_BASE_URLS_MODE) == Some("override");
+    if anywhere || settings.profile() == Profile::Local {
+        settings.edges(&v::REND_PLAYER_EDGE_BASE_URLS)
+    } else {
+        ExpectedEdges::default()
     }
 }
 

@@ -10,7 +10,9 @@ use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
 use crate::error::ApiError;
-use crate::http::{Answer, analytics, assets, edges, events, fleet, health, keys, pages, player, telemetry, videos};
+use crate::http::{
+    Answer, REQUEST_ID, analytics, assets, edges, events, fleet, get, health, keys, pages, player, telemetry, videos,
+};
 use crate::state::State;
 
 /// What callers, viewers and browsers reach.
@@ -59,7 +61,7 @@ pub fn public(state: &Arc<State>) -> BoxedFilter<(Response,)> {
 pub fn private(state: &Arc<State>) -> BoxedFilter<(Response,)> {
     let metrics = {
         let state = Arc::clone(state);
-        warp::path!("metrics").and(warp::get()).map(move || -> Answer {
+        warp::path!("metrics").and(get()).map(move || -> Answer {
             let mut response = state.metrics.registry.render().into_response();
             response
                 .headers_mut()
@@ -90,14 +92,21 @@ fn answered(state: &Arc<State>, routes: BoxedFilter<(Answer,)>) -> BoxedFilter<(
         .or(preflight)
         .unify()
         .or_else(|rejection: Rejection| async move { Ok::<(Answer,), Infallible>((Err(rejected(&rejection)),)) });
-    warp::header::headers_cloned()
+    warp::method()
+        .and(warp::header::headers_cloned())
         .and(total)
-        .map(move |headers: HeaderMap, answer: Answer| {
+        .map(move |method: Method, headers: HeaderMap, answer: Answer| {
             let request = RequestId::new(state.clock.wall(), rend_shell::ten());
             let mut response = answer.unwrap_or_else(|error| error.into_response(request));
             allow_origin(&state.config.cors_origins, &headers, response.headers_mut());
-            if let Ok(id) = HeaderValue::from_str(&request.to_string()) {
-                response.headers_mut().insert("x-request-id", id);
+            // A handler that has logged under an id of its own has said so.
+            if !response.headers().contains_key(REQUEST_ID)
+                && let Ok(id) = HeaderValue::from_str(&request.to_string())
+            {
+                response.headers_mut().insert(REQUEST_ID, id);
+            }
+            if method == Method::HEAD {
+                rend_shell::body::leave_out(&mut response);
             }
             response
         })

@@ -2,17 +2,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rend_core::time::Clock;
-use rend_shell::client::{Client, ClientError};
+use rend_shell::client::ClientError;
 use rend_shell::{Listening, ServeOptions, Shutdown, spawn};
 
 use crate::bus::Bus;
 use crate::config::ApiConfig;
 use crate::state::{ApiMetrics, State, Stores};
+use crate::sync::fanout::Dispatch;
 use crate::tickets::Tickets;
 use crate::{http, routes, sync};
-
-/// How long an edge may take to answer.
-const EDGE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the API stands on.
 #[derive(Debug)]
@@ -36,6 +34,14 @@ impl State {
     ///
     /// When there is no TLS provider to call edges with.
     pub fn new(config: ApiConfig, deps: Deps) -> Result<Arc<Self>, ClientError> {
+        let dispatch = Dispatch::new(
+            deps.stores.clone(),
+            Arc::clone(&deps.clock),
+            config.edge_token.clone(),
+            config.heartbeat_window,
+            deps.bus.clone(),
+            deps.shutdown.clone(),
+        )?;
         Ok(Arc::new(Self {
             stores: deps.stores,
             config,
@@ -43,7 +49,7 @@ impl State {
             clock: deps.clock,
             bus: deps.bus,
             tickets: deps.tickets,
-            client: Client::new(EDGE_TIMEOUT)?,
+            dispatch,
             metrics: ApiMetrics::new(),
             samples: http::health::Samples::default(),
             shutdown: deps.shutdown,

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use rend_core::fleet::EdgeRow;
+use rend_core::fleet::{EdgeRow, EdgeState, registry};
 use rend_core::time::{Clock, Mono, Timestamp};
 use rend_shell::Shutdown;
-use rend_shell::client::Client;
 use rend_shell::metrics::{Counter, Metrics};
 use rend_storage::analytics::Analytics;
 use rend_storage::assets::AssetStore;
@@ -19,6 +18,7 @@ use rend_storage::uploads::UploadStore;
 use crate::bus::Bus;
 use crate::config::ApiConfig;
 use crate::http::health::Samples;
+use crate::sync::fanout::Dispatch;
 use crate::tickets::Tickets;
 
 /// The ports behind which everything is remembered. Which adapters stand there is `main`'s business.
@@ -112,7 +112,7 @@ pub struct State {
     pub(crate) started: Mono,
     pub(crate) bus: Bus,
     pub(crate) tickets: Tickets,
-    pub(crate) client: Client,
+    pub(crate) dispatch: Dispatch,
     pub(crate) metrics: ApiMetrics,
     pub(crate) samples: Samples,
     pub(crate) shutdown: Shutdown,
@@ -121,7 +121,7 @@ pub struct State {
 impl State {
     /// Whether `row` counts as live: it wants viewers, and its last word is young enough.
     pub(crate) fn is_live(&self, row: &EdgeRow, now: Timestamp) -> bool {
-        row.beat.state == rend_core::fleet::EdgeState::Active && now.since(row.beat_at) <= self.config.heartbeat_window
+        row.beat.state == EdgeState::Active && registry::is_live(row, now, self.config.heartbeat_window)
     }
 
     /// The origins that pages may fetch media from.

@@ -3,11 +3,13 @@ use std::sync::Arc;
 
 use rend_core::config::{Settings, Vars, variable as v};
 use rend_core::time::Clock;
-use rend_media::worker::{Ports, Worker, WorkerConfig};
+use rend_media::worker::{Advance, Ports, Worker, WorkerConfig};
 use rend_shell::{Shutdown, ten};
 
+use crate::bearer::BearerToken;
 use crate::bus::Bus;
 use crate::state::Stores;
+use crate::sync::fanout::Dispatch;
 
 /// Works on media jobs until a stop is requested; leases that are held then are given back.
 ///
@@ -21,10 +23,22 @@ pub async fn work(
     shutdown: Shutdown,
 ) {
     let config = config(settings, scratch);
+    let token = BearerToken::new(settings.secret(&v::REND_EDGE_INTERNAL_TOKEN).map_or("", |secret| secret.expose()));
+    let window = settings.secs(&v::REND_EDGE_ACTIVE_HEARTBEAT_WINDOW_SECS);
+    let dispatch = Dispatch::new(stores.clone(), Arc::clone(&clock), token, window, bus.clone(), shutdown.clone());
+    if dispatch.is_err() {
+        tracing::warn!("there is no TLS provider to call edges with; what becomes playable is warmed by the API");
+    }
+    let dispatch = dispatch.ok();
     let ports = Ports { objects: stores.objects, assets: stores.assets, jobs: stores.jobs };
     let woken = bus.listen();
-    // Who listens in this process learns at once; a worker of its own is heard through the log.
-    let notify = move |_advance| bus.wake();
+    let notify = move |advance: Advance| {
+        // Who listens in this process learns at once; a worker of its own is heard through the log.
+        bus.wake();
+        if let Some(dispatch) = dispatch.clone().filter(|_| !advance.warm.is_empty()) {
+            rend_shell::spawn("warm", async move { dispatch.warm(advance.asset.id, &advance.warm).await });
+        }
+    };
     Worker::new(config, ports, clock, Arc::new(ten), Arc::new(notify)).run_woken(shutdown, woken).await;
 }
 
@@ -42,6 +56,7 @@ fn config(settings: &Settings, scratch: PathBuf) -> WorkerConfig {
     (config.ffmpeg, config.ffprobe) = programs(settings);
     config.lock_timeout = settings.secs(&v::REND_MEDIA_JOB_LOCK_TIMEOUT_SECS);
     config.poll_interval = settings.secs(&v::REND_MEDIA_WORKER_POLL_INTERVAL_SECS);
+    config.warm_items_max = usize::try_from(settings.number(&v::REND_EDGE_WARM_MAX_ARTIFACTS)).unwrap_or(usize::MAX);
     if settings.has(&v::REND_MEDIA_PROCESS_TIMEOUT_SECS) {
         config.process_timeout = settings.secs(&v::REND_MEDIA_PROCESS_TIMEOUT_SECS);
     }

@@ -16,7 +16,7 @@ use crate::auth::{Caller, caller};
 use crate::error::ApiError;
 use crate::http::assets::owned;
 use crate::http::videos::query_pairs;
-use crate::http::{Answer, json};
+use crate::http::{Answer, get, json};
 use crate::state::State;
 
 /// The window when none is asked for: a day.
@@ -33,7 +33,7 @@ pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
         warp::any().map(move || Arc::clone(&state))
     };
     let playback = warp::path!("v1" / "assets" / AssetId / "analytics" / "playback")
-        .and(warp::get())
+        .and(get())
         .and(with(state))
         .and(caller(state, Scope::Analytics))
         .and(query)
@@ -41,7 +41,7 @@ pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
             playback(&state, caller?, id, &query).await
         });
     let overview = warp::path!("v1" / "analytics" / "overview")
-        .and(warp::get())
+        .and(get())
         .and(with(state))
         .and(caller(state, Scope::Analytics))
         .and(query)

@@ -1,7 +1,6 @@
 //! `/v1/assets`: what there is, and what its owner does with it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -9,7 +8,7 @@ use rend_core::artifact::{ArtifactPath, ObjectKey};
 use rend_core::asset::{Asset, Edit, METADATA_BYTES_MAX, Move, SourceState};
 use rend_core::credential::Scope;
 use rend_core::id::{AssetId, JobId};
-use rend_core::job::{Job, JobKind, JobState, NewJob};
+use rend_core::job::{JobKind, NewJob};
 use rend_shell::body::{BodyError, capped};
 use rend_storage::assets::Change;
 use serde::{Deserialize, Serialize};
@@ -20,7 +19,7 @@ use warp::filters::BoxedFilter;
 use crate::auth::{Caller, caller};
 use crate::error::ApiError;
 use crate::http::videos::{check_external_id, check_title, parse_policy, query_pairs};
-use crate::http::{Answer, json};
+use crate::http::{Answer, get, json};
 use crate::state::State;
 use crate::wire::{AssetJson, Page, hex};
 
@@ -28,8 +27,6 @@ use crate::wire::{AssetJson, Page, hex};
 const PAGE_MAX: usize = 100;
 /// Bytes of a change's body, at most.
 const PATCH_BYTES_MAX: usize = 16 << 10;
-/// How long the answer to a delete waits for the bytes to be gone.
-const DELETE_WAIT: Duration = Duration::from_secs(5);
 /// Artifacts that are listed, at most: more than a ladder of six rungs over twelve hours has.
 const ARTIFACTS_MAX: usize = 100_000;
 
@@ -40,13 +37,13 @@ pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
         warp::any().map(move || Arc::clone(&state))
     };
     let list =
-        warp::path!("v1" / "assets").and(warp::get()).and(with(state)).and(caller(state, Scope::Read)).and(query).then(
+        warp::path!("v1" / "assets").and(get()).and(with(state)).and(caller(state, Scope::Read)).and(query).then(
             |state: Arc<State>, caller: Result<Caller, ApiError>, query: String| async move {
                 list(&state, caller?, &query).await
             },
         );
     let show =
-        warp::path!("v1" / "assets" / AssetId).and(warp::get()).and(with(state)).and(caller(state, Scope::Read)).then(
+        warp::path!("v1" / "assets" / AssetId).and(get()).and(with(state)).and(caller(state, Scope::Read)).then(
             |id, state: Arc<State>, caller: Result<Caller, ApiError>| async move { show(&state, caller?, id).await },
         );
     let edit = warp::path!("v1" / "assets" / AssetId)
@@ -73,7 +70,7 @@ pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
         );
     let artifacts =
         warp::path!("v1" / "assets" / AssetId / "artifacts")
-            .and(warp::get())
+            .and(get())
             .and(with(state))
             .and(caller(state, Scope::Read))
             .then(|id, state: Arc<State>, caller: Result<Caller, ApiError>| async move {
@@ -166,7 +163,8 @@ fn checked(patch: Patch) -> Result<Edit, ApiError> {
     Ok(Edit { title: patch.title, external_id: patch.external_id, metadata, policy })
 }
 
-/// From here on nothing of the asset is served: the purge order is written down with the states, then pushed.
+/// From here on nobody is let in to the asset. Its bytes and what the edges keep of them go after the answer: the event
+/// `asset.deleted` says when.
 async fn delete(state: &Arc<State>, caller: Caller, id: AssetId) -> Answer {
     owned(state, caller, id).await?;
     let now = state.clock.wall();
@@ -180,24 +178,14 @@ async fn delete(state: &Arc<State>, caller: Caller, id: AssetId) -> Answer {
     let change = Change { asset: id, expect: None, step: Move::RequestDeletion, fence: None, enqueue: Some(job), now };
     let asset = state.stores.assets.advance(&change).await?;
     state.bus.wake();
-    crate::sync::fanout::purge(state, id).await;
-    // Mostly the job is done within milliseconds, and then the answer can be taken at its word; a large asset on slow
-    // storage goes on being removed after it.
-    let _ = tokio::time::timeout(DELETE_WAIT, deleted(state, id)).await;
-    json(StatusCode::ACCEPTED, &AssetJson::new(&asset, &state.config.site_url))
-}
-
-/// Resolves when no job is deleting the asset any more.
-async fn deleted(state: &State, id: AssetId) {
-    let mut woken = state.bus.listen();
-    loop {
-        woken.mark_unchanged();
-        let jobs = state.stores.jobs.of_asset(id).await.unwrap_or_default();
-        let open = |job: &Job| job.kind == JobKind::Delete && matches!(job.state, JobState::Queued | JobState::Leased);
-        if !jobs.iter().any(open) || woken.changed().await.is_err() {
-            return;
+    let dispatch = state.dispatch.clone();
+    rend_shell::spawn("purge", async move {
+        // The job purges again once the bytes are gone; this one only makes the first moment short.
+        if let Err(error) = dispatch.purge(id).await {
+            tracing::warn!(asset = %id, %error, "a purge could not be written down; the delete job tries again");
         }
-    }
+    });
+    json(StatusCode::ACCEPTED, &AssetJson::new(&asset, &state.config.site_url))
 }
 
 async fn retry(state: &State, caller: Caller, id: AssetId) -> Answer {

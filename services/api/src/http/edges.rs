@@ -16,7 +16,7 @@ use warp::filters::BoxedFilter;
 use crate::error::ApiError;
 use crate::http::fleet::edge_views;
 use crate::http::videos::query_pairs;
-use crate::http::{Answer, json};
+use crate::http::{Answer, get, json};
 use crate::state::State;
 use crate::wire::Page;
 
@@ -54,19 +54,18 @@ pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
             trusted?;
             heartbeat(&state, &read(&body?)?).await
         });
-    let list = warp::path!("internal" / "edges").and(warp::get()).and(with(state)).and(trusted(state)).then(
+    let list = warp::path!("internal" / "edges").and(get()).and(with(state)).and(trusted(state)).then(
         |state: Arc<State>, trusted: Result<(), ApiError>| async move {
             trusted?;
             json(StatusCode::OK, &Page { data: edge_views(&state).await?, next_cursor: None })
         },
     );
-    let purges =
-        warp::path!("internal" / "purges").and(warp::get()).and(with(state)).and(trusted(state)).and(query).then(
-            |state: Arc<State>, trusted: Result<(), ApiError>, query: String| async move {
-                trusted?;
-                purges(&state, &query).await
-            },
-        );
+    let purges = warp::path!("internal" / "purges").and(get()).and(with(state)).and(trusted(state)).and(query).then(
+        |state: Arc<State>, trusted: Result<(), ApiError>, query: String| async move {
+            trusted?;
+            purges(&state, &query).await
+        },
+    );
     register.or(heartbeat).unify().or(list).unify().or(purges).unify().boxed()
 }
 

@@ -15,7 +15,7 @@ use warp::{Filter, Reply, sse};
 use crate::auth::{Caller, caller};
 use crate::error::ApiError;
 use crate::http::videos::query_pairs;
-use crate::http::{Answer, json};
+use crate::http::{Answer, get, json};
 use crate::state::State;
 use crate::wire::{EventJson, Page};
 
@@ -33,7 +33,7 @@ pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
         warp::any().map(move || Arc::clone(&state))
     };
     let page = warp::path!("v1" / "assets" / AssetId / "events")
-        .and(warp::get())
+        .and(get())
         .and(with(state))
         .and(caller(state, Scope::Read))
         .and(query)
@@ -41,7 +41,7 @@ pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
             page(&state, caller?, id, &query).await
         });
     let stream = warp::path!("v1" / "events")
-        .and(warp::get())
+        .and(get())
         .and(with(state))
         .and(caller(state, Scope::Read))
         .and(warp::header::optional::<u64>("last-event-id"))

@@ -13,7 +13,7 @@ use warp::filters::BoxedFilter;
 
 use crate::auth::{Caller, caller};
 use crate::error::ApiError;
-use crate::http::{Answer, json};
+use crate::http::{Answer, get, json};
 use crate::state::State;
 
 /// Bytes of the gate's report that are shown, at most.
@@ -22,7 +22,7 @@ const GATE_BYTES_MAX: u64 = 1 << 20;
 pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
     let with = Arc::clone(state);
     warp::path!("v1" / "fleet")
-        .and(warp::get())
+        .and(get())
         .and(caller(state, Scope::Read))
         .then(move |caller: Result<Caller, ApiError>| {
             let state = Arc::clone(&with);

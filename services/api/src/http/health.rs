@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use warp::Filter;
 use warp::filters::BoxedFilter;
 
-use crate::http::{Answer, json as answer};
+use crate::http::{Answer, get, json as answer};
 use crate::state::State;
 
 /// How often each dependency is looked at.
@@ -33,12 +33,12 @@ struct Sample {
 
 pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
     let health = Arc::clone(state);
-    let healthz = warp::path!("healthz").and(warp::get()).then(move || {
+    let healthz = warp::path!("healthz").and(get()).then(move || {
         let state = Arc::clone(&health);
         async move { alive(&state) }
     });
     let ready = Arc::clone(state);
-    let readyz = warp::path!("readyz").and(warp::get()).then(move || {
+    let readyz = warp::path!("readyz").and(get()).then(move || {
         let state = Arc::clone(&ready);
         async move { readiness(&state) }
     });

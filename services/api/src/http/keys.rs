@@ -17,7 +17,7 @@ use warp::filters::BoxedFilter;
 
 use crate::auth::{Caller, caller};
 use crate::error::ApiError;
-use crate::http::{Answer, empty, json};
+use crate::http::{Answer, empty, get, json};
 use crate::state::State;
 use crate::wire::{Page, hex};
 
@@ -31,7 +31,7 @@ pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
     };
     let admin = rend_core::credential::Scope::Admin;
     let list = warp::path!("v1" / "keys")
-        .and(warp::get())
+        .and(get())
         .and(with(state))
         .and(caller(state, admin))
         .then(|state: Arc<State>, caller: Result<Caller, ApiError>| async move { list(&state, caller?).await });

@@ -15,13 +15,21 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
-use warp::Reply;
 use warp::reply::Response;
+use warp::{Filter, Rejection, Reply};
 
 use crate::error::ApiError;
 
 /// What a handler answers with.
 pub(crate) type Answer = Result<Response, ApiError>;
+
+/// The header by which a request is found in the logs.
+pub(crate) const REQUEST_ID: &str = "x-request-id";
+
+/// A route that reads: `GET`, and `HEAD` for its head alone.
+pub(crate) fn get() -> impl Filter<Extract = (), Error = Rejection> + Copy {
+    warp::get().or(warp::head()).unify()
+}
 
 /// A JSON answer, which nobody between us and the caller may keep.
 pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Answer {

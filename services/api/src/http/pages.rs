@@ -14,7 +14,7 @@ use warp::{Filter, Reply};
 
 use crate::error::ApiError;
 use crate::http::videos::query_pairs;
-use crate::http::{Answer, json};
+use crate::http::{Answer, get, json};
 use crate::state::State;
 
 mod web_files {
@@ -26,26 +26,26 @@ pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
         let state = Arc::clone(state);
         warp::any().map(move || Arc::clone(&state))
     };
-    let root = warp::path::end().and(warp::get()).map(|| {
+    let root = warp::path::end().and(get()).map(|| {
         let mut response = StatusCode::FOUND.into_response();
         response.headers_mut().insert(LOCATION, HeaderValue::from_static("/dashboard"));
         Ok(response)
     });
     let dashboard = warp::path!("dashboard")
-        .and(warp::get())
+        .and(get())
         .and(with(state))
         .map(|state: Arc<State>| page(&state, "dashboard.html", "'none'"));
     let watch = warp::path!("watch" / AssetId)
-        .and(warp::get())
+        .and(get())
         .and(with(state))
         .map(|_, state: Arc<State>| page(&state, "watch.html", "'none'"));
     let embed = warp::path!("embed" / AssetId)
-        .and(warp::get())
+        .and(get())
         .and(with(state))
         .map(|_, state: Arc<State>| page(&state, "embed.html", "*"));
-    let file = warp::path!("assets" / String).and(warp::get()).map(|name: String| file(&name));
+    let file = warp::path!("assets" / String).and(get()).map(|name: String| file(&name));
     let oembed = warp::path!("oembed")
-        .and(warp::get())
+        .and(get())
         .and(with(state))
         .and(warp::query::raw().or(warp::any().map(String::new)).unify())
         .then(|state: Arc<State>, query: String| async move { oembed(&state, &query).await });

@@ -90,9 +90,7 @@ async fn remove(state: &Arc<State>, asset: AssetId, lease: &Lease) -> Result<(),
         }
     }
     state.stores.objects.delete(&ObjectKey::source(asset)).await?;
-    if !super::fanout::purge(state, asset).await {
-        return Err(StoreError::Unavailable("the purge order was not written down".into()));
-    }
+    state.dispatch.purge(asset).await?;
     let now = state.clock.wall();
     let change = Change { asset, expect: None, step: Move::Deleted, fence: Some(lease.clone()), enqueue: None, now };
     state.stores.assets.advance(&change).await.map(|_| ())

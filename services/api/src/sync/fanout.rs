@@ -1,94 +1,367 @@
-//! Warm and purge, pushed to every live edge.
+//! Warm and purge, pushed to the edges by [`Fanout`]: all at once, each again until it answers or is given up.
 //!
 //! A purge order is written into the log before it is pushed. The push makes it fast; the log makes it certain, since an
-//! edge that was away reads the log before it reports active.
+//! edge that was away reads the log before it reports active. A warm goes to the edges that routing would send viewers to.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::future::join_all;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use rend_core::artifact::ArtifactPath;
 use rend_core::event::{EventKind, FanoutOutcome};
-use rend_core::fleet::EdgeRow;
 use rend_core::fleet::wire::{PurgeWire, WarmWire};
+use rend_core::fleet::{Answer, Answered, EdgeRow, Fanout, FanoutAsk, FanoutConfig, registry};
 use rend_core::http::{Method, Request};
-use rend_core::id::AssetId;
+use rend_core::id::{AssetId, EdgeId};
+use rend_core::machine::Machine;
+use rend_core::routing::{RouteTable, owners};
+use rend_core::time::Clock;
+use rend_shell::client::{Client, ClientError};
+use rend_shell::{Shutdown, seeded, sleep_until};
 use rend_storage::StoreError;
 
-use crate::state::State;
+use crate::bearer::BearerToken;
+use crate::bus::Bus;
+use crate::state::Stores;
 
-/// How long an edge may take to answer a push.
-const PUSH_TIMEOUT: Duration = Duration::from_secs(5);
+/// Edges of each region that a title is fetched to ahead of viewers.
+pub(crate) const WARM_OWNERS: usize = 2;
+/// How long an edge may take to answer one push.
+pub(crate) const PUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Orders every edge to forget `asset`, and waits for the live ones, within bounds. Answers whether the order is
-/// written down.
-pub(crate) async fn purge(state: &Arc<State>, asset: AssetId) -> bool {
-    let seq = match state.stores.purges.append_purge(asset, state.clock.wall()).await {
-        Ok(seq) => seq,
-        Err(error) => {
-            tracing::warn!(%asset, %error, "a purge could not be written down; the delete job tries again");
-            return false;
-        }
-    };
-    let body = body(&PurgeWire::hard(asset, seq));
-    push(state, asset, "internal/purge", &body, |edge, outcome| EventKind::EdgePurge { edge, outcome }).await;
-    true
+/// What it takes to bring orders to edges. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Dispatch {
+    stores: Stores,
+    clock: Arc<dyn Clock>,
+    client: Client,
+    token: BearerToken,
+    window: Duration,
+    patience: FanoutConfig,
+    bus: Bus,
+    shutdown: Shutdown,
 }
 
-/// Asks every live edge to fetch `wire` ahead of viewers. A warm that fails costs a miss, no more.
-pub(crate) async fn warm(state: &Arc<State>, asset: AssetId, wire: &WarmWire) {
-    let body = body(wire);
-    push(state, asset, "internal/warm", &body, |edge, outcome| EventKind::EdgeWarm { edge, outcome }).await;
+impl Dispatch {
+    /// Brings orders to the edges of `stores`, which know them by `token`. An edge counts as there for `window` after its
+    /// last word.
+    ///
+    /// # Errors
+    ///
+    /// When there is no TLS provider to call edges with.
+    pub(crate) fn new(
+        stores: Stores,
+        clock: Arc<dyn Clock>,
+        token: BearerToken,
+        window: Duration,
+        bus: Bus,
+        shutdown: Shutdown,
+    ) -> Result<Self, ClientError> {
+        let patience = FanoutConfig { timeout: PUSH_TIMEOUT, ..FanoutConfig::default() };
+        Ok(Self { stores, clock, client: Client::new(PUSH_TIMEOUT)?, token, window, patience, bus, shutdown })
+    }
+
+    /// Orders every edge to forget `asset`. Once the order is in the log the edges that are there are asked and waited
+    /// for, within bounds; those that are not are asked without anybody waiting.
+    ///
+    /// # Errors
+    ///
+    /// What [`rend_storage::edges::PurgeLog::append_purge`] answers; nothing is pushed then.
+    pub(crate) async fn purge(&self, asset: AssetId) -> Result<(), StoreError> {
+        let seq = self.stores.purges.append_purge(asset, self.clock.wall()).await?;
+        let order = Order::purge(asset, seq);
+        let Ok(rows) = self.stores.edges.all().await else { return Ok(()) };
+        let now = self.clock.wall();
+        let (live, away): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| registry::is_live(row, now, self.window));
+        if !away.is_empty() {
+            let (dispatch, order) = (self.clone(), order.clone());
+            rend_shell::spawn("purge-away", async move { dispatch.push(&order, away).await });
+        }
+        self.push(&order, live).await;
+        Ok(())
+    }
+
+    /// Has `paths` of `asset` fetched by the edges that its viewers will be sent to. Nothing depends on it: a warm that
+    /// fails costs a miss.
+    pub(crate) async fn warm(&self, asset: AssetId, paths: &[ArtifactPath]) {
+        let Ok(rows) = self.stores.edges.all().await else { return };
+        let playing: Vec<EdgeRow> =
+            registry::playing(&rows, self.clock.wall(), self.window).into_iter().cloned().collect();
+        let homes = homes(&playing, asset);
+        let edges = playing.into_iter().filter(|row| homes.contains(&row.id)).collect();
+        self.push(&Order::warm(asset, paths), edges).await;
+    }
+
+    /// Carries `order` to each of `edges` and writes down what came of it.
+    async fn push(&self, order: &Order, edges: Vec<EdgeRow>) {
+        for edge in &edges {
+            self.note(order, edge.id.clone(), FanoutOutcome::Attempted).await;
+        }
+        for (edge, outcome) in self.carry(order, edges).await {
+            // An edge that was still being asked when this process was told to stop is not known to have failed.
+            if outcome != FanoutOutcome::Attempted {
+                self.note(order, edge, outcome).await;
+            }
+        }
+        self.bus.wake();
+    }
+
+    async fn carry(&self, order: &Order, edges: Vec<EdgeRow>) -> BTreeMap<EdgeId, FanoutOutcome> {
+        let urls: BTreeMap<EdgeId, String> =
+            edges.into_iter().map(|edge| (edge.id, format!("{}/{}", edge.private_url, order.path))).collect();
+        let mut machine = Fanout::new(urls.keys().cloned(), self.patience, seeded().bits(), self.clock.mono());
+        let mut open = FuturesUnordered::new();
+        let mut shutdown = self.shutdown.clone();
+        loop {
+            while let Some(ask) = machine.poll() {
+                let url = urls.get(&ask.edge).cloned().unwrap_or_default();
+                open.push(self.ask(ask, url, order));
+            }
+            let Some(due) = machine.deadline() else { break };
+            tokio::select! {
+                Some(answered) = open.next() => machine.handle(answered, self.clock.mono()),
+                () = sleep_until(self.clock.as_ref(), due) => machine.wake(self.clock.mono()),
+                () = shutdown.requested() => break,
+            }
+        }
+        machine.outcomes().map(|(edge, outcome)| (edge.clone(), outcome)).collect()
+    }
+
+    async fn ask(&self, ask: FanoutAsk, url: String, order: &Order) -> Answered {
+        let request = Request {
+            method: Method::Post,
+            url,
+            headers: vec![("authorization", self.token.header()), ("content-type", "application/json".into())],
+            body: order.body.clone(),
+        };
+        let answer = match self.client.send(request).await {
+            Ok(answer) => Answer::of_status(answer.status),
+            Err(_) => Answer::Failed,
+        };
+        if answer != Answer::Done {
+            tracing::warn!(edge = %ask.edge, attempt = ask.attempt, path = order.path, ?answer, "an edge did not do as told");
+        }
+        Answered { edge: ask.edge, attempt: ask.attempt, answer }
+    }
+
+    async fn note(&self, order: &Order, edge: EdgeId, outcome: FanoutOutcome) {
+        let kind = (order.event)(edge, outcome);
+        match self.stores.events.append(order.asset, &kind, self.clock.wall()).await {
+            Ok(_) | Err(StoreError::NotFound { .. }) => {}
+            Err(error) => tracing::warn!(asset = %order.asset, %error, "an event was not written down"),
+        }
+    }
+}
+
+/// The edges of every region on which routing will look for `asset`.
+fn homes(playing: &[EdgeRow], asset: AssetId) -> Vec<EdgeId> {
+    let Ok(table) = RouteTable::of_fleet(playing) else { return Vec::new() };
+    let mut regions: Vec<&str> = table.routes().iter().map(|route| route.region.as_str()).collect();
+    regions.sort_unstable();
+    regions.dedup();
+    regions
+        .into_iter()
+        .flat_map(|region| owners(&table, region, asset, WARM_OWNERS))
+        .map(|route| route.id.clone())
+        .collect()
+}
+
+/// One thing that edges are told.
+#[derive(Clone)]
+struct Order {
+    asset: AssetId,
+    path: &'static str,
+    body: Bytes,
+    event: fn(EdgeId, FanoutOutcome) -> EventKind,
+}
+
+impl Order {
+    fn purge(asset: AssetId, seq: u64) -> Self {
+        let event = |edge, outcome| EventKind::EdgePurge { edge, outcome };
+        Self { asset, path: "internal/purge", body: body(&PurgeWire::hard(asset, seq)), event }
+    }
+
+    fn warm(asset: AssetId, paths: &[ArtifactPath]) -> Self {
+        let event = |edge, outcome| EventKind::EdgeWarm { edge, outcome };
+        Self { asset, path: "internal/warm", body: body(&WarmWire::new(asset, paths)), event }
+    }
 }
 
 fn body(wire: &impl serde::Serialize) -> Bytes {
     serde_json::to_vec(wire).unwrap_or_default().into()
 }
 
-async fn push(
-    state: &Arc<State>,
-    asset: AssetId,
-    path: &str,
-    body: &Bytes,
-    event: impl Fn(rend_core::id::EdgeId, FanoutOutcome) -> EventKind,
-) {
-    let Ok(edges) = state.stores.edges.all().await else { return };
-    let now = state.clock.wall();
-    let live: Vec<EdgeRow> = edges.into_iter().filter(|edge| state.is_live(edge, now)).collect();
-    for edge in &live {
-        note(state, asset, &event(edge.id.clone(), FanoutOutcome::Attempted)).await;
-    }
-    let outcomes = join_all(live.iter().map(|edge| ask(state, edge, path, body.clone()))).await;
-    for (edge, done) in live.into_iter().zip(outcomes) {
-        let outcome = if done { FanoutOutcome::Succeeded } else { FanoutOutcome::Failed };
-        note(state, asset, &event(edge.id, outcome)).await;
-    }
-    state.bus.wake();
-}
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::sync::Mutex;
 
-async fn ask(state: &State, edge: &EdgeRow, path: &str, body: Bytes) -> bool {
-    let request = Request {
-        method: Method::Post,
-        url: format!("{}/{path}", edge.private_url.trim_end_matches('/')),
-        headers: vec![("authorization", state.config.edge_token.header()), ("content-type", "application/json".into())],
-        body,
-    };
-    match tokio::time::timeout(PUSH_TIMEOUT, state.client.send(request)).await {
-        Ok(Ok(answer)) if answer.is_success() => true,
-        Ok(Ok(answer)) => {
-            tracing::warn!(edge = %edge.id, status = answer.status, path, "an edge refused a push");
-            false
+    use http::StatusCode;
+    use rend_core::asset::{Asset, PlaybackPolicy};
+    use rend_core::fleet::{Beat, EdgeState};
+    use rend_core::time::Timestamp;
+    use rend_shell::{ServeOptions, ShutdownTrigger, SystemClock, shutdown_pair};
+    use rend_storage::events::EventsOf;
+    use warp::Filter;
+
+    use super::*;
+    use crate::config::SOLE_ORG;
+
+    /// A fleet of edges that answer with a status each, and what they were told.
+    struct Fleet {
+        dispatch: Dispatch,
+        asset: AssetId,
+        told: Arc<Mutex<Vec<String>>>,
+        _trigger: ShutdownTrigger,
+    }
+
+    impl Fleet {
+        async fn new() -> Self {
+            rend_shell::install_tls();
+            let (trigger, shutdown) = shutdown_pair();
+            let stores = Stores::memory();
+            let clock = Arc::new(SystemClock::start());
+            let asset = AssetId::from_bytes([7; 16]);
+            let policy = PlaybackPolicy::Public;
+            stores.assets.create(&Asset::new(asset, SOLE_ORG, "t".into(), policy, clock.wall())).await.unwrap();
+            let token = BearerToken::new("the-edges-token");
+            let window = Duration::from_secs(120);
+            let mut dispatch = Dispatch::new(stores, clock, token, window, Bus::default(), shutdown).unwrap();
+            dispatch.patience.back_off = Duration::from_millis(10);
+            Self { dispatch, asset, told: Arc::default(), _trigger: trigger }
         }
-        Ok(Err(_)) | Err(_) => {
-            tracing::warn!(edge = %edge.id, path, "an edge did not answer a push");
-            false
+
+        /// An edge that answers its first orders with `statuses` and the rest with 200.
+        async fn edge(&self, id: &'static str, region: &str, statuses: &[u16], beat_at: Timestamp) {
+            let (told, mut left) = (Arc::clone(&self.told), statuses.to_vec());
+            left.reverse();
+            let left = Arc::new(Mutex::new(left));
+            let routes = warp::post().and(warp::path::full()).map(move |path: warp::path::FullPath| {
+                told.lock().unwrap().push(format!("{id} {}", path.as_str()));
+                let status = left.lock().unwrap().pop().unwrap_or(200);
+                warp::reply::with_status("{}", StatusCode::from_u16(status).unwrap())
+            });
+            let at = SocketAddr::from(([127, 0, 0, 1], 0));
+            let listening = rend_shell::bind("TEST", at).await.unwrap();
+            let url = format!("http://{}", listening.at);
+            let options = ServeOptions { grace: Duration::from_millis(10), ..ServeOptions::default() };
+            let shutdown = self.dispatch.shutdown.clone();
+            rend_shell::spawn("edge", rend_shell::serve(listening, warp::service(routes), options, shutdown));
+            self.row(id, region, url, beat_at).await;
+        }
+
+        async fn row(&self, id: &str, region: &str, private_url: String, beat_at: Timestamp) {
+            let beat = Beat {
+                state: EdgeState::Active,
+                cache_bytes_max: 0,
+                cache_bytes_used: 0,
+                cache_entries: 0,
+                disk_bytes_free: 0,
+                fills: 0,
+                spool_events: 0,
+                dropped_events: 0,
+                purge_seen: 0,
+            };
+            let row = EdgeRow {
+                id: id.parse().unwrap(),
+                region: region.into(),
+                public_url: format!("https://{id}.example.com"),
+                private_url,
+                version: String::new(),
+                beat,
+                registered_at: beat_at,
+                beat_at,
+            };
+            self.dispatch.stores.edges.register(&row).await.unwrap();
+        }
+
+        fn now(&self) -> Timestamp {
+            self.dispatch.clock.wall()
+        }
+
+        fn told(&self) -> Vec<String> {
+            let mut told = self.told.lock().unwrap().clone();
+            told.sort();
+            told
+        }
+
+        /// The events of edges, as `name edge`.
+        async fn events(&self) -> Vec<String> {
+            let events = self.dispatch.stores.events.after(EventsOf::Asset(self.asset), 0, 100).await.unwrap();
+            let mut lines: Vec<_> = events
+                .iter()
+                .filter_map(|event| Some(format!("{} {}", event.kind.name(), event.kind.data().first()?.1)))
+                .collect();
+            lines.sort();
+            lines
         }
     }
-}
 
-async fn note(state: &State, asset: AssetId, kind: &EventKind) {
-    match state.stores.events.append(asset, kind, state.clock.wall()).await {
-        Ok(_) | Err(StoreError::NotFound { .. }) => {}
-        Err(error) => tracing::warn!(%asset, %error, "an event was not written down"),
+    #[tokio::test]
+    async fn an_edge_that_fails_is_asked_again_and_one_that_refuses_is_not() {
+        let fleet = Fleet::new().await;
+        fleet.edge("busy", "us-east", &[503, 503], fleet.now()).await;
+        fleet.edge("deaf", "us-east", &[403], fleet.now()).await;
+        fleet.dispatch.purge(fleet.asset).await.unwrap();
+        let purge = "/internal/purge";
+        assert_eq!(
+            fleet.told(),
+            [format!("busy {purge}"), format!("busy {purge}"), format!("busy {purge}"), format!("deaf {purge}")]
+        );
+        assert_eq!(
+            fleet.events().await,
+            [
+                "edge.purge_attempted busy",
+                "edge.purge_attempted deaf",
+                "edge.purge_failed deaf",
+                "edge.purge_succeeded busy"
+            ]
+        );
+        assert_eq!(fleet.dispatch.stores.purges.purge_head().await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_edge_that_was_not_heard_of_lately_is_told_too_but_nobody_waits_for_it() {
+        let fleet = Fleet::new().await;
+        fleet.edge("old", "us-east", &[], Timestamp::from_secs(1)).await;
+        fleet.row("gone", "us-east", "http://127.0.0.1:9".into(), Timestamp::from_secs(1)).await;
+        fleet.dispatch.purge(fleet.asset).await.unwrap();
+        while fleet.told().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(fleet.told(), ["old /internal/purge"]);
+    }
+
+    #[tokio::test]
+    async fn a_warm_goes_to_two_owners_in_each_region_and_to_no_other() {
+        let fleet = Fleet::new().await;
+        for id in ["a", "b", "c"] {
+            fleet.edge(id, "us-east", &[], fleet.now()).await;
+        }
+        fleet.edge("d", "amsterdam", &[], fleet.now()).await;
+        fleet.edge("e", "amsterdam", &[], Timestamp::from_secs(1)).await;
+        fleet.dispatch.warm(fleet.asset, &[ArtifactPath::Master]).await;
+        let rows = fleet.dispatch.stores.edges.all().await.unwrap();
+        let table = RouteTable::of_fleet(&rows).unwrap();
+        let mut expect: Vec<_> = owners(&table, "us-east", fleet.asset, WARM_OWNERS)
+            .iter()
+            .map(|route| format!("{} /internal/warm", route.id))
+            .collect();
+        expect.push("d /internal/warm".into());
+        expect.sort();
+        assert_eq!(fleet.told(), expect);
+        assert_eq!(expect.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_fleet_without_edges_is_told_nothing_and_the_order_stands_in_the_log() {
+        let fleet = Fleet::new().await;
+        fleet.dispatch.purge(fleet.asset).await.unwrap();
+        fleet.dispatch.warm(fleet.asset, &[ArtifactPath::Master]).await;
+        assert_eq!(fleet.dispatch.stores.purges.purge_head().await.unwrap(), 1);
+        assert!(fleet.events().await.is_empty());
     }
 }
