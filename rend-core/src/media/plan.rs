@@ -223,6 +223,14 @@ impl Plan {
         self.rungs.last().map_or(Tier::AudioOnly, |rung| Tier::of(rung.size))
     }
 
+    /// This plan for the renditions that are left when one could not be made. Its units are still those of all.
+    #[must_use]
+    pub fn without(&self, lost: Rendition) -> Self {
+        let mut left = self.clone();
+        left.rungs.retain(|rung| rung.rendition != lost);
+        left
+    }
+
     /// The cuts once the source turned out to have `total` frames, given the first `fixed` are published already.
     pub fn settled(&self, total: u64, fixed: usize) -> Vec<Cut> {
         cuts(total, self.grid.gop, self.cuts.get(..fixed.min(self.cuts.len())).unwrap_or_default())
@@ -360,10 +368,11 @@ impl Plan {
     fn chunks(&self, slots: u32) -> Vec<Range<u32>> {
         let count = u32::try_from(self.cuts.len()).unwrap_or(u32::MAX);
         let secs = u32::try_from(self.source.duration_us / 1_000_000).unwrap_or(u32::MAX);
-        let wanted = (secs / slots / 2).clamp(CHUNK_SECS_MIN, CHUNK_SECS_MAX);
-        let pieces = (secs.div_ceil(wanted)).clamp(1, count);
-        // As many pieces as slots divide evenly, so that none waits for a last one alone.
-        let pieces = if pieces > slots { pieces.next_multiple_of(slots).min(count) } else { pieces };
+        let wanted = (secs / slots).clamp(CHUNK_SECS_MIN, CHUNK_SECS_MAX);
+        let pieces = (secs / wanted + u32::from(secs % wanted >= CHUNK_SECS_MIN)).clamp(1, count);
+        // As many pieces as slots divide evenly, so that none waits for a last one alone, unless that makes them too short.
+        let even = pieces.next_multiple_of(slots).min(count);
+        let pieces = if secs / even >= CHUNK_SECS_MIN { even } else { pieces };
         let total = self.cuts.last().map_or(0, Cut::end);
         // By time rather than by number: the first segments are shorter.
         let mut starts: Vec<u32> = (0..pieces)
@@ -406,14 +415,14 @@ pub const SOUND_RATE: Rate = match Rate::new(SOUND_HZ, SOUND_FRAME) {
 /// Encoders that run side by side at most.
 pub const SLOTS_MAX: u32 = 64;
 /// Goes up with every change that makes other bytes of the same plan, so that an older attempt is not continued.
-const PLAN_VERSION: u32 = 3;
+const PLAN_VERSION: u32 = 4;
 /// Ticks a second are at least this many, so that rounding to a tick is never heard or seen.
 const TIMESCALE_MIN: u32 = 10_000;
 /// The distance of key frames.
 const GOP_US: u64 = 2_000_000;
 /// Seconds of a stretch: shorter ones waste decoding before their first frame, longer ones are much to redo.
-const CHUNK_SECS_MIN: u32 = 12;
-const CHUNK_SECS_MAX: u32 = 60;
+const CHUNK_SECS_MIN: u32 = 4;
+const CHUNK_SECS_MAX: u32 = 12;
 /// Pixels a second that one slot surely encodes faster than they are played.
 const PIXELS_TOGETHER_MAX: u64 = 50_000_000;
 /// The longest gap that is looked across for what is on screen.
@@ -628,6 +637,25 @@ pub(super) mod tests {
                 prop_assert_eq!(unit.first, plan.cuts[unit.segments.start as usize].first);
                 prop_assert!(unit.preroll <= unit.first);
             }
+        }
+
+        #[test]
+        fn a_stretch_that_can_be_sought_is_short_enough_to_be_made_again(secs in 1_u64..4000, slots in 1_u32..9) {
+            let plan = plan(&source(1280, 720, secs), None, &Policy { slots, ..Policy::default() });
+            for unit in &plan.units {
+                let us = plan.grid.micros_at(unit.first + unit.frames) - plan.grid.micros_at(unit.first);
+                prop_assert!(us <= 18_000_000, "{us}");
+                prop_assert!(us >= 2_000_000 || unit.frames == plan.cuts.iter().map(|cut| cut.frames).sum::<u64>(), "{us}");
+            }
+        }
+
+        #[test]
+        fn a_plan_without_a_rung_keeps_the_others_and_its_name(source in any_source()) {
+            let plan = plan(&source, None, &Policy::default());
+            let left = plan.without(plan.start());
+            prop_assert_eq!(left.rungs.len() + 1, plan.rungs.len());
+            prop_assert!(left.rungs.iter().all(|rung| plan.rungs.contains(rung) && rung.rendition != plan.start()));
+            prop_assert_eq!(left.id, plan.id);
         }
 
         #[test]

@@ -8,7 +8,6 @@ use rend_core::media::isobmff::{Init, TrackKind, read_init, read_segment};
 use rend_core::media::plan::{Cut, Plan};
 use rend_storage::StoreError;
 
-use crate::encode::OPENER_SEGMENTS;
 use crate::process::Attempt;
 use crate::publish::{Catalogue, Made, SMALL};
 use crate::trouble::Trouble;
@@ -54,9 +53,8 @@ impl Attempt<'_> {
         }
         for (key, rendition, index) in segments {
             let Some(init) = catalogue.init_of(rendition).cloned() else { continue };
-            let keep = rendition == plan.start() && index < OPENER_SEGMENTS;
-            let (bytes, len) = self.shelf.get(&key, if keep { u64::MAX } else { SMALL }).await?;
-            let Some(made) = read_back(plan, &init, rendition, index, &bytes, len, keep) else { continue };
+            let (bytes, len) = self.shelf.get(&key, SMALL).await?;
+            let Some(made) = read_back(plan, &init, rendition, index, &bytes, len) else { continue };
             catalogue.add(made);
         }
         Ok(catalogue)
@@ -66,20 +64,11 @@ impl Attempt<'_> {
 /// Keys asked for at once.
 const PAGE: usize = 1000;
 
-fn read_back(
-    plan: &Plan,
-    init: &Init,
-    rendition: Rendition,
-    index: u32,
-    bytes: &Bytes,
-    len: u64,
-    keep: bool,
-) -> Option<Made> {
+fn read_back(plan: &Plan, init: &Init, rendition: Rendition, index: u32, bytes: &Bytes, len: u64) -> Option<Made> {
     let runs = read_segment(init, bytes).ok()?;
     let lead = init.first(TrackKind::Video).or_else(|| init.tracks.first())?;
     let run = runs.iter().find(|run| run.track == lead.id)?;
     let first = run.starts_at / u64::from(plan.grid.ticks);
     let cut = Cut { first, frames: run.duration / u64::from(plan.grid.ticks) };
-    let kept = keep.then(|| bytes.clone());
-    Some(Made { rendition, index, micros: plan.micros_of(&cut), bytes: len, key_bytes: run.first_sample_end, kept })
+    Some(Made { rendition, index, micros: plan.micros_of(&cut), bytes: len, key_bytes: run.first_sample_end })
 }

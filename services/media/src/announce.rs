@@ -1,44 +1,44 @@
-//! Naming what became durable, as it does.
+//! Naming what became durable, as it does; and no longer naming what is given up.
 
 use rend_core::artifact::{ArtifactPath, ObjectKey, Rendition};
-use rend_core::asset::Move;
+use rend_core::asset::{Failure, Move};
+use rend_core::job::JobError;
 use tokio::sync::mpsc;
 
 use crate::encode::{Encode, OPENER_SEGMENTS};
-use crate::publish::{Made, SMALL};
+use crate::publish::SMALL;
 use crate::trouble::Trouble;
 
 impl Encode<'_> {
     /// Names what became durable, as it does.
-    pub(crate) async fn publish(&self, mut made: mpsc::Receiver<Made>) -> Result<(), Trouble> {
-        let start = self.plan.start();
+    pub(crate) async fn publish(&self, mut nudged: mpsc::Receiver<()>) -> Result<(), Trouble> {
         let mut playable = false;
         let mut opener = self.plan.rungs.is_empty();
         loop {
             // What an earlier attempt left is named before anything new arrives.
-            for rendition in self.plan.renditions() {
+            let plan = self.catalogue.lock().await.plan().clone();
+            let start = plan.start();
+            for rendition in plan.renditions() {
                 if rendition == start || playable {
                     self.name(rendition).await?;
                 }
             }
             if !playable && self.catalogue.lock().await.is_listed(start) {
                 playable = true;
-                self.attempt.advance(Move::OpenerReady, Some(&self.plan)).await?;
+                self.attempt.advance(Move::OpenerReady, Some(&plan)).await?;
             }
             if playable && !opener {
-                opener = self.put_opener().await?;
+                opener = self.put_opener(start).await?;
             }
-            let Some(first) = made.recv().await else { return Ok(()) };
-            let mut catalogue = self.catalogue.lock().await;
-            catalogue.add(first);
-            while let Ok(more) = made.try_recv() {
-                catalogue.add(more);
+            if nudged.recv().await.is_none() {
+                return Ok(());
             }
         }
     }
 
     /// Puts a rendition's list if it grew, and the list of renditions if this one is new.
     async fn name(&self, rendition: Rendition) -> Result<(), Trouble> {
+        let _naming = self.naming.lock().await;
         let now = self.attempt.shelf.clock.mono();
         let (list, new) = {
             let mut catalogue = self.catalogue.lock().await;
@@ -57,17 +57,48 @@ impl Encode<'_> {
         }
     }
 
-    async fn put_opener(&self) -> Result<bool, Trouble> {
-        let start = self.plan.start();
+    /// Goes on without a rung. The last one is not given up: its error is the attempt's.
+    pub(crate) async fn give_up(&self, rendition: Rendition, error: &JobError) -> Result<(), Trouble> {
+        let _naming = self.naming.lock().await;
+        let (listed, master) = {
+            let mut catalogue = self.catalogue.lock().await;
+            if catalogue.plan().rungs.iter().all(|rung| rung.rendition == rendition) {
+                return Err(Trouble::Error(error.clone()));
+            }
+            let listed = catalogue.is_listed(rendition);
+            catalogue.lose(rendition);
+            (listed, catalogue.master())
+        };
+        tracing::warn!(
+            asset = %self.attempt.shelf.asset, %rendition, code = error.code, detail = error.detail,
+            "a rung failed twice and is given up"
+        );
+        let failure = Failure { code: error.code.clone(), detail: error.detail.clone() };
+        self.attempt.advance(Move::RenditionFailed { rendition, failure }, None).await?;
+        if listed {
+            // Players that know the rung already are told by its list's absence to go to another one.
+            if !master.variants.is_empty() {
+                self.put_text(ArtifactPath::Master, master.to_string()).await?;
+            }
+            let shelf = &self.attempt.shelf;
+            shelf.objects.delete(&ObjectKey::artifact(shelf.asset, ArtifactPath::Variant(rendition))).await?;
+        }
+        Ok(())
+    }
+
+    async fn put_opener(&self, start: Rendition) -> Result<bool, Trouble> {
         let wanted = usize::try_from(OPENER_SEGMENTS).unwrap_or(0).min(self.plan.cuts.len());
-        let Some(segments) = self.catalogue.lock().await.opener(wanted) else { return Ok(false) };
-        let (init, _) = self
-            .attempt
-            .shelf
-            .get(&ObjectKey::artifact(self.attempt.shelf.asset, ArtifactPath::Init(start)), SMALL)
-            .await?;
-        let whole = std::iter::once(init).chain(segments).collect::<Vec<_>>().concat();
-        self.attempt.shelf.put(ArtifactPath::Opener, whole.into()).await?;
+        if self.catalogue.lock().await.prefix(start) < wanted {
+            return Ok(false);
+        }
+        let shelf = &self.attempt.shelf;
+        let (init, _) = shelf.get(&ObjectKey::artifact(shelf.asset, ArtifactPath::Init(start)), SMALL).await?;
+        let mut whole = init.to_vec();
+        for index in 0..u32::try_from(wanted).unwrap_or(OPENER_SEGMENTS) {
+            let path = ArtifactPath::Segment { rendition: start, index };
+            whole.extend_from_slice(&shelf.get(&ObjectKey::artifact(shelf.asset, path), OPENER_BYTES_MAX).await?.0);
+        }
+        shelf.put(ArtifactPath::Opener, whole.into()).await?;
         Ok(true)
     }
 
@@ -75,3 +106,6 @@ impl Encode<'_> {
         Ok(self.attempt.shelf.put(path, text.into()).await?)
     }
 }
+
+/// Bytes of one of the opener's segments at most. No encoder of ours spends a hundredth of it on two seconds.
+const OPENER_BYTES_MAX: u64 = 256 << 20;

@@ -62,11 +62,6 @@ impl Assembly {
         done
     }
 
-    /// Whether anything came.
-    pub(crate) const fn has_frames(&self) -> bool {
-        self.origin.is_some()
-    }
-
     /// How many frames of the whole source there are up to the end of what came.
     pub(crate) const fn end(&self) -> u64 {
         self.seen_end

@@ -1,4 +1,7 @@
 //! The encoding of one plan: which encoder runs when, and what becomes of what it makes.
+//!
+//! A unit that fails is tried once more, each of its rungs alone. A rung that fails again where another succeeds is given
+//! up, and the others play without it; a stretch that no rung can be made of is the source's fault and ends all of them.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,6 +11,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use rend_core::artifact::{ArtifactPath, Lang, Rendition};
+use rend_core::job::JobError;
 use rend_core::media::ffmpeg;
 use rend_core::media::isobmff::{
     FragmentReader, Init, NewRun, NewTrack, Piece, Sample, TrackKind, read_init, read_segment, write_init,
@@ -33,6 +37,9 @@ pub(crate) struct Encode<'a> {
     sound_encoder: std::sync::Mutex<Option<crate::sound::Encoder>>,
     pub(crate) inits: Mutex<BTreeMap<Rendition, Init>>,
     pub(crate) catalogue: Mutex<Catalogue>,
+    /// Held while lists are written, so that a rung that is given up is not named again.
+    pub(crate) naming: Mutex<()>,
+    faults: Mutex<Vec<Fault>>,
 }
 
 /// What a unit came to.
@@ -42,6 +49,16 @@ pub(crate) struct UnitEnd {
     /// Lines of complaint from the decoder.
     pub(crate) complaints: u64,
 }
+
+/// A rung that could not be encoded over a stretch, twice.
+pub(crate) struct Fault {
+    pub(crate) rendition: Rendition,
+    pub(crate) segments: std::ops::Range<u32>,
+    pub(crate) error: JobError,
+}
+
+/// Says that something became durable. What it was stands in the catalogue, so one message that waits is enough.
+pub(crate) type Nudge = mpsc::Sender<()>;
 
 impl<'a> Encode<'a> {
     pub(crate) fn new(attempt: &'a Attempt<'a>, plan: Arc<Plan>, input: PathBuf, catalogue: Catalogue) -> Self {
@@ -54,6 +71,8 @@ impl<'a> Encode<'a> {
             sound_encoder: std::sync::Mutex::new(None),
             inits: Mutex::new(inits),
             catalogue: Mutex::new(catalogue),
+            naming: Mutex::new(()),
+            faults: Mutex::new(Vec::new()),
         }
     }
 
@@ -71,18 +90,18 @@ impl<'a> Encode<'a> {
             self.sound_encoder = std::sync::Mutex::new(Some(encoder));
         }
         let this = &self;
-        let (sender, receiver) = mpsc::channel(MADE_MAX);
+        let (nudge, nudged) = mpsc::channel(1);
         let units = async move {
             let ends = if this.plan.rungs.is_empty() {
-                this.sound_alone(&sender).await?;
+                this.sound_alone(&nudge).await?;
                 Vec::new()
             } else {
-                this.units(&sender).await?
+                this.units(&nudge).await?
             };
-            drop(sender);
+            drop(nudge);
             Ok::<_, Trouble>(ends)
         };
-        let all = async { tokio::try_join!(units, this.publish(receiver)) };
+        let all = async { tokio::try_join!(units, this.publish(nudged)) };
         let encoder = this.sound_encoder.lock().ok().and_then(|mut slot| slot.take());
         let ends = match encoder {
             Some(encoder) => {
@@ -110,7 +129,8 @@ impl<'a> Encode<'a> {
             }
             None => all.await?.0,
         };
-        self.finish(&ends).await
+        let faults = std::mem::take(&mut *self.faults.lock().await);
+        self.finish(&ends, &faults).await
     }
 
     async fn start(&self, args: &[String]) -> Result<Run, Trouble> {
@@ -119,11 +139,11 @@ impl<'a> Encode<'a> {
     }
 
     /// Runs the plan's units: the opener first and alone, then as many at once as there are slots.
-    async fn units(&self, sender: &mpsc::Sender<Made>) -> Result<Vec<UnitEnd>, Trouble> {
+    async fn units(&self, nudge: &Nudge) -> Result<Vec<UnitEnd>, Trouble> {
         let mut ends = Vec::new();
         let mut waiting = self.plan.units.iter().peekable();
         if let Some(opener) = waiting.next_if(|unit| unit.is_opener() && !unit.open) {
-            ends.push(self.unit(opener, sender, None).await?);
+            ends.push(self.carry(opener, nudge, None).await?);
         }
         let mut running = FuturesUnordered::new();
         let rest = async {
@@ -132,7 +152,7 @@ impl<'a> Encode<'a> {
                     let Some(unit) = waiting.next() else { break };
                     running.push(async move {
                         let permit = self.attempt.worker.slots.clone().acquire_owned().await.ok();
-                        self.unit(unit, sender, permit).await
+                        self.carry(unit, nudge, permit).await
                     });
                 }
                 match running.next().await {
@@ -145,21 +165,77 @@ impl<'a> Encode<'a> {
         ends
     }
 
-    async fn unit(
+    /// Carries what is left of a unit to its end. When it fails, each of its rungs gets one more try, alone.
+    async fn carry(
         &self,
         unit: &Unit,
-        sender: &mpsc::Sender<Made>,
+        nudge: &Nudge,
         _permit: Option<OwnedSemaphorePermit>,
     ) -> Result<UnitEnd, Trouble> {
-        if !unit.open && self.is_made(unit).await {
+        let unit = self.left_of(unit).await;
+        if unit.outputs.is_empty() {
             return Ok(UnitEnd { unit: unit.number, frames: unit.frames, complaints: 0 });
         }
+        let first = match self.unit(&unit, nudge).await {
+            Ok(end) => {
+                self.judge().await?;
+                return Ok(end);
+            }
+            Err(trouble) => trouble.of_unit()?,
+        };
+        tracing::warn!(
+            asset = %self.attempt.shelf.asset, unit = unit.number, code = first.code, detail = first.detail,
+            stderr = first.stderr_tail, "a unit failed and is tried again, each rung alone"
+        );
+        let mut end = UnitEnd { unit: unit.number, frames: 0, complaints: 0 };
+        for output in &unit.outputs {
+            let alone = Unit { outputs: vec![*output], ..unit.clone() };
+            match self.unit(&alone, nudge).await {
+                Ok(one) => {
+                    end.frames = end.frames.max(one.frames);
+                    end.complaints += one.complaints;
+                }
+                Err(trouble) => {
+                    let error = trouble.of_unit()?;
+                    let segments = unit.segments.start.max(output.1)..unit.segments.end;
+                    self.faults.lock().await.push(Fault { rendition: output.0, segments, error });
+                }
+            }
+        }
+        self.judge().await?;
+        Ok(end)
+    }
+
+    /// Gives up every rung that failed over a stretch which another rung has: the source is not to blame for that.
+    async fn judge(&self) -> Result<(), Trouble> {
+        let mut faults = self.faults.lock().await;
+        let guilty = {
+            let catalogue = self.catalogue.lock().await;
+            let plan = catalogue.plan();
+            let others_have = |fault: &&Fault| {
+                let has = |rendition| fault.segments.clone().any(|index| catalogue.has(rendition, index));
+                plan.rungs.iter().any(|rung| rung.rendition != fault.rendition && has(rung.rendition))
+            };
+            let judged: BTreeMap<Rendition, JobError> =
+                faults.iter().filter(others_have).map(|fault| (fault.rendition, fault.error.clone())).collect();
+            judged
+        };
+        faults.retain(|fault| !guilty.contains_key(&fault.rendition));
+        drop(faults);
+        for (rendition, error) in guilty {
+            self.give_up(rendition, &error).await?;
+        }
+        Ok(())
+    }
+
+    async fn unit(&self, unit: &Unit, nudge: &Nudge) -> Result<UnitEnd, Trouble> {
+        tracing::debug!(asset = %self.attempt.shelf.asset, unit = unit.number, "a unit begins");
         let mut run = self.start(&ffmpeg::video(&self.plan, unit, &self.input)).await?;
         let mut reader = FragmentReader::default();
         let mut assemblies: Vec<Assembly> =
             unit.outputs.iter().map(|(_, from)| Assembly::new(&self.plan, unit, *from)).collect();
         let mut read_init = None;
-        while let Some(chunk) = run.read().await.map_err(Trouble::run)? {
+        while let Some(chunk) = run.read().await.map_err(Trouble::in_unit)? {
             reader.push(&chunk);
             while let Some(piece) = reader.next_piece().map_err(torn)? {
                 match piece {
@@ -179,28 +255,19 @@ impl<'a> Encode<'a> {
                                 continue;
                             };
                             if let Some(segment) = assembly.push(sample).filter(|segment| segment.index >= *from) {
-                                self.segment(*rendition, segment, sender).await?;
+                                self.segment(*rendition, segment, nudge).await?;
                             }
                         }
                     }
                 }
             }
         }
-        let said = match run.finish().await {
-            Ok(said) => said,
-            Err(RunError::Failed { said, status }) if assemblies.iter().any(Assembly::has_frames) => {
-                tracing::warn!(asset = %self.attempt.shelf.asset, unit = unit.number, status, "the encoder ended with an error");
-                said
-            }
-            // A stretch of a damaged source may hold nothing at all. The rest of it decides what becomes of it.
-            Err(RunError::Failed { said, .. }) if unit.number > 0 => said,
-            Err(RunError::Failed { said, .. }) => return Err(Trouble::Refused(Reject::Unreadable, said.tail)),
-            Err(error) => return Err(Trouble::run(error)),
-        };
+        // What an encoder that failed left unfinished is not told from what it would have made, so it is dropped.
+        let said = run.finish().await.map_err(Trouble::in_unit)?;
         let frames = assemblies.iter().map(Assembly::end).min().unwrap_or(unit.first) - unit.first;
         for (assembly, (rendition, from)) in assemblies.into_iter().zip(&unit.outputs) {
             for segment in assembly.finish(&self.plan).into_iter().filter(|segment| segment.index >= *from) {
-                self.segment(*rendition, segment, sender).await?;
+                self.segment(*rendition, segment, nudge).await?;
             }
         }
         if !said.tail.is_empty() {
@@ -209,11 +276,17 @@ impl<'a> Encode<'a> {
         Ok(UnitEnd { unit: unit.number, frames, complaints: said.lines })
     }
 
-    async fn is_made(&self, unit: &Unit) -> bool {
+    /// The unit without rungs that were given up, and without those that an earlier attempt made.
+    async fn left_of(&self, unit: &Unit) -> Unit {
         let catalogue = self.catalogue.lock().await;
-        let mut needed =
-            unit.outputs.iter().flat_map(|(r, from)| unit.segments.clone().filter(|i| *i >= *from).map(|i| (*r, i)));
-        needed.all(|(rendition, index)| catalogue.has(rendition, index))
+        let plan = catalogue.plan();
+        let wanted = |(rendition, from): &(Rendition, u32)| {
+            let mut own = unit.segments.clone().filter(|index| index >= from);
+            // How many segments an open unit has is known only once it ends.
+            let made = !unit.open && own.all(|index| catalogue.has(*rendition, index));
+            plan.rungs.iter().any(|rung| rung.rendition == *rendition) && !made
+        };
+        Unit { outputs: unit.outputs.iter().filter(|output| wanted(output)).copied().collect(), ..unit.clone() }
     }
 
     /// Makes the initialisation segment durable before the first segment, and sees to it that all units agree on it.
@@ -224,7 +297,7 @@ impl<'a> Encode<'a> {
             return if same {
                 Ok(())
             } else {
-                Err(Trouble::permanent("encoder_failed", "two runs described one rung differently", ""))
+                Err(Trouble::unit("encoder_failed", "two runs described one rung differently"))
             };
         }
         let size = track.size;
@@ -259,13 +332,12 @@ impl<'a> Encode<'a> {
     }
 
     /// Makes one segment of pictures and sound durable.
-    async fn segment(
-        &self,
-        rendition: Rendition,
-        segment: Segment,
-        sender: &mpsc::Sender<Made>,
-    ) -> Result<(), Trouble> {
+    async fn segment(&self, rendition: Rendition, segment: Segment, nudge: &Nudge) -> Result<(), Trouble> {
         let Segment { index, cut, samples } = segment;
+        if self.catalogue.lock().await.has(rendition, index) {
+            // An earlier attempt, or an earlier try at this unit, made the same bytes.
+            return Ok(());
+        }
         let sound = match &self.sound {
             Some(sound) => Some(self.sound_samples(sound, &cut).await?),
             None => None,
@@ -274,7 +346,7 @@ impl<'a> Encode<'a> {
         if let Some((first, samples)) = sound.as_ref().filter(|(_, samples)| !samples.is_empty()) {
             runs.push(NewRun { track: SOUND, starts_at: first * u64::from(SOUND_FRAME), samples });
         }
-        self.put_segment(rendition, index, &cut, &runs, sender).await
+        self.put_segment(rendition, index, &cut, &runs, nudge).await
     }
 
     async fn put_segment(
@@ -283,7 +355,7 @@ impl<'a> Encode<'a> {
         index: u32,
         cut: &Cut,
         runs: &[NewRun<'_>],
-        sender: &mpsc::Sender<Made>,
+        nudge: &Nudge,
     ) -> Result<(), Trouble> {
         let bytes = write_segment(index.saturating_add(1), runs);
         let key_bytes = {
@@ -291,17 +363,13 @@ impl<'a> Encode<'a> {
             let init = inits.get(&rendition).ok_or_else(no_track)?;
             read_segment(init, &bytes).map_err(torn)?.first().map_or(0, |run| run.first_sample_end)
         };
-        self.attempt.shelf.put(ArtifactPath::Segment { rendition, index }, bytes.clone()).await?;
-        let keep = rendition == self.plan.start() && index < OPENER_SEGMENTS;
-        let made = Made {
-            rendition,
-            index,
-            micros: self.plan.micros_of(cut),
-            bytes: bytes.len() as u64,
-            key_bytes,
-            kept: keep.then_some(bytes),
-        };
-        sender.send(made).await.map_err(|_| Trouble::transient("stopped", "publishing ended before encoding", ""))
+        let len = bytes.len() as u64;
+        self.attempt.shelf.put(ArtifactPath::Segment { rendition, index }, bytes).await?;
+        let made = Made { rendition, index, micros: self.plan.micros_of(cut), bytes: len, key_bytes };
+        self.catalogue.lock().await.add(made);
+        // When one is waiting already, it says this too; when nobody listens any more, the attempt is ending.
+        let _ = nudge.try_send(());
+        Ok(())
     }
 
     /// The frames of sound that begin within `cut`, and the number of the first.
@@ -317,7 +385,7 @@ impl<'a> Encode<'a> {
     }
 
     /// A source without pictures: its sound, cut alone.
-    async fn sound_alone(&self, sender: &mpsc::Sender<Made>) -> Result<(), Trouble> {
+    async fn sound_alone(&self, nudge: &Nudge) -> Result<(), Trouble> {
         let Some(sound) = &self.sound else { return Err(Trouble::Refused(Reject::NotAVideo, String::new())) };
         let rendition = self.plan.start();
         let track = self.sound_track(VIDEO, sound).await?;
@@ -329,7 +397,7 @@ impl<'a> Encode<'a> {
             if (frames.len() as u64) < cut.frames {
                 break;
             }
-            self.sound_segment(rendition, index, cut, frames, sender).await?;
+            self.sound_segment(rendition, index, cut, frames, nudge).await?;
         }
         let total = sound.total().await?;
         if total == 0 {
@@ -338,7 +406,7 @@ impl<'a> Encode<'a> {
         let done = firm.min(self.plan.cuts.iter().take_while(|cut| cut.end() <= total).count());
         for (index, cut) in self.plan.settled(total, done).iter().enumerate().skip(done) {
             let frames = sound.frames(cut.first, cut.end()).await?;
-            self.sound_segment(rendition, index, cut, frames, sender).await?;
+            self.sound_segment(rendition, index, cut, frames, nudge).await?;
         }
         Ok(())
     }
@@ -349,12 +417,12 @@ impl<'a> Encode<'a> {
         index: usize,
         cut: &Cut,
         frames: Vec<Bytes>,
-        sender: &mpsc::Sender<Made>,
+        nudge: &Nudge,
     ) -> Result<(), Trouble> {
         let samples: Vec<Sample> = frames.into_iter().map(sound_sample).collect();
         let runs = [NewRun { track: VIDEO, starts_at: cut.first * u64::from(SOUND_FRAME), samples: &samples }];
         let index = u32::try_from(index).unwrap_or(u32::MAX);
-        self.put_segment(rendition, index, cut, &runs, sender).await
+        self.put_segment(rendition, index, cut, &runs, nudge).await
     }
 }
 
@@ -362,17 +430,15 @@ const VIDEO: u32 = 1;
 const SOUND: u32 = 2;
 /// Segments of the first rung that the opener is made of: four seconds.
 pub(crate) const OPENER_SEGMENTS: u32 = 2;
-/// Durable segments that wait to be named.
-const MADE_MAX: usize = 64;
 
 fn sound_sample(data: Bytes) -> Sample {
     Sample { track: SOUND, decoded_at: 0, shown_after: 0, duration: SOUND_FRAME, key: true, data }
 }
 
 pub(crate) fn torn(error: rend_core::media::isobmff::BoxError) -> Trouble {
-    Trouble::transient("encoder_failed", error.to_string(), "")
+    Trouble::unit("encoder_failed", error.to_string())
 }
 
 pub(crate) fn no_track() -> Trouble {
-    Trouble::transient("encoder_failed", "the encoder gave another track than asked for", "")
+    Trouble::unit("encoder_failed", "the encoder gave another track than asked for")
 }

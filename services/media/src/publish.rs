@@ -63,11 +63,11 @@ pub(crate) struct Made {
     pub(crate) bytes: u64,
     /// The bytes of it that hold its first key frame.
     pub(crate) key_bytes: u64,
-    /// Its bytes, for the first segments of the first rendition: the opener is made of them.
-    pub(crate) kept: Option<Bytes>,
 }
 
 /// What is durable of each rendition, and what was said of it.
+///
+/// Its plan has the renditions that are still wanted: one that is given up is in it no more.
 #[derive(Debug)]
 pub(crate) struct Catalogue {
     plan: Arc<Plan>,
@@ -89,6 +89,23 @@ impl Catalogue {
     pub(crate) fn new(plan: Arc<Plan>) -> Self {
         let renditions = plan.renditions().into_iter().map(|r| (r, Listed::default())).collect();
         Self { plan, renditions }
+    }
+
+    pub(crate) const fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// Goes on without this rendition: nothing names it from here on.
+    pub(crate) fn lose(&mut self, rendition: Rendition) {
+        self.plan = Arc::new(self.plan.without(rendition));
+        self.renditions.remove(&rendition);
+    }
+
+    /// Forgets what lies behind the first `segments` of every rendition, and answers whether there was anything.
+    pub(crate) fn end_after(&mut self, segments: usize) -> bool {
+        let behind = self.renditions.values().any(|listed| listed.segments.len() > segments);
+        self.renditions.values_mut().for_each(|listed| listed.segments.truncate(segments));
+        behind
     }
 
     pub(crate) fn init(&mut self, rendition: Rendition, init: Init) {
@@ -121,19 +138,6 @@ impl Catalogue {
     /// How many segments there are without a hole.
     pub(crate) fn prefix(&self, rendition: Rendition) -> usize {
         self.renditions.get(&rendition).map_or(0, |l| l.segments.iter().take_while(|s| s.is_some()).count())
-    }
-
-    /// Whether there is a hole: a segment behind one that is missing.
-    pub(crate) fn has_hole(&self, rendition: Rendition) -> bool {
-        self.renditions
-            .get(&rendition)
-            .is_some_and(|l| l.segments.iter().skip_while(|s| s.is_some()).any(Option::is_some))
-    }
-
-    /// The bytes that the opener is made of, once they are all there.
-    pub(crate) fn opener(&self, segments: usize) -> Option<Vec<Bytes>> {
-        let listed = self.renditions.get(&self.plan.start())?;
-        (0..segments).map(|index| listed.segments.get(index)?.as_ref()?.kept.clone()).collect()
     }
 
     /// The media playlist to put now, if it says more than the last one did and that was not a moment ago.

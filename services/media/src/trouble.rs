@@ -15,6 +15,8 @@ pub(crate) enum Trouble {
     Lost,
     /// The source is refused.
     Refused(Reject, String),
+    /// One run of the encoder went wrong. Another may not, or not for every rung.
+    Unit(JobError),
     /// Something else went wrong.
     Error(JobError),
 }
@@ -30,12 +32,34 @@ impl Trouble {
         Self::Error(JobError { class: ErrorClass::Permanent, code: code.to_owned(), detail, stderr_tail })
     }
 
+    pub(crate) fn unit(code: &str, detail: impl Into<String>) -> Self {
+        let (detail, stderr_tail) = (detail.into(), String::new());
+        Self::Unit(JobError { class: ErrorClass::Transient, code: code.to_owned(), detail, stderr_tail })
+    }
+
+    /// What went wrong, if it concerns one run of the encoder alone; everything else ends the attempt.
+    pub(crate) fn of_unit(self) -> Result<JobError, Self> {
+        match self {
+            Self::Unit(error) => Ok(error),
+            Self::Lost | Self::Refused(..) | Self::Error(_) => Err(self),
+        }
+    }
+
     pub(crate) fn sound_lost() -> Self {
         Self::transient("encoder_failed", "the sound encoder ended before its time", "")
     }
 
     pub(crate) fn scratch(error: io::Error) -> Self {
         Self::transient("scratch_failed", format!("the scratch folder could not be used: {error}"), "")
+    }
+
+    /// What it means that one of a plan's runs failed.
+    pub(crate) fn in_unit(error: RunError) -> Self {
+        let machine = matches!(error, RunError::Missing { .. } | RunError::NotStarted { .. });
+        match Self::run(error) {
+            Self::Error(error) if !machine => Self::Unit(error),
+            other @ (Self::Lost | Self::Refused(..) | Self::Unit(_) | Self::Error(_)) => other,
+        }
     }
 
     /// What a failed encoder run means.

@@ -243,7 +243,7 @@ impl Worker {
                 };
                 (error, failure)
             }
-            Trouble::Error(error) => {
+            Trouble::Unit(error) | Trouble::Error(error) => {
                 let failure = Failure { code: error.code.clone(), detail: error.detail.clone() };
                 (error, failure)
             }

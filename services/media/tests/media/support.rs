@@ -120,6 +120,15 @@ pub(crate) fn clip(folder: &Path, name: &str, args: &str) -> PathBuf {
     file
 }
 
+/// A program that runs `script` and then, if that has not ended it, ffmpeg with the same arguments.
+pub(crate) fn stand_in(folder: &Path, script: &str) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let program = folder.join("encoder");
+    std::fs::write(&program, format!("#!/bin/sh\n{script}\nexec /usr/bin/ffmpeg \"$@\"\n")).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    program
+}
+
 /// What ffprobe says of the file, as values parted by commas.
 pub(crate) fn probe(file: &Path, args: &str) -> String {
     let output = Command::new("ffprobe")
