@@ -43,10 +43,16 @@ use rend_core::id::EdgeId;
 
 use crate::files::{FilesError, SegmentFiles};
 use crate::recorder::{Counts, Grade};
-use crate::wire::{hex, unhex};
+use crate::wire::hex;
 
+mod contents;
+mod ledger;
+mod names;
 pub mod segment;
 
+use contents::contents;
+use ledger::Ledger;
+use names::{Kind, parse_name};
 use segment::{End, Frame};
 
 /// Bytes of a file that are read at most: more than any segment has.
@@ -113,12 +119,6 @@ struct Run {
     node: EdgeId,
     dropped: u64,
     told: u64,
-}
-
-#[derive(Debug)]
-struct Ledger {
-    name: String,
-    bytes: u64,
 }
 
 impl<F: SegmentFiles> Spool<F> {
@@ -414,81 +414,6 @@ impl<F: SegmentFiles> Spool<F> {
         }
     }
 
-    fn write_ledger(&mut self) -> Result<(), FilesError> {
-        if let Some(ledger) = &mut self.ledger
-            && ledger.bytes < LEDGER_BYTES_MAX
-        {
-            let mut bytes = Vec::new();
-            self.unwritten.iter().for_each(|frame| frame.write(&mut bytes));
-            let written = self.files.append(&ledger.name, &bytes).and_then(|()| self.files.sync(&ledger.name));
-            ledger.bytes += bytes.len() as u64;
-            if written.is_ok() {
-                self.unwritten.clear();
-            } else {
-                let torn = self.ledger.take().map(|ledger| ledger.name);
-                self.old_ledgers.extend(torn);
-            }
-            return written;
-        }
-        let mut bytes = Vec::new();
-        for no in self.delivered.keys() {
-            Frame::Acked { file_no: *no }.write(&mut bytes);
-        }
-        for (boot, run) in &self.runs {
-            let total = self.dropped_total(*boot);
-            Frame::Dropped { boot: *boot, node: run.node.clone(), total, told: run.told }.write(&mut bytes);
-        }
-        let name = format!("{:016x}.ledger", self.take_no());
-        let written = self.files.append(&name, &bytes).and_then(|()| self.files.sync(&name));
-        if let Err(error) = written {
-            self.old_ledgers.insert(name);
-            // Removing the half-written one makes room; failing that, it is removed with the other old ones.
-            return Err(error);
-        }
-        self.unwritten.clear();
-        self.old_ledgers.extend(self.ledger.take().map(|ledger| ledger.name));
-        self.ledger = Some(Ledger { name, bytes: bytes.len() as u64 });
-        while let Some(old) = self.old_ledgers.first() {
-            self.files.remove(old)?;
-            self.old_ledgers.pop_first();
-        }
-        Ok(())
-    }
-
-    fn forget_settled_runs(&mut self) {
-        let here = self.boot;
-        self.runs.retain(|boot, run| *boot == here || run.dropped > run.told);
-        while self.runs.len() > RUNS_MAX {
-            let Some(oldest) = self.runs.keys().copied().find(|boot| *boot != here) else { return };
-            self.runs.remove(&oldest);
-        }
-    }
-
-    fn read_ledgers(&mut self, found: &[(String, u64)]) -> Result<BTreeSet<u64>, FilesError> {
-        let mut acked = BTreeSet::new();
-        for (name, _) in found {
-            let Some((_, Kind::Ledger)) = parse_name(name) else { continue };
-            self.old_ledgers.insert(name.clone());
-            let Some(bytes) = self.files.read(name, FILE_BYTES_MAX)? else { continue };
-            for frame in segment::read(&bytes).frames {
-                match frame {
-                    Frame::Acked { file_no } => {
-                        self.next_no = self.next_no.max(file_no.saturating_add(1));
-                        acked.insert(file_no);
-                    }
-                    Frame::Dropped { boot, node, total, told } => {
-                        let run = self.runs.entry(boot).or_insert(Run { node, dropped: 0, told: 0 });
-                        run.dropped = run.dropped.max(total);
-                        run.told = run.told.max(told);
-                    }
-                    Frame::Header { .. } | Frame::Event(_) => {}
-                }
-            }
-        }
-        self.forget_settled_runs();
-        Ok(acked)
-    }
-
     /// Takes in a segment of an earlier run.
     fn find(&mut self, no: u64, name: String, bytes: u64, boot: [u8; 8]) -> Result<(), FilesError> {
         // Listed but gone: somebody removed it by hand. Its gap shows.
@@ -540,87 +465,5 @@ fn landed<F: SegmentFiles>(files: &F, open: &OpenSegment) -> (u64, usize) {
     ((bytes.len() as u64).saturating_sub(open.bytes), events.saturating_sub(open.events))
 }
 
-struct Contents {
-    header: Option<([u8; 8], EdgeId)>,
-    payloads: Vec<Vec<u8>>,
-    end: End,
-}
-
-impl Default for Contents {
-    fn default() -> Self {
-        Self { header: None, payloads: Vec::new(), end: End::Whole }
-    }
-}
-
-/// The header and events of a segment. A damaged header does not take the events behind it along: the run stands in the
-/// file's name too.
-fn contents(bytes: &[u8]) -> Contents {
-    let mut content = segment::read(bytes);
-    if content.good_bytes == 0 && content.end == End::Torn {
-        let behind = (1..=HEADER_BYTES_MAX.min(bytes.len())).map(|at| segment::read(&bytes[at..]));
-        if let Some(rest) = behind.into_iter().find(|rest| matches!(rest.frames.first(), Some(Frame::Event(_)))) {
-            content = rest;
-        }
-    }
-    let mut out = Contents { end: content.end, ..Contents::default() };
-    for frame in content.frames {
-        match frame {
-            Frame::Header { boot, node } => out.header = Some((boot, node)),
-            Frame::Event(payload) => out.payloads.push(payload),
-            Frame::Acked { .. } | Frame::Dropped { .. } => {}
-        }
-    }
-    out
-}
-
-#[derive(Debug, PartialEq)]
-enum Kind {
-    Segment([u8; 8]),
-    Quarantine,
-    Ledger,
-}
-
-fn parse_name(name: &str) -> Option<(u64, Kind)> {
-    let (stem, kind) = name.split_once('.')?;
-    let number = |hexed: &str| unhex::<8>(hexed).map(u64::from_be_bytes);
-    match (kind, stem.split_once('-')) {
-        ("ledger", None) => Some((number(stem)?, Kind::Ledger)),
-        ("seg", Some((no, boot))) => Some((number(no)?, Kind::Segment(unhex(boot)?))),
-        ("bad", Some((no, boot))) => unhex::<8>(boot).and_then(|_| number(no)).map(|no| (no, Kind::Quarantine)),
-        _ => None,
-    }
-}
-
 /// Bytes that one append carries, about.
 const CHUNK_BYTES: u64 = 64 << 10;
-/// The longest frame of a header.
-const HEADER_BYTES_MAX: usize = segment::FRAME_HEAD_BYTES + 1 + 1 + 8 + 63;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_three_kinds_are_read_and_others_are_not_ours() {
-        let boot = [0xab; 8];
-        assert_eq!(parse_name(&format!("000000000000000f-{}.seg", hex(&boot))), Some((15, Kind::Segment(boot))));
-        assert_eq!(parse_name(&format!("0000000000000001-{}.bad", hex(&boot))), Some((1, Kind::Quarantine)));
-        assert_eq!(parse_name("0000000000000002.ledger"), Some((2, Kind::Ledger)));
-        for other in ["", "a", ".seg", "1-2.seg", "0000000000000002.seg", "lost+found", "0000000000000002.ledger.tmp"] {
-            assert_eq!(parse_name(other), None, "{other}");
-        }
-    }
-
-    #[test]
-    fn a_damaged_header_does_not_take_its_events_along() {
-        let mut bytes = Vec::new();
-        Frame::Header { boot: [1; 8], node: "ash-1".parse().unwrap() }.write(&mut bytes);
-        segment::write_event(b"{\"a\":1}", &mut bytes);
-        for at in 0..bytes.len() - 16 {
-            let mut bad = bytes.clone();
-            bad[at] ^= 1;
-            let found = contents(&bad);
-            assert_eq!(found.payloads.len(), 1, "damaged at {at}");
-        }
-    }
-}
