@@ -32,8 +32,8 @@
 //! ```
 //!
 //! Feature `fs` adds `fs::FsObjects`, objects as files; feature `sqlite` adds `sqlite::Sqlite`, all other ports in one
-//! file. Nothing here opens a connection to another machine, keeps a cache, or tries anything again: that is for callers,
-//! whom [`StoreError::is_transient`] tells when it can help.
+//! file; feature `s3` adds `s3::S3Objects`, objects in a bucket. Nothing here keeps a cache, and adapters on this machine
+//! try nothing again: that is for callers, whom [`StoreError::is_transient`] tells when it can help.
 pub mod analytics;
 pub mod assets;
 #[cfg(feature = "conformance")]
@@ -49,6 +49,8 @@ pub mod lease;
 pub mod memory;
 pub mod objects;
 pub mod revocations;
+#[cfg(feature = "s3")]
+pub mod s3;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod transfers;

@@ -1,5 +1,5 @@
-//! Random operations, the same on memory and on files, give the same answers.
-#![cfg(feature = "fs")]
+//! Random operations, the same on memory and on files, or in a bucket, give the same answers.
+#![cfg(any(feature = "fs", feature = "s3"))]
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use bytes::Bytes;
@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use rend_core::artifact::ObjectKey;
 use rend_core::time::Timestamp;
 use rend_storage::StoreError;
+#[cfg(feature = "fs")]
 use rend_storage::fs::FsObjects;
 use rend_storage::memory::MemoryObjects;
 use rend_storage::objects::{ObjectStore, Put};
@@ -67,6 +68,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 
     #[test]
+    #[cfg(feature = "fs")]
     fn memory_and_files_give_the_same_answers(asks in vec(any_ask(), 1..60)) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -78,4 +80,41 @@ proptest! {
             prop_assert_eq!(answer, expected, "{:?}", ask);
         }
     }
+}
+
+#[cfg(feature = "s3")]
+proptest! {
+    // Each answer takes a server some milliseconds.
+    #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 50, ..ProptestConfig::default() })]
+
+    #[test]
+    #[ignore = "needs S3: cargo xtask test starts one"]
+    fn memory_and_s3_give_the_same_answers(asks in vec(any_ask(), 1..60)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (memory, bucket) = (MemoryObjects::default(), bucket());
+        let whole = Ask::List(String::new(), None, 1000);
+        for ask in asks.iter().chain([&whole]) {
+            let expected = runtime.block_on(perform(&memory, ask));
+            let answer = runtime.block_on(perform(&bucket, ask));
+            prop_assert_eq!(answer, expected, "{:?}", ask);
+        }
+    }
+}
+
+/// A fresh part of the bucket that `cargo xtask test` names.
+#[cfg(feature = "s3")]
+#[expect(clippy::disallowed_methods, reason = "tests read their surroundings")]
+fn bucket() -> rend_storage::s3::S3Objects {
+    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let var = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set; run `cargo xtask test`"));
+    let mut config = rend_storage::s3::S3Config::new(
+        &var("REND_TEST_S3_ENDPOINT"),
+        "us-east-1",
+        &var("REND_TEST_S3_BUCKET"),
+        &var("REND_TEST_S3_ACCESS_KEY"),
+        &var("REND_TEST_S3_SECRET_KEY"),
+    );
+    let place = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    config.prefix = format!("lockstep-{}/{place}/", std::process::id());
+    rend_storage::s3::S3Objects::new(&config).unwrap()
 }
