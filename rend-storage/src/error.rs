@@ -40,6 +40,10 @@ pub enum StoreError {
         /// The newest version known.
         known: u32,
     },
+    /// The store will not do it as it and we are set up: wrong credentials, no right, no such database or table. Trying
+    /// again will not help until an operator changes something.
+    #[error("the store refused")]
+    Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The store did not answer as it should. Trying again may help.
     #[error("the store failed")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -55,7 +59,8 @@ impl StoreError {
             | Self::Illegal(_)
             | Self::LeaseLost
             | Self::BadBody { .. }
-            | Self::TooNew { .. } => false,
+            | Self::TooNew { .. }
+            | Self::Refused(_) => false,
         }
     }
 }

@@ -16,6 +16,7 @@
 //! | [`revocations::RevocationLog`] | tokens that are no longer believed |
 //! | [`credentials::CredentialStore`] | API keys, by digest |
 //! | [`analytics::Analytics`] | what edges served |
+//! | [`limits::Limiter`] | how often each asker has asked lately |
 //!
 //! ```
 //! use futures::executor::block_on;
@@ -39,6 +40,8 @@ pub mod assets;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod credentials;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod documents;
 pub mod edges;
 mod error;
 pub mod events;
@@ -46,8 +49,11 @@ pub mod events;
 pub mod fs;
 pub mod jobs;
 pub mod lease;
+pub mod limits;
 pub mod memory;
 pub mod objects;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod revocations;
 #[cfg(feature = "s3")]
 pub mod s3;

@@ -1,10 +1,13 @@
 //! Every adapter, one suite.
 #![cfg(feature = "conformance")]
-#![cfg_attr(any(feature = "fs", feature = "sqlite"), expect(clippy::unwrap_used, reason = "tests fail by panicking"))]
+#![cfg_attr(
+    any(feature = "fs", feature = "postgres", feature = "sqlite"),
+    expect(clippy::unwrap_used, reason = "tests fail by panicking")
+)]
 
 mod memory {
     use futures::executor::block_on;
-    use rend_storage::memory::{Memory, MemoryObjects};
+    use rend_storage::memory::{Memory, MemoryLimiter, MemoryObjects};
 
     rend_storage::object_store_conformance!(block_on, (MemoryObjects::default(), ()));
     rend_storage::asset_store_conformance!(block_on, (Memory::default(), ()));
@@ -16,6 +19,7 @@ mod memory {
     rend_storage::revocation_conformance!(block_on, (Memory::default(), ()));
     rend_storage::credential_store_conformance!(block_on, (Memory::default(), ()));
     rend_storage::analytics_conformance!(block_on, (Memory::default(), ()));
+    rend_storage::limiter_conformance!(block_on, (MemoryLimiter::default(), ()));
 }
 
 #[cfg(feature = "fs")]
@@ -57,4 +61,58 @@ mod sqlite {
     rend_storage::revocation_conformance!(block_on, fresh());
     rend_storage::credential_store_conformance!(block_on, fresh());
     rend_storage::analytics_conformance!(block_on, fresh());
+}
+
+#[cfg(feature = "postgres")]
+mod served;
+
+#[cfg(feature = "postgres")]
+mod postgres {
+    use super::served::{block_on, fresh};
+
+    rend_storage::asset_store_conformance!(
+        #[ignore = "needs PostgreSQL: cargo xtask test starts one"]
+        block_on,
+        fresh()
+    );
+    rend_storage::upload_store_conformance!(
+        #[ignore = "needs PostgreSQL: cargo xtask test starts one"]
+        block_on,
+        fresh()
+    );
+    rend_storage::transfer_store_conformance!(
+        #[ignore = "needs PostgreSQL: cargo xtask test starts one"]
+        block_on,
+        fresh()
+    );
+    rend_storage::job_queue_conformance!(
+        #[ignore = "needs PostgreSQL: cargo xtask test starts one"]
+        block_on,
+        fresh()
+    );
+    rend_storage::event_log_conformance!(
+        #[ignore = "needs PostgreSQL: cargo xtask test starts one"]
+        block_on,
+        fresh()
+    );
+    rend_storage::edge_conformance!(
+        #[ignore = "needs PostgreSQL: cargo xtask test starts one"]
+        block_on,
+        fresh()
+    );
+    rend_storage::revocation_conformance!(
+        #[ignore = "needs PostgreSQL: cargo xtask test starts one"]
+        block_on,
+        fresh()
+    );
+    rend_storage::credential_store_conformance!(
+        #[ignore = "needs PostgreSQL: cargo xtask test starts one"]
+        block_on,
+        fresh()
+    );
+    rend_storage::analytics_conformance!(
+        #[ignore = "needs PostgreSQL: cargo xtask test starts one"]
+        block_on,
+        fresh()
+    );
 }

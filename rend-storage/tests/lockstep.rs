@@ -1,6 +1,8 @@
-//! Random operations, the same on memory and on SQLite, give the same answers.
-#![cfg(feature = "sqlite")]
+//! Random operations, the same on memory and on SQLite or PostgreSQL, give the same answers.
+#![cfg(all(feature = "sqlite", feature = "postgres"))]
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod served;
 
 use std::fmt::Debug;
 
@@ -25,6 +27,7 @@ use rend_storage::edges::{EdgeDirectory, PurgeLog};
 use rend_storage::events::{EventLog, EventsOf};
 use rend_storage::jobs::{Claim, JobQueue};
 use rend_storage::memory::Memory;
+use rend_storage::postgres::Postgres;
 use rend_storage::sqlite::Sqlite;
 use rend_storage::uploads::UploadStore;
 
@@ -77,6 +80,7 @@ trait Every:
 }
 impl Every for Memory {}
 impl Every for Sqlite {}
+impl Every for Postgres {}
 
 fn told<T: Debug, E: Debug>(answer: &Result<T, E>) -> String {
     format!("{answer:?}")
@@ -416,5 +420,26 @@ proptest! {
             }
         }
         prop_assert_eq!(block_on(everything(&sqlite)), block_on(everything(&memory)));
+    }
+}
+
+proptest! {
+    // Each answer takes a server a part of a millisecond, and each case a schema.
+    #![proptest_config(ProptestConfig { cases: 40, max_shrink_iters: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    #[ignore = "needs PostgreSQL: cargo xtask test starts one"]
+    fn memory_and_postgres_give_the_same_answers(asks in vec((any_ask(), 0..4_u64), 1..80)) {
+        let memory = Memory::default();
+        let (postgres, _schema) = served::fresh();
+        let (mut one, mut other) = (Story::default(), Story::default());
+        for (ask, wait) in &asks {
+            one.now += wait;
+            other.now += wait;
+            let expected = block_on(perform(&memory, ask, &mut one));
+            let answer = served::block_on(perform(&postgres, ask, &mut other));
+            prop_assert_eq!(answer, expected, "{:?}", ask);
+        }
+        prop_assert_eq!(served::block_on(everything(&postgres)), block_on(everything(&memory)));
     }
 }

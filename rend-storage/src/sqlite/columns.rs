@@ -5,9 +5,9 @@ use std::str::FromStr;
 use rend_core::time::Timestamp;
 use rusqlite::Row;
 use rusqlite::types::FromSql;
-use serde_json::{Map, Value};
 
 use super::fault::Fault;
+use crate::documents::Strange;
 
 /// A column as SQLite has it.
 pub(super) fn get<T: FromSql>(row: &Row<'_>, name: &'static str) -> Result<T, Fault> {
@@ -55,40 +55,21 @@ pub(super) fn limit(rows: usize) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
-/// A JSON text.
-pub(super) fn json(row: &Row<'_>, name: &'static str) -> Result<Value, Fault> {
+/// A text that is read whole.
+pub(super) fn read<T>(
+    row: &Row<'_>,
+    name: &'static str,
+    of: impl FnOnce(&str) -> Result<T, Strange>,
+) -> Result<T, Fault> {
     let text = row.get_ref(name)?.as_str().map_err(|_| Fault::Strange(name))?;
-    serde_json::from_str(text).map_err(|_| Fault::Strange(name))
+    Ok(of(text)?)
 }
 
-/// As [`json`], where there may be none.
-pub(super) fn json_or_none(row: &Row<'_>, name: &'static str) -> Result<Option<Value>, Fault> {
-    if get::<Option<String>>(row, name)?.is_none() { Ok(None) } else { json(row, name).map(Some) }
-}
-
-/// An object with these fields.
-pub(super) fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
-    Value::Object(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>())
-}
-
-/// The text of a field.
-pub(super) fn text_of(value: &Value, field: &'static str) -> Result<String, Fault> {
-    value.get(field).and_then(Value::as_str).map(str::to_owned).ok_or(Fault::Strange(field))
-}
-
-/// The number in a field.
-pub(super) fn number_of<T: TryFrom<u64>>(value: &Value, field: &'static str) -> Result<T, Fault> {
-    let number = value.get(field).and_then(Value::as_u64).ok_or(Fault::Strange(field))?;
-    T::try_from(number).map_err(|_| Fault::Strange(field))
-}
-
-/// The word in a field.
-pub(super) fn word_of<T: FromStr>(value: &Value, field: &'static str) -> Result<T, Fault> {
-    text_of(value, field)?.parse().map_err(|_| Fault::Strange(field))
-}
-
-/// The list in a field, or in the value itself.
-pub(super) fn list_of<'v>(value: &'v Value, field: &'static str) -> Result<&'v [Value], Fault> {
-    let list = if value.is_array() { Some(value) } else { value.get(field) };
-    list.and_then(Value::as_array).map(Vec::as_slice).ok_or(Fault::Strange(field))
+/// As [`read`], where there may be none.
+pub(super) fn read_or_none<T>(
+    row: &Row<'_>,
+    name: &'static str,
+    of: impl FnOnce(&str) -> Result<T, Strange>,
+) -> Result<Option<T>, Fault> {
+    if get::<Option<String>>(row, name)?.is_none() { Ok(None) } else { read(row, name, of).map(Some) }
 }

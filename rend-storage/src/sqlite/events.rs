@@ -3,13 +3,12 @@ use rend_core::event::{Event, EventKind};
 use rend_core::id::{AssetId, OrgId};
 use rend_core::time::Timestamp;
 use rusqlite::{Connection, Row, named_params};
-use serde_json::Value;
 
-use super::columns::{capped, get, json, limit, list_of, millis, number, time};
+use super::columns::{capped, get, limit, millis, number, read, time};
 use super::fault::Fault;
 use super::{Sqlite, all, first};
-use crate::StoreError;
 use crate::events::{EventLog, EventsOf};
+use crate::{StoreError, documents};
 
 #[async_trait]
 impl EventLog for Sqlite {
@@ -43,15 +42,13 @@ pub(super) fn note(db: &Connection, asset: AssetId, kind: &EventKind, at: Timest
     let counted = |row: &Row<'_>| Ok((number(row, "event_count")?, OrgId::from_bytes(get(row, "org")?)));
     let count = first(db, include_str!("sql/event_count.sql"), named_params! { ":asset": asset.as_bytes() }, counted)?;
     let (asset_seq, org) = count.ok_or(StoreError::NotFound { what: "asset" })?;
-    // Pairs rather than an object, since their order is part of what was said.
-    let data = kind.data().into_iter().map(|(name, value)| Value::Array(vec![name.into(), value.into()]));
     let params = named_params! {
         ":asset": asset.as_bytes(),
         ":asset_seq": asset_seq.cast_signed(),
         ":org": org.as_bytes(),
         ":at": millis(at),
         ":name": kind.name(),
-        ":data": Value::Array(data.collect()).to_string(),
+        ":data": documents::event_data(kind),
     };
     let seq = first(db, include_str!("sql/event_insert.sql"), params, |row| number(row, "seq"))?;
     let seq = seq.ok_or(Fault::Strange("seq"))?;
@@ -59,11 +56,6 @@ pub(super) fn note(db: &Connection, asset: AssetId, kind: &EventKind, at: Timest
 }
 
 fn decode(row: &Row<'_>) -> Result<Event, Fault> {
-    let strange = Fault::Strange("data");
-    let data = json(row, "data")?;
-    let text = |value: Option<&Value>| value?.as_str().map(str::to_owned);
-    let pair = |pair: &Value| Some((text(pair.get(0))?, text(pair.get(1))?));
-    let data: Option<Vec<_>> = list_of(&data, "data")?.iter().map(pair).collect();
     let name: String = get(row, "name")?;
     Ok(Event {
         seq: number(row, "seq")?,
@@ -71,6 +63,6 @@ fn decode(row: &Row<'_>) -> Result<Event, Fault> {
         at: time(row, "at")?,
         asset: AssetId::from_bytes(get(row, "asset")?),
         org: OrgId::from_bytes(get(row, "org")?),
-        kind: data.and_then(|data| EventKind::from_parts(&name, &data)).ok_or(strange)?,
+        kind: read(row, "data", |data| documents::event_kind_of(&name, data))?,
     })
 }

@@ -3,6 +3,7 @@ use rusqlite::ErrorCode;
 use thiserror::Error;
 
 use crate::StoreError;
+use crate::documents::Strange;
 
 /// Why a transaction did not come to its end.
 #[derive(Debug, Error)]
@@ -34,6 +35,12 @@ impl Fault {
                 StoreError::Unavailable(Box::new(other))
             }
         }
+    }
+}
+
+impl From<Strange> for Fault {
+    fn from(strange: Strange) -> Self {
+        Self::Strange(strange.0)
     }
 }
 

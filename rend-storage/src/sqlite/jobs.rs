@@ -1,16 +1,15 @@
 use async_trait::async_trait;
 use rend_core::id::{AssetId, JobId, LeaseToken};
-use rend_core::job::{Job, JobError, JobState, Lease, NewJob, Outcome};
+use rend_core::job::{Job, JobState, Lease, NewJob, Outcome};
 use rend_core::time::Timestamp;
 use rusqlite::{Connection, Row, named_params};
-use serde_json::Value;
 
-use super::columns::{get, json_or_none, limit, millis, number, object, parsed, text_of, time, time_or_none, word_of};
+use super::columns::{get, limit, millis, number, parsed, read_or_none, time, time_or_none};
 use super::fault::Fault;
 use super::{Sqlite, all, changed, first, run};
-use crate::StoreError;
 use crate::jobs::{Claim, Depth, JobQueue};
 use crate::lease::{self, Met};
+use crate::{StoreError, documents};
 
 #[async_trait]
 impl JobQueue for Sqlite {
@@ -130,7 +129,7 @@ fn write(db: &Connection, sql: &str, job: &Job, token: Option<LeaseToken>) -> Re
         ":run_at": millis(job.run_at),
         ":lease_expires": job.lease_expires.map(millis),
         ":worker": job.worker,
-        ":error": job.error.as_ref().map(|error| error_to_json(error).to_string()),
+        ":error": job.error.as_ref().map(documents::job_error),
         ":created_at": millis(job.created_at),
         ":updated_at": millis(job.updated_at),
         ":token": token.map(|token| *token.as_bytes()),
@@ -150,26 +149,8 @@ fn decode(row: &Row<'_>) -> Result<Job, Fault> {
         run_at: time(row, "run_at")?,
         lease_expires: time_or_none(row, "lease_expires")?,
         worker: get(row, "worker")?,
-        error: json_or_none(row, "error")?.as_ref().map(error_of).transpose()?,
+        error: read_or_none(row, "error", documents::job_error_of)?,
         created_at: time(row, "created_at")?,
         updated_at: time(row, "updated_at")?,
-    })
-}
-
-fn error_to_json(error: &JobError) -> Value {
-    object([
-        ("class", error.class.as_str().into()),
-        ("code", error.code.as_str().into()),
-        ("detail", error.detail.as_str().into()),
-        ("stderr_tail", error.stderr_tail.as_str().into()),
-    ])
-}
-
-fn error_of(value: &Value) -> Result<JobError, Fault> {
-    Ok(JobError {
-        class: word_of(value, "class")?,
-        code: text_of(value, "code")?,
-        detail: text_of(value, "detail")?,
-        stderr_tail: text_of(value, "stderr_tail")?,
     })
 }

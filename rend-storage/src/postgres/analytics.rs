@@ -1,0 +1,181 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+use rend_core::analytics::{NodeAccount, PlaybackBatch, PlaybackEvent, PlaybackReport, Recorded};
+use rend_core::id::{AssetId, EdgeId, OrgId};
+use rend_core::time::Timestamp;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use super::Postgres;
+use super::columns::{Id, bytes, get, id, limit, millis, number, parsed, time_or_none};
+use super::fault::Fault;
+use super::session::{Params, Session};
+use crate::StoreError;
+use crate::analytics::Analytics;
+use crate::documents::Strange;
+
+#[async_trait]
+impl Analytics for Postgres {
+    async fn record(&self, batch: &PlaybackBatch, now: Timestamp) -> Result<Recorded, StoreError> {
+        let db = self.transaction().await?;
+        let recorded = record(&db, batch, now).await;
+        db.commit(recorded).await
+    }
+
+    async fn playback(&self, asset: AssetId, from: Timestamp, until: Timestamp) -> Result<PlaybackReport, StoreError> {
+        let db = self.transaction().await?;
+        let reported = async {
+            one_state(&db).await?;
+            let (asset, from, until) = (Id(*asset.as_bytes()), millis(from), millis(until));
+            report(&db, OF_ASSET, &[&asset, &from, &until]).await
+        };
+        let reported = reported.await;
+        db.commit(reported).await
+    }
+
+    async fn overview(
+        &self,
+        org: OrgId,
+        from: Timestamp,
+        until: Timestamp,
+        top: usize,
+    ) -> Result<(PlaybackReport, Vec<(AssetId, PlaybackReport)>), StoreError> {
+        let db = self.transaction().await?;
+        let reported = async {
+            one_state(&db).await?;
+            let (org, from, until) = (Id(*org.as_bytes()), millis(from), millis(until));
+            let total = report(&db, OF_ORG, &[&org, &from, &until]).await?;
+            let mut assets = Vec::new();
+            for row in db.all(include_str!("sql/playback_top.sql"), &[&org, &from, &until, &limit(top)]).await? {
+                let asset = id(&row, "asset")?;
+                let of_asset = report(&db, OF_BOTH, &[&Id(asset), &from, &until, &org]).await?;
+                assets.push((AssetId::from_bytes(asset), of_asset));
+            }
+            Ok((total, assets))
+        };
+        let reported = reported.await;
+        db.commit(reported).await
+    }
+
+    async fn accounts(&self) -> Result<Vec<NodeAccount>, StoreError> {
+        let db = self.session().await?;
+        let found = db.all(include_str!("sql/account_all.sql"), &[]).await;
+        db.end(found.and_then(|rows| rows.iter().map(account).collect()))
+    }
+}
+
+/// Statements that count the same events: their totals, and their numbers by status.
+type Counting = (&'static str, &'static str);
+
+const OF_ASSET: Counting =
+    (include_str!("sql/playback_totals_of_asset.sql"), include_str!("sql/playback_counts_of_asset.sql"));
+const OF_ORG: Counting =
+    (include_str!("sql/playback_totals_of_org.sql"), include_str!("sql/playback_counts_of_org.sql"));
+const OF_BOTH: Counting =
+    (include_str!("sql/playback_totals_of_both.sql"), include_str!("sql/playback_counts_of_both.sql"));
+
+/// What follows in the transaction sees one state of the database.
+async fn one_state(db: &Session) -> Result<(), Fault> {
+    db.batch("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").await
+}
+
+async fn record(db: &Session, batch: &PlaybackBatch, now: Timestamp) -> Result<Recorded, Fault> {
+    // Accounts are held in one order by everybody, so that nobody waits in a circle.
+    let mut runs: BTreeSet<(&EdgeId, [u8; 8])> = BTreeSet::from([(&batch.node, batch.boot)]);
+    runs.extend(batch.events.iter().map(|event| (&event.node, event.boot)));
+    let mut accounts = BTreeMap::new();
+    for (node, boot) in runs {
+        let held = db.first(include_str!("sql/account_hold.sql"), &[&node.as_str(), &&boot[..]]).await?;
+        accounts.insert((node.clone(), boot), account(&held.ok_or(Strange("boot"))?)?);
+    }
+    if let Some(account) = accounts.get_mut(&(batch.node.clone(), batch.boot)) {
+        account.dropped_total = account.dropped_total.max(batch.dropped_total);
+    }
+    let new = insert(db, &batch.events, now).await?;
+    let mut recorded = Recorded::default();
+    let mut seen = BTreeSet::new();
+    for event in &batch.events {
+        // Of an event that stands twice in a batch the first is the new one.
+        if !(new.contains(&event.id()) && seen.insert(event.id())) {
+            recorded.repeated += 1;
+            continue;
+        }
+        recorded.new += 1;
+        if let Some(account) = accounts.get_mut(&(event.node.clone(), event.boot)) {
+            account.received += 1;
+            account.seq_max = account.seq_max.max(event.seq);
+        }
+    }
+    for account in accounts.values() {
+        let params: [&(dyn ToSql + Sync); 5] = [
+            &account.node.as_str(),
+            &&account.boot[..],
+            &account.received.cast_signed(),
+            &account.seq_max.cast_signed(),
+            &account.dropped_total.cast_signed(),
+        ];
+        db.run(include_str!("sql/account_put.sql"), &params).await?;
+    }
+    Ok(recorded)
+}
+
+/// Writes the events that are new in one statement, and answers which they are.
+async fn insert(db: &Session, events: &[PlaybackEvent], now: Timestamp) -> Result<BTreeSet<[u8; 16]>, Fault> {
+    fn column<T>(events: &[PlaybackEvent], of: impl Fn(&PlaybackEvent) -> T) -> Vec<T> {
+        events.iter().map(of).collect()
+    }
+    if events.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let params: [&(dyn ToSql + Sync); 16] = [
+        &column(events, |event| event.id().to_vec()),
+        &column(events, |event| event.node.to_string()),
+        &column(events, |event| millis(event.observed_at)),
+        &column(events, |event| event.org.map(|org| Id(*org.as_bytes()))),
+        &column(events, |event| Id(*event.asset.as_bytes())),
+        &column(events, |event| event.session.map(|session| session.to_vec())),
+        &column(events, |event| event.path.to_string()),
+        &column(events, |event| event.object_bytes.map(u64::cast_signed)),
+        &column(events, |event| event.bytes_sent.cast_signed()),
+        &column(events, |event| event.range_start.cast_signed()),
+        &column(events, |event| i32::from(event.status)),
+        &column(events, |event| event.cache.as_str()),
+        &column(events, |event| event.ttfb_us.cast_signed()),
+        &column(events, |event| event.duration_ms.cast_signed()),
+        &column(events, |event| event.aborted),
+        &millis(now),
+    ];
+    let rows = db.all(include_str!("sql/playback_insert.sql"), &params).await?;
+    rows.iter().map(|row| bytes(row, "id")).collect()
+}
+
+async fn report(db: &Session, (totals, counts): Counting, params: Params<'_>) -> Result<PlaybackReport, Fault> {
+    let mut report = PlaybackReport::default();
+    if let Some(row) = db.first(totals, params).await? {
+        let half = |name| get::<&str>(&row, name)?.parse::<u128>().map_err(|_| Fault::from(Strange("bytes_sent")));
+        let sum = (half("bytes_high")? << 32) + half("bytes_low")?;
+        report.requests = number(&row, "requests")?;
+        report.bytes = u64::try_from(sum).unwrap_or(u64::MAX);
+        report.sessions = number(&row, "sessions")?;
+        report.first_seen = time_or_none(&row, "first_seen")?;
+        report.last_seen = time_or_none(&row, "last_seen")?;
+    }
+    for row in db.all(counts, params).await? {
+        let requests = number(&row, "requests")?;
+        let status = u16::try_from(get::<i32>(&row, "status")?).map_err(|_| Strange("status"))?;
+        *report.by_cache.entry(parsed(&row, "cache")?).or_default() += requests;
+        *report.by_status.entry(status).or_default() += requests;
+    }
+    Ok(report)
+}
+
+fn account(row: &Row) -> Result<NodeAccount, Fault> {
+    Ok(NodeAccount {
+        node: parsed(row, "node")?,
+        boot: bytes(row, "boot")?,
+        received: number(row, "received")?,
+        seq_max: number(row, "seq_max")?,
+        dropped_total: number(row, "dropped_total")?,
+    })
+}

@@ -1,0 +1,1 @@
+UPDATE credentials SET last_used_at = greatest(last_used_at, $2) WHERE id = $1

@@ -1,0 +1,4 @@
+SELECT
+  id, asset, kind, state, attempt, attempts_max, run_at, lease_expires, worker, error, created_at, updated_at
+FROM jobs WHERE state = 'failed'
+ORDER BY id LIMIT $1

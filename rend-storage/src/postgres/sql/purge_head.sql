@@ -1,0 +1,1 @@
+SELECT seq FROM heads WHERE log = 'purges'

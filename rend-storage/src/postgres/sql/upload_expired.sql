@@ -1,0 +1,3 @@
+SELECT id, asset, org, bytes_expected, state, expires_at, created_at, received, epoch, note, pull_url, pull_validator
+FROM uploads WHERE state = 'open' AND expires_at <= $1
+ORDER BY expires_at, id LIMIT $2

@@ -1,0 +1,1 @@
+UPDATE uploads SET state = $2 WHERE id = $1
