@@ -3,15 +3,15 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use rend_core::id::EdgeId;
 use rend_core::time::{Clock, Timestamp};
 use rend_shell::client::Client;
 use rend_telemetry::fs::FsFiles;
-use rend_telemetry::{Account, Destination, Pump, PumpConfig, Recorder, Served};
+use rend_telemetry::{Account, Destination, Pump, PumpConfig, Recorder, Served, Shipment};
 use tokio::runtime::Handle;
 
 use crate::delivery::Facts;
@@ -112,37 +112,60 @@ impl Shipping {
 }
 
 fn run(mut pump: Pump<FsFiles>, client: &Client, clock: &dyn Clock, handle: &Handle, stop: &AtomicBool) {
-    loop {
-        let last = stop.load(Ordering::Acquire);
-        if last {
-            pump.close(clock.mono());
-        } else {
-            pump.step(clock.mono());
+    // A request is a task of the runtime's, so that a control plane that is slow never keeps the disk waiting.
+    let _runtime = handle.enter();
+    let (answered, answers) = mpsc::sync_channel(1);
+    let post = |shipment: Shipment| {
+        let (client, answered) = (client.clone(), answered.clone());
+        rend_shell::spawn("telemetry", async move {
+            let answer = client.send(shipment.request).await.ok();
+            // The thread may have ended meanwhile; the next run delivers the batch again, under the same name.
+            let _ = answered.try_send((shipment.ticket, answer));
+        });
+    };
+    let mut under_way = false;
+    while !stop.load(Ordering::Acquire) {
+        pump.step(clock.mono());
+        tell_trouble(&mut pump);
+        if let Some(shipment) = pump.shipment(clock.mono()) {
+            post(shipment);
+            under_way = true;
         }
-        if let Some(trouble) = pump.trouble() {
-            tracing::warn!(error = %trouble, "the telemetry spool has trouble");
+        let now = clock.mono();
+        if let Ok((ticket, answer)) = answers.recv_timeout(pump.deadline(now).since(now).clamp(TURN_MIN, TURN_MAX)) {
+            pump.on_answer(ticket, answer.as_ref(), clock.mono());
+            under_way = false;
         }
-        let mut sent = 0;
-        while let Some(shipment) = pump.shipment(clock.mono()) {
-            let answer = handle.block_on(client.send(shipment.request)).ok();
-            pump.on_answer(shipment.ticket, answer.as_ref(), clock.mono());
-            sent += 1;
-            // Between requests what was recorded meanwhile goes to disk.
-            if answer.is_none() || sent >= SHIPMENTS_A_TURN {
-                break;
-            }
+    }
+    pump.close(clock.mono());
+    tell_trouble(&mut pump);
+    for _ in 0..SHIPMENTS_AT_STOP {
+        if let Some(shipment) = pump.shipment(clock.mono()) {
+            post(shipment);
+            under_way = true;
         }
-        if last {
+        if !under_way {
             return;
         }
-        let due = pump.deadline(clock.mono());
-        let wait = due.since(clock.mono()).clamp(TURN_MIN, TURN_MAX);
-        handle.block_on(tokio::time::sleep(wait));
+        let Ok((ticket, answer)) = answers.recv_timeout(ANSWER_AT_STOP_WITHIN) else { return };
+        under_way = false;
+        pump.on_answer(ticket, answer.as_ref(), clock.mono());
+        if answer.is_none() {
+            return;
+        }
     }
 }
 
-/// Requests that are sent before the disk gets its turn.
-const SHIPMENTS_A_TURN: usize = 8;
+fn tell_trouble(pump: &mut Pump<FsFiles>) {
+    if let Some(trouble) = pump.trouble() {
+        tracing::warn!(error = %trouble, "the telemetry spool has trouble");
+    }
+}
+
+/// Batches that are offered when the edge stops; what is left over is on disk and delivered after the next start.
+const SHIPMENTS_AT_STOP: usize = 8;
+/// How long an answer is waited for when the edge stops, should the client's own timeout be longer.
+const ANSWER_AT_STOP_WITHIN: Duration = Duration::from_secs(5);
 /// So that a deadline in the past does not spin.
 const TURN_MIN: Duration = Duration::from_millis(5);
 /// So that a stop is seen soon.
