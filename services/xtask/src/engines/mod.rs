@@ -3,8 +3,11 @@
 //! Each engine has its own folder, its own free ports on 127.0.0.1, and ends with the value that holds it. None of them
 //! is the machine's own: nothing here talks to a server that it did not start.
 
+pub(crate) mod clickhouse;
 pub(crate) mod postgres;
 pub(crate) mod redis;
+pub(crate) mod s3;
+mod venv;
 
 use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};
@@ -128,7 +131,7 @@ impl Engines {
 type Start = fn(&Path, bool) -> Result<Engine, String>;
 
 /// Every engine, in the order in which they are started.
-const ALL: &[Start] = &[postgres::start, redis::start];
+const ALL: &[Start] = &[postgres::start, redis::start, s3::start, clickhouse::start];
 
 /// A folder that everybody may pass through, since some engines refuse to run as root, and that goes when dropped.
 struct Folder(PathBuf);
