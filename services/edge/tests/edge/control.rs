@@ -19,15 +19,17 @@ const SEGMENT: &str = "hls/720p/segment_00003.m4s";
 
 /// A control plane that remembers what it was told.
 #[derive(Clone, Default)]
-struct Control {
+pub(crate) struct Control {
     registered: Arc<Mutex<Vec<Value>>>,
     beats: Arc<Mutex<Vec<Value>>>,
     purges: Arc<Mutex<Vec<String>>>,
+    /// The revocation log; the place of an order is its index and one.
+    pub(crate) revocations: Arc<Mutex<Vec<Value>>>,
     events: Arc<Mutex<Vec<PlaybackEvent>>>,
 }
 
 impl Control {
-    async fn start(&self) -> (SocketAddr, ShutdownTrigger) {
+    pub(crate) async fn start(&self) -> (SocketAddr, ShutdownTrigger) {
         let json_of = |body: &Bytes| serde_json::from_slice::<Value>(body).unwrap();
         let head = |purges: &Mutex<Vec<String>>| purges.lock().unwrap().len();
         let bearer = warp::header::<String>("authorization");
@@ -66,7 +68,16 @@ impl Control {
                 control.events.lock().unwrap().extend(events);
                 warp::reply::json(&json!({ "new": new, "repeated": 0, "rejected": [] }))
             });
-        let routes = register.or(beat).or(purges).or(ingest);
+        let control = self.clone();
+        let revocations = warp::path!("internal" / "revocations").and(warp::query::raw()).map(move |query: String| {
+            let field =
+                |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)).unwrap().parse().unwrap();
+            let (after, limit): (usize, usize) = (field("after="), field("limit="));
+            let log = control.revocations.lock().unwrap();
+            let rows: Vec<Value> = log.iter().skip(after).take(limit).cloned().collect();
+            warp::reply::json(&json!({ "data": rows, "head": log.len() }))
+        });
+        let routes = register.or(beat).or(purges).or(revocations).or(ingest);
         let listening = rend_shell::bind("TEST", ([127, 0, 0, 1], 0).into()).await.unwrap();
         let at = listening.at;
         let (trigger, shutdown) = shutdown_pair();
@@ -76,7 +87,7 @@ impl Control {
     }
 }
 
-fn towards(at: SocketAddr) -> impl FnOnce(&mut rend_edge::EdgeConfig) {
+pub(crate) fn towards(at: SocketAddr) -> impl FnOnce(&mut rend_edge::EdgeConfig) {
     move |config| {
         config.control_plane_url = Some(format!("http://{at}"));
         config.heartbeat_every = Duration::from_millis(200);
@@ -187,4 +198,43 @@ async fn every_response_is_told_with_the_bytes_that_left() {
     let sent: Vec<u64> = events.iter().map(|e| e.bytes_sent).collect();
     assert_eq!(sent[..5], [len, len, 10, 0, 0]);
     assert!((1..len).contains(&sent[5]), "{}", sent[5]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_control_plane_that_takes_a_batch_and_says_nothing_keeps_no_event_from_the_disk() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = silent.local_addr().unwrap();
+    let dir = Arc::new(tempfile::tempdir().unwrap());
+    let spool_dir = dir.path().join("spool");
+    let spooled = {
+        let spool_dir = spool_dir.clone();
+        move || -> u64 {
+            let files = std::fs::read_dir(&spool_dir).unwrap();
+            files.map(|file| file.unwrap().metadata().unwrap().len()).sum()
+        }
+    };
+    let rig = Rig::with(Origin::default(), dir, |config| {
+        config.telemetry = Some(rend_edge::TelemetryConfig {
+            ingest_url: format!("http://{at}/internal/telemetry/playback"),
+            token: SecretText::new("a telemetry token"),
+            spool_dir,
+            spool_bytes_max: 1 << 20,
+            queue_events_max: 1000,
+            batch_events_max: 1,
+            flush_every: Duration::from_millis(10),
+            request_timeout: Duration::from_secs(3600),
+        });
+    })
+    .await;
+    rig.origin.put(ASSET, SEGMENT, "media").await;
+    rig.get(SEGMENT).await;
+    let (mut held, _) = silent.accept().await.unwrap();
+    held.read_exact(&mut [0; 16]).await.unwrap();
+    let before = spooled();
+    rig.get(SEGMENT).await;
+    while spooled() <= before {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    drop((held, silent));
+    rig.stop().await;
 }
