@@ -31,6 +31,7 @@
 //! | [`gate`] | what must hold before viewers come, for a deployment and for the simulator alike |
 //! | [`event`] | what happened, in words that may be shown |
 //! | [`credential`] | what an API key may do |
+//! | [`limit`] | how often somebody may ask |
 //! | [`config`] | what every variable means, and all that is wrong with a configuration at once |
 //!
 //! | what all of it is made of | is |
@@ -53,6 +54,7 @@ pub mod gate;
 pub mod http;
 pub mod id;
 pub mod job;
+pub mod limit;
 pub mod machine;
 pub mod media;
 pub mod playback;

@@ -23,6 +23,7 @@ pub mod credentials;
 pub mod edges;
 pub mod events;
 pub mod jobs;
+pub mod limits;
 mod make;
 pub mod objects;
 pub mod revocations;
@@ -70,6 +71,7 @@ mod tests {
         check(include_str!("edges.rs"));
         check(include_str!("events.rs"));
         check(include_str!("jobs.rs"));
+        check(include_str!("limits.rs"));
         check(include_str!("objects.rs"));
         check(include_str!("revocations.rs"));
         check(include_str!("transfers.rs"));

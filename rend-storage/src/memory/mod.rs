@@ -1,8 +1,9 @@
 //! The adapters that keep everything in memory. They are the specification for all others.
 //!
-//! [`MemoryObjects`] keeps objects; [`Memory`] is every other port at once, over one lock, because a move of an asset,
-//! its event, its job and its fence are one transaction. Nothing here waits, so a future of theirs is ready at its first
-//! poll as long as the body it is given is. What they hold grows with what is written and ends with the process.
+//! [`MemoryObjects`] keeps objects and [`MemoryLimiter`] counts requests; [`Memory`] is every other port at once, over
+//! one lock, because a move of an asset, its event, its job and its fence are one transaction. Nothing here waits, so a
+//! future of theirs is ready at its first poll as long as the body it is given is. What they hold grows with what is
+//! written and ends with the process.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,11 +24,13 @@ mod credentials;
 mod edges;
 mod events;
 mod jobs;
+mod limits;
 mod objects;
 mod revocations;
 mod transfers;
 mod uploads;
 
+pub use limits::MemoryLimiter;
 pub use objects::MemoryObjects;
 
 /// All ports but the objects. Clones share what they hold.
