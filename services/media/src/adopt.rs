@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rend_core::artifact::{ArtifactPath, ObjectKey, Rendition};
+use rend_core::id::AssetId;
 use rend_core::media::isobmff::{Init, TrackKind, read_init, read_segment};
 use rend_core::media::plan::{Cut, Plan};
 use rend_storage::StoreError;
 
+use crate::encode::UnitEnd;
 use crate::process::Attempt;
 use crate::publish::{Catalogue, Made, SMALL};
 use crate::trouble::Trouble;
@@ -29,17 +31,28 @@ impl Attempt<'_> {
         loop {
             let page = self.shelf.objects.list(&prefix, after.as_ref(), PAGE).await?;
             for key in &page {
-                let Some(path) = key.as_str().strip_prefix(&prefix).and_then(|p| p.parse::<ArtifactPath>().ok()) else {
-                    continue;
-                };
                 if !same {
-                    self.shelf.objects.delete(key).await?;
-                } else if let ArtifactPath::Init(rendition) = path {
-                    if let Ok(init) = read_init(&self.shelf.get(key, SMALL).await?.0) {
-                        catalogue.init(rendition, init);
+                    if *key != marker {
+                        self.shelf.objects.delete(key).await?;
                     }
-                } else if let ArtifactPath::Segment { rendition, index } = path {
-                    segments.push((key.clone(), rendition, index));
+                    continue;
+                }
+                let Some(name) = key.as_str().strip_prefix(&prefix) else { continue };
+                match name.parse::<ArtifactPath>() {
+                    Ok(ArtifactPath::Init(rendition)) => {
+                        if let Ok(init) = read_init(&self.shelf.get(key, SMALL).await?.0) {
+                            catalogue.init(rendition, init);
+                        }
+                    }
+                    Ok(ArtifactPath::Segment { rendition, index }) => segments.push((key.clone(), rendition, index)),
+                    Ok(_) => {}
+                    Err(_) if name.starts_with(ENDS) => {
+                        let (bytes, _) = self.shelf.get(key, RECORD_BYTES_MAX).await?;
+                        if let Some(end) = UnitEnd::read(&String::from_utf8_lossy(&bytes)) {
+                            catalogue.ended(end);
+                        }
+                    }
+                    Err(_) => {}
                 }
             }
             after = page.last().cloned();
@@ -61,6 +74,28 @@ impl Attempt<'_> {
     }
 }
 
+impl UnitEnd {
+    /// Where the record of a unit lies: it is written once all that the unit makes is durable, so whoever finds it need
+    /// not run the unit again.
+    pub(crate) fn key(asset: AssetId, unit: u32) -> Option<ObjectKey> {
+        format!("{}{ENDS}{unit}", ObjectKey::asset_prefix(asset)).parse().ok()
+    }
+
+    /// The record's text: number, frames, complaints.
+    pub(crate) fn record(&self) -> String {
+        format!("{} {} {}\n", self.unit, self.frames, self.complaints)
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let mut numbers = text.split_whitespace().map(str::parse::<u64>);
+        let mut next = || numbers.next()?.ok();
+        Some(Self { unit: u32::try_from(next()?).ok()?, frames: next()?, complaints: next()? })
+    }
+}
+
+/// What the records of ended units begin with, below their asset.
+const ENDS: &str = "ended/";
+const RECORD_BYTES_MAX: u64 = 128;
 /// Keys asked for at once.
 const PAGE: usize = 1000;
 

@@ -43,6 +43,7 @@ pub(crate) struct Encode<'a> {
 }
 
 /// What a unit came to.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct UnitEnd {
     pub(crate) unit: u32,
     pub(crate) frames: u64,
@@ -172,15 +173,15 @@ impl<'a> Encode<'a> {
         nudge: &Nudge,
         _permit: Option<OwnedSemaphorePermit>,
     ) -> Result<UnitEnd, Trouble> {
+        if let Some(end) = self.catalogue.lock().await.end_of(unit.number) {
+            return Ok(end);
+        }
         let unit = self.left_of(unit).await;
         if unit.outputs.is_empty() {
             return Ok(UnitEnd { unit: unit.number, frames: unit.frames, complaints: 0 });
         }
         let first = match self.unit(&unit, nudge).await {
-            Ok(end) => {
-                self.judge().await?;
-                return Ok(end);
-            }
+            Ok(end) => return self.record(end).await,
             Err(trouble) => trouble.of_unit()?,
         };
         tracing::warn!(
@@ -188,6 +189,7 @@ impl<'a> Encode<'a> {
             stderr = first.stderr_tail, "a unit failed and is tried again, each rung alone"
         );
         let mut end = UnitEnd { unit: unit.number, frames: 0, complaints: 0 };
+        let mut failed = false;
         for output in &unit.outputs {
             let alone = Unit { outputs: vec![*output], ..unit.clone() };
             match self.unit(&alone, nudge).await {
@@ -199,8 +201,22 @@ impl<'a> Encode<'a> {
                     let error = trouble.of_unit()?;
                     let segments = unit.segments.start.max(output.1)..unit.segments.end;
                     self.faults.lock().await.push(Fault { rendition: output.0, segments, error });
+                    failed = true;
                 }
             }
+        }
+        if failed {
+            self.judge().await?;
+            return Ok(end);
+        }
+        self.record(end).await
+    }
+
+    /// Writes down that a unit ended well, so that no later attempt runs it again.
+    async fn record(&self, end: UnitEnd) -> Result<UnitEnd, Trouble> {
+        let shelf = &self.attempt.shelf;
+        if let Some(key) = UnitEnd::key(shelf.asset, end.unit) {
+            shelf.put_at(&key, "text/plain", end.record().into()).await?;
         }
         self.judge().await?;
         Ok(end)
@@ -282,7 +298,7 @@ impl<'a> Encode<'a> {
         let plan = catalogue.plan();
         let wanted = |(rendition, from): &(Rendition, u32)| {
             let mut own = unit.segments.clone().filter(|index| index >= from);
-            // How many segments an open unit has is known only once it ends.
+            // How many segments an open unit has is known only once it ends, and then it has a record.
             let made = !unit.open && own.all(|index| catalogue.has(*rendition, index));
             plan.rungs.iter().any(|rung| rung.rendition == *rendition) && !made
         };

@@ -17,6 +17,8 @@ use rend_core::time::{Clock, Mono};
 use rend_storage::StoreError;
 use rend_storage::objects::{ObjectStore, Put};
 
+use crate::encode::UnitEnd;
+
 /// Puts one asset's artifacts into the object store.
 #[derive(Clone, Debug)]
 pub(crate) struct Shelf {
@@ -72,6 +74,7 @@ pub(crate) struct Made {
 pub(crate) struct Catalogue {
     plan: Arc<Plan>,
     renditions: BTreeMap<Rendition, Listed>,
+    ended: BTreeMap<u32, UnitEnd>,
 }
 
 #[derive(Debug, Default)]
@@ -88,7 +91,16 @@ struct Listed {
 impl Catalogue {
     pub(crate) fn new(plan: Arc<Plan>) -> Self {
         let renditions = plan.renditions().into_iter().map(|r| (r, Listed::default())).collect();
-        Self { plan, renditions }
+        Self { plan, renditions, ended: BTreeMap::new() }
+    }
+
+    /// A unit came to its end, in this attempt or an earlier one.
+    pub(crate) fn ended(&mut self, end: UnitEnd) {
+        self.ended.insert(end.unit, end);
+    }
+
+    pub(crate) fn end_of(&self, unit: u32) -> Option<UnitEnd> {
+        self.ended.get(&unit).copied()
     }
 
     pub(crate) const fn plan(&self) -> &Arc<Plan> {

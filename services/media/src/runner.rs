@@ -249,8 +249,13 @@ fn confine(command: &mut Command, jail: &Jail) {
         (Resource::Core, 0),
     ];
     let offline = jail.offline;
+    let worker = rustix::process::getpid();
     let enter = move || -> io::Result<()> {
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+        if rustix::process::getppid() != Some(worker) {
+            // The worker died between the fork and the line above, so no signal will come.
+            return Err(io::Error::from_raw_os_error(rustix::io::Errno::SRCH.raw_os_error()));
+        }
         for (resource, most) in limits {
             rustix::process::setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })?;
         }
