@@ -146,6 +146,7 @@ impl Check {
                     self.refuse(variable, "a host that only this machine knows", "a host that other machines reach");
                 }
             }
+            (Kind::Database, Value::DatabaseServer(url)) => self.server_rules(variable, url.expose()),
             (Kind::KeyId, Value::Text(id)) => {
                 if let Some(weakness) = known_value(id) {
                     self.weak(variable, format!("`{id}`"), weakness);
@@ -169,6 +170,19 @@ impl Check {
                 self.refuse(variable, "`true`", "`false` or nothing in production");
             }
             _ => {}
+        }
+    }
+
+    fn server_rules(&mut self, variable: &Variable, url: &str) {
+        let place = url.split("://").nth(1).unwrap_or("").split('/').next().unwrap_or("");
+        let (user, hosts) = place.rsplit_once('@').unwrap_or(("", place));
+        let name = |host: &str| host.rsplit_once(':').map_or(host, |(name, _)| name).to_owned();
+        if hosts.split(',').any(|host| crate::url::is_local_host(&name(host))) {
+            self.refuse(variable, "a host that only this machine knows", "a host that other machines reach");
+        }
+        let password = user.split_once(':').map_or("", |(_, password)| password);
+        if let Some(weakness) = known_value(password).filter(|_| !password.is_empty()) {
+            self.weak(variable, format!("a password of {} bytes", password.len()), weakness);
         }
     }
 
@@ -203,7 +217,8 @@ impl Check {
             | Value::Region(_)
             | Value::Edges(_)
             | Value::Origins(_)
-            | Value::Database(_) => false,
+            | Value::Database(_)
+            | Value::DatabaseServer(_) => false,
         };
         if live {
             let found = format!("{}, which looks live", variable.kind.shown(text));
@@ -464,7 +479,9 @@ mod tests {
         refused(Role::Api, "REND_ENV", "local", "`production`");
         refused(Role::Worker, "REND_API_AUTO_MIGRATE", "true", "never migrate");
         refused(Role::Worker, "REND_BILLING_MODE", "autumn", "no billing adapter");
-        refused(Role::Worker, "DATABASE_URL", "postgres://h/db", "no PostgreSQL adapter");
+        refused(Role::Worker, "DATABASE_URL", "postgres://db.example.net", "names no database");
+        refused(Role::Worker, "DATABASE_URL", "postgres://u:q8Zr@localhost:5432/db", "other machines");
+        refused(Role::Worker, "DATABASE_URL", "postgres://u:postgres@db.rend.dev/db", "development value");
         refused(Role::Edge, "REND_EDGE_PRIVATE_URL", "http://203.0.113.7:4110", "private network");
         refused(Role::Edge, "REND_EDGE_ID", "ams-1", "no edge of that id");
         refused(Role::Edge, "REND_EDGE_REGION", "eu", "another region");

@@ -25,6 +25,7 @@ pub(super) enum Value {
     Origins(Vec<Origin>),
     VerifyKeys(Vec<(String, SecretText)>),
     Database(PathBuf),
+    DatabaseServer(SecretText),
 }
 
 /// Characters that a text value may have.
@@ -65,14 +66,15 @@ impl Kind {
                 let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
                 format!("one of {}", words.join(", "))
             }
-            Self::Database => "`sqlite:` and the path of a file".into(),
+            Self::Database => "`sqlite:` and the path of a file, or `postgres://user:password@host/database`".into(),
             Self::Foreign => "an absolute URL".into(),
         }
     }
 
     /// What may be shown of a value that stands in the configuration.
     pub(super) fn shown(self, text: &str) -> String {
-        if self.is_secret() {
+        // The URL of a database server has a password in it, wherever it has it.
+        if self.is_secret() || (self == Self::Database && !text.starts_with("sqlite:")) {
             return shape_of(text);
         }
         // A value in the wrong place may be a secret all the same: what looks like one is not repeated.
@@ -134,7 +136,7 @@ impl Kind {
             Self::VerifyKeys => verify_keys(text).map(Value::VerifyKeys),
             Self::OneOf(words) if words.contains(&text) => Ok(Value::Text(text.into())),
             Self::OneOf(_) => no("it is another word"),
-            Self::Database => database(text).map(Value::Database),
+            Self::Database => database(text),
             Self::Foreign if text.contains("://") => Ok(Value::Secret(SecretText::new(text))),
             Self::Foreign => no("it has no scheme"),
         }
@@ -212,17 +214,24 @@ fn verify_keys(text: &str) -> Result<Vec<(String, SecretText)>, String> {
     Ok(keys)
 }
 
-fn database(text: &str) -> Result<PathBuf, String> {
-    let Some(path) = text.strip_prefix("sqlite:") else {
-        let server = ["postgres:", "postgresql:"].iter().any(|scheme| text.starts_with(scheme));
-        let why = if server { "this release has no PostgreSQL adapter" } else { "it does not begin with `sqlite:`" };
-        return Err(why.into());
-    };
+fn database(text: &str) -> Result<Value, String> {
+    let server = ["postgres://", "postgresql://"].iter().find_map(|scheme| text.strip_prefix(scheme));
+    if let Some(rest) = server {
+        let (host, name) = rest.split_once('/').unwrap_or((rest, ""));
+        let odd = |c: char| c.is_whitespace() || c.is_control();
+        return match (host.rsplit('@').next(), name.split('?').next()) {
+            _ if text.contains(odd) => Err("it has blanks or control characters".into()),
+            (Some("") | None, _) => Err("it names no host".into()),
+            (_, Some("") | None) => Err("it names no database".into()),
+            _ => Ok(Value::DatabaseServer(SecretText::new(text))),
+        };
+    }
+    let path = text.strip_prefix("sqlite:").ok_or("it begins with neither `sqlite:` nor `postgres://`")?;
     let path = path.strip_prefix("//").unwrap_or(path);
     if path.is_empty() || path.contains([':', '?', '\0']) {
         return Err("it names no file".into());
     }
-    Ok(path.into())
+    Ok(Value::Database(path.into()))
 }
 
 #[cfg(test)]
@@ -258,11 +267,18 @@ mod tests {
     }
 
     #[test]
-    fn a_database_is_a_file_and_other_engines_are_told_so() {
+    fn a_database_is_a_file_or_a_postgresql_server() {
         check(Kind::Database, "sqlite:/var/rend.db", Ok(Value::Database("/var/rend.db".into())));
         check(Kind::Database, "sqlite:///var/rend.db", Ok(Value::Database("/var/rend.db".into())));
         check(Kind::Database, "sqlite:rend.db", Ok(Value::Database("rend.db".into())));
-        check(Kind::Database, "postgres://u:p@h/db", Err("no PostgreSQL adapter"));
+        for server in ["postgres://u:p@h/db", "postgresql://h:5432/db?sslmode=require"] {
+            check(Kind::Database, server, Ok(Value::DatabaseServer(SecretText::new(server))));
+        }
+        check(Kind::Database, "postgres://u:p@/db", Err("names no host"));
+        check(Kind::Database, "postgres://h", Err("names no database"));
+        check(Kind::Database, "postgres://h/?x", Err("names no database"));
+        check(Kind::Database, "postgres://h /db", Err("blanks"));
+        check(Kind::Database, "mysql://h/db", Err("neither"));
         check(Kind::Database, "sqlite::memory:", Err("names no file"));
         check(Kind::Database, "sqlite:", Err("names no file"));
         check(Kind::Database, "/var/rend.db", Err("sqlite:"));
@@ -305,6 +321,8 @@ mod tests {
             (Kind::Text, "Bearer hunter2"),
             (Kind::Secret { bytes_min: 1 }, "hunter2"),
             (Kind::Foreign, "redis://:hunter2@h"),
+            (Kind::Database, "postgres://u:hunter2@h"),
+            (Kind::Database, "hunter2"),
         ] {
             assert!(!kind.shown(text).contains("hunter2"), "{text}");
         }

@@ -73,8 +73,10 @@ impl Settings {
         edge_id: EdgeId -> &EdgeId;
         /// A region's name.
         region: Region -> &Region;
-        /// The file of the SQLite database.
+        /// The file of the SQLite database, where it is one.
         database: Database -> &Path;
+        /// The URL of the PostgreSQL database, where it is one.
+        database_url: DatabaseServer -> &SecretText;
     }
 
     /// Whether it is on; `false` when it is not set.

@@ -83,7 +83,7 @@ pub enum Kind {
     VerifyKeys,
     /// One of these words.
     OneOf(&'static [&'static str]),
-    /// `sqlite:` and the path of a file.
+    /// `sqlite:` and the path of a file, or the URL of a PostgreSQL database.
     Database,
     /// A URL of a store that this release does not use; only looked at for development values.
     Foreign,
@@ -164,8 +164,18 @@ variables! {
     /// Where the edge answers the control plane and scrapers.
     REND_EDGE_PRIVATE_BIND_ADDR: [EDGE] Kind::Addr, Need::Default("127.0.0.1:4110"), "10.0.0.2:4110";
 
-    /// The database of assets, jobs and events. This release knows SQLite; processes that share it share its file.
-    DATABASE_URL: [API WORKER] Kind::Database, Need::Required, "sqlite:/var/lib/rend/rend.db";
+    /// The database of assets, jobs and events: a SQLite file for processes of one host, or a PostgreSQL database for a
+    /// fleet. Where TLS is spoken to it, its certificate is checked; `?sslmode=require` insists on TLS.
+    DATABASE_URL: [API WORKER] Kind::Database, Need::Required, "postgres://rend:…@db.example.net/rend?sslmode=require";
+    /// Connections to PostgreSQL that one process has at most. Who needs one while all are in use waits for the connect
+    /// timeout.
+    REND_DATABASE_CONNECTIONS_MAX: [API WORKER] Kind::Number { min: 1, max: 1000 }, Need::Default("16"), "16";
+    /// How long to wait for a connection to PostgreSQL.
+    REND_DATABASE_CONNECT_TIMEOUT_SECS: [API WORKER] Kind::Secs { min: 1, max: 300 }, Need::Default("5"), "5";
+    /// How long one statement of PostgreSQL may take.
+    REND_DATABASE_STATEMENT_TIMEOUT_SECS: [API WORKER] Kind::Secs { min: 1, max: 3600 }, Need::Default("10"), "10";
+    /// PEM certificates to hold PostgreSQL's against, in place of the system's.
+    REND_DATABASE_TLS_CA_FILE: [API WORKER] Kind::Path, Need::Optional, "/etc/rend/database-ca.pem";
     /// The folder of originals and artifacts. Services on several hosts share it through a network file system.
     REND_OBJECT_STORE_DIR: [SERVICES] Kind::Path, Need::Required, "/var/lib/rend/objects";
     /// Redis. Known, but not used: this release counts limits and passes events inside the process.
@@ -211,9 +221,9 @@ variables! {
     /// Further keys that are accepted while keys are rotated.
     REND_PLAYBACK_VERIFY_KEYS: [SERVICES] Kind::VerifyKeys, Need::Optional, "";
     /// How long a playback token works.
-    REND_PLAYBACK_TOKEN_TTL_SECS: [API] Kind::Secs { min: 5, max: 86_400 }, Need::Default("900"), "900";
+    REND_PLAYBACK_TOKEN_TTL_SECS: [API EDGE] Kind::Secs { min: 5, max: 86_400 }, Need::Default("900"), "900";
     /// The domain of the playback cookie, when player and media hosts share one of ours. Unset: the media host alone.
-    REND_PLAYBACK_COOKIE_DOMAIN: [API] Kind::Domain, Need::Optional, "example.com";
+    REND_PLAYBACK_COOKIE_DOMAIN: [API EDGE] Kind::Domain, Need::Optional, "example.com";
     /// Where media is played from when no edge is known.
     REND_PLAYBACK_BASE_URL: [API] Kind::Url(Reach::Public), Need::Default("http://127.0.0.1:4100"), "https://play.example.com";
     /// Where people open the player page and the dashboard.

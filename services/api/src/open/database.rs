@@ -1,9 +1,10 @@
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use rend_core::config::{Settings, variable as v};
+use rend_core::config::{Role, Settings, variable as v};
 use rend_storage::analytics::Analytics;
 use rend_storage::objects::ObjectStore;
+use rend_storage::postgres::{Postgres, PostgresOptions};
 use rend_storage::sqlite::Sqlite;
 
 use super::explain;
@@ -14,6 +15,8 @@ use crate::state::Stores;
 pub enum Database {
     /// One file on this machine.
     Sqlite(Sqlite),
+    /// A server that a fleet shares.
+    Postgres(Postgres),
 }
 
 impl Database {
@@ -21,14 +24,15 @@ impl Database {
     pub fn analytics(&self) -> Arc<dyn Analytics> {
         match self {
             Self::Sqlite(store) => Arc::new(store.clone()),
+            Self::Postgres(store) => Arc::new(store.clone()),
         }
     }
 
     /// Every port: those of the database, and the two that may lie elsewhere.
     pub fn stores(self, objects: Arc<dyn ObjectStore>, analytics: Arc<dyn Analytics>) -> Stores {
-        match self {
-            Self::Sqlite(store) => {
-                let store = Arc::new(store);
+        macro_rules! over {
+            ($store:expr) => {{
+                let store = Arc::new($store);
                 Stores {
                     objects,
                     assets: store.clone(),
@@ -40,31 +44,64 @@ impl Database {
                     credentials: store,
                     analytics,
                 }
-            }
+            }};
+        }
+        match self {
+            Self::Sqlite(store) => over!(store),
+            Self::Postgres(store) => over!(store),
         }
     }
 }
 
-/// The database that `DATABASE_URL` names, open and with a schema that this program knows.
+/// The database that `DATABASE_URL` names, open and with a schema that this program knows. Where `REND_API_AUTO_MIGRATE`
+/// says so, a schema of PostgreSQL is brought up to date first; a SQLite file always is.
 ///
 /// # Errors
 ///
-/// A sentence for the person at the terminal.
+/// A sentence for the person at the terminal, without the URL.
 pub async fn database(settings: &Settings) -> Result<Database, String> {
-    let path = file(settings)?;
-    let store = Sqlite::open(&path).map_err(|e| format!("{}: {}", path.display(), explain(&e)))?;
-    Ok(Database::Sqlite(store))
+    if let Some(path) = settings.database(&v::DATABASE_URL) {
+        let store = Sqlite::open(path).map_err(|e| format!("{}: {}", path.display(), explain(&e)))?;
+        return Ok(Database::Sqlite(store));
+    }
+    let store = connect(settings).await?;
+    if settings.bool(&v::REND_API_AUTO_MIGRATE) && settings.role() != Role::Worker {
+        store.migrate().await.map_err(|e| format!("{SERVER}: {}", explain(&e)))?;
+        return Ok(Database::Postgres(store));
+    }
+    let version = store.schema_version().await.map_err(|e| format!("{SERVER}: {}", explain(&e)))?;
+    if version < Postgres::SCHEMA_VERSION {
+        let newest = Postgres::SCHEMA_VERSION;
+        return Err(format!(
+            "{SERVER}: its schema is at version {version} and this program needs {newest}; run `rend-api migrate`"
+        ));
+    }
+    Ok(Database::Postgres(store))
 }
 
-/// Brings the schema of the database that `DATABASE_URL` names to the newest version, and answers the one it had.
+/// Brings the schema of the database that `DATABASE_URL` names to the newest version, and answers the one it had. Of
+/// several that are asked to at once, one does it and the others wait.
 ///
 /// # Errors
 ///
-/// A sentence for the person at the terminal.
+/// A sentence for the person at the terminal, without the URL.
 pub async fn migrate(settings: &Settings) -> Result<u32, String> {
-    Sqlite::migrate(file(settings)?).map_err(|e| explain(&e))
+    match settings.database(&v::DATABASE_URL) {
+        Some(path) => Sqlite::migrate(path).map_err(|e| format!("{}: {}", path.display(), explain(&e))),
+        None => connect(settings).await?.migrate().await.map_err(|e| format!("{SERVER}: {}", explain(&e))),
+    }
 }
 
-fn file(settings: &Settings) -> Result<PathBuf, String> {
-    settings.database(&v::DATABASE_URL).map(Path::to_path_buf).ok_or_else(|| "DATABASE_URL is not set".to_owned())
+async fn connect(settings: &Settings) -> Result<Postgres, String> {
+    let url = settings.database_url(&v::DATABASE_URL).ok_or("DATABASE_URL is not set")?;
+    let mut options = PostgresOptions::new(url.expose()).map_err(|e| format!("{SERVER}: {e}"))?;
+    let most = settings.number(&v::REND_DATABASE_CONNECTIONS_MAX);
+    options.connections_max = usize::try_from(most).unwrap_or(PostgresOptions::CONNECTIONS_MAX);
+    options.connect_timeout = settings.secs(&v::REND_DATABASE_CONNECT_TIMEOUT_SECS);
+    options.statement_timeout = settings.secs(&v::REND_DATABASE_STATEMENT_TIMEOUT_SECS);
+    options.tls_ca_file = settings.path(&v::REND_DATABASE_TLS_CA_FILE).map(Path::to_path_buf);
+    Postgres::connect(&options).await.map_err(|e| format!("{SERVER}: {}", explain(&e)))
 }
+
+/// What messages call the server. Its URL is a secret.
+const SERVER: &str = "the PostgreSQL of DATABASE_URL";
