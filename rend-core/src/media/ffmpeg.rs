@@ -4,7 +4,7 @@
 //! fragmented file to its standard output, and takes no metadata along. One run may encode several rungs: they are
 //! tracks 1, 2, … of the one output, in the order of [`Unit::outputs`].
 
-use crate::media::plan::{Effort, Plan, SOUND_HZ, Unit};
+use crate::media::plan::{Effort, Plan, Route, SOUND_HZ, Unit};
 use crate::media::probe::{Cadence, Transfer, Video};
 use crate::media::sniff::Container;
 
@@ -70,7 +70,19 @@ pub fn video(plan: &Plan, unit: &Unit, input: &str) -> Arguments {
     }
     args.extend(["-g".to_owned(), grid.gop.to_string(), "-keyint_min".to_owned(), grid.gop.to_string()]);
     args.extend(words("-sc_threshold 0"));
-    if unit.sparse {
+    if plan.route == Route::Passthrough {
+        for (index, (_, from)) in unit.outputs.iter().enumerate() {
+            let own = unit.first + unit.skipped(plan, *from);
+            let inner = own + 1..unit.first + unit.frames;
+            let firsts = plan.cuts.iter().map(|cut| cut.first).filter(|first| inner.contains(first));
+            // A quarter of a frame early, so that rounding finds the frame itself.
+            let early = grid.micros_at(1) / 4;
+            let instants: Vec<String> = firsts.map(|first| instant(grid.micros_at(first - own) - early)).collect();
+            if !instants.is_empty() {
+                args.extend([format!("-force_key_frames:v:{index}"), instants.join(",")]);
+            }
+        }
+    } else if unit.sparse {
         let gop = instant(grid.micros_at(grid.gop.into()));
         args.extend(["-force_key_frames".to_owned(), format!("expr:gte(t,n_forced*{gop})")]);
     }

@@ -136,6 +136,11 @@ pub fn ladder(video: &Video, rate: Rate, kbps: Option<u32>, policy: &LadderPolic
     rungs
 }
 
+/// The most that a rung of this size and rate may spend, in kb/s, whatever its source spends.
+pub(super) fn cap_of(size: Size, rate: Rate) -> u32 {
+    cap(size, rate, None, "h264")
+}
+
 /// The most that a picture of this size may spend, in kb/s.
 fn cap(size: Size, rate: Rate, source_kbps: Option<u32>, codec: &str) -> u32 {
     let pixels = size.pixels();

@@ -12,6 +12,8 @@ pub mod check;
 pub mod ffmpeg;
 pub mod isobmff;
 pub mod ladder;
+pub mod moov;
+pub mod passthrough;
 pub mod plan;
 pub mod playlist;
 pub mod probe;

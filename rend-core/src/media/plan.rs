@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::ops::Range;
 
 use crate::artifact::{ArtifactPath, Rendition};
-use crate::media::ladder::{LadderPolicy, Rung, Tier, ladder};
+use crate::media::ladder::{LadderPolicy, Rung, Size, Tier, ladder};
 use crate::media::probe::{Cadence, PacketScan, Rate, Source};
 
 /// All that is decided about one source.
@@ -41,6 +41,8 @@ pub struct Plan {
 pub enum Route {
     /// Everything is decoded and encoded.
     Transcode,
+    /// The source itself is the top rung; those below it are encoded and cut where it is cut.
+    Passthrough,
 }
 
 /// Evenly spaced instants, in ticks of a timescale in which each is a whole number.
@@ -231,6 +233,22 @@ impl Plan {
         left
     }
 
+    /// This plan for the rungs smaller than `top` alone, which is passed through and cut at `cuts`. These cuts do not move.
+    pub(super) fn below(
+        mut self,
+        top: Size,
+        cuts: Vec<Cut>,
+        target_secs: u32,
+        scan: Option<&PacketScan>,
+        slots: u32,
+    ) -> Self {
+        self.route = Route::Passthrough;
+        self.rungs.retain(|rung| rung.size.pixels() < top.pixels());
+        (self.cuts, self.target_secs) = (cuts, target_secs);
+        self.lay_out_units(scan, slots.clamp(1, SLOTS_MAX));
+        self.sealed()
+    }
+
     /// The cuts once the source turned out to have `total` frames, given the first `fixed` are published already.
     pub fn settled(&self, total: u64, fixed: usize) -> Vec<Cut> {
         cuts(total, self.grid.gop, self.cuts.get(..fixed.min(self.cuts.len())).unwrap_or_default())
@@ -301,7 +319,7 @@ impl Plan {
             let cut = |index: u32| plan.cuts.get(index as usize).copied().unwrap_or(Cut { first: 0, frames: 0 });
             let (first, end) = (cut(segments.start).first, cut(segments.end.saturating_sub(1)).end());
             let known = if held { first.min(video_end.saturating_sub(1)) } else { first };
-            let open = segments.end == count && !held && !sparse;
+            let open = segments.end == count && !held && !sparse && plan.route != Route::Passthrough;
             units.push(Unit {
                 number: u32::try_from(units.len()).unwrap_or(u32::MAX),
                 outputs,
@@ -494,7 +512,6 @@ pub(super) mod tests {
 
     use super::*;
     use crate::artifact::Lang;
-    use crate::media::ladder::Size;
     use crate::media::probe::Audio;
     use crate::media::probe::tests::video;
     use crate::media::sniff::Container;

@@ -175,7 +175,7 @@ impl Rate {
     }
 
     /// The standard rate within two thousandths of this one, or this one.
-    fn snapped(self) -> Self {
+    pub(super) fn snapped(self) -> Self {
         let near = |standard: &&Self| {
             let a = u64::from(self.num) * u64::from(standard.den);
             let b = u64::from(standard.num) * u64::from(self.den);

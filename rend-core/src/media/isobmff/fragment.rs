@@ -121,8 +121,6 @@ pub fn read_segment(init: &Init, bytes: &Bytes) -> Result<Vec<Run>, BoxError> {
 
 /// Bytes of one box that are taken in at most: two seconds of anything Rend encodes are far below.
 pub const BOX_BYTES_MAX: usize = 256 << 20;
-/// Samples that one fragment may hold.
-const SAMPLES_MAX: usize = 1 << 20;
 /// The flag of a sample at which decoding can not start.
 const NOT_SYNC: u32 = 0x0001_0000;
 
@@ -147,6 +145,7 @@ fn trafs(init: &Init, moof: &Bytes) -> Result<Vec<Traf>, BoxError> {
     let mut out = Vec::new();
     // Without an offset of its own, a run's data follows that of the run before.
     let mut follows = moof.len() as u64 + 8;
+    let mut left = moof.len();
     for traf in children(&moof.slice(header..))?.iter().filter(|b| &b.kind == b"traf") {
         let parts = children(&traf.body)?;
         let part = |kind: &[u8; 4]| parts.iter().find(|b| &b.kind == kind).map(|b| Cursor(b.body.clone()));
@@ -185,7 +184,10 @@ fn trafs(init: &Init, moof: &Bytes) -> Result<Vec<Traf>, BoxError> {
             let at = if flags & 0x1 != 0 { u64::from(c.u32()?) } else { follows };
             let first_flags = if flags & 0x4 != 0 { Some(c.u32()?) } else { None };
             let width: usize = [0x100, 0x200, 0x400, 0x800].iter().filter(|bit| flags & **bit != 0).count() * 4;
-            if count > SAMPLES_MAX - entries.len() || width.saturating_mul(count) > c.0.len() {
+            // Where nothing is said of each sample, a count costs its writer nothing, and so it may not cost us more than
+            // the header it stands in.
+            left = left.checked_sub(count).ok_or(BoxError("a run counts more samples than its header has bytes"))?;
+            if width.saturating_mul(count) > c.0.len() {
                 return Err(BoxError("a run counts more samples than it holds"));
             }
             data_at.get_or_insert(at);

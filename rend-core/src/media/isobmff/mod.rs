@@ -13,15 +13,15 @@
 
 use bytes::Bytes;
 
-mod boxes;
+pub(crate) mod boxes;
 mod description;
 mod fragment;
-mod write;
+pub(crate) mod write;
 
 pub use boxes::BoxError;
 pub use description::read_init;
 pub use fragment::{BOX_BYTES_MAX, FragmentReader, Piece, read_segment};
-pub use write::{NewRun, NewTrack, write_init, write_segment};
+pub use write::{NewRun, NewTrack, segment_len, write_init, write_segment};
 
 /// What an initialisation segment says of its tracks, in the order of the file.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -172,6 +172,7 @@ pub(super) mod tests {
             NewRun { track: 2, starts_at: 96_256, samples: &audio },
         ];
         let segment = write_segment(7, &runs);
+        assert_eq!(segment_len(&[3, 2], 5 + 4), segment.len() as u64);
         let read = read_segment(&init, &segment).unwrap();
         assert_eq!((read[0].starts_at, read[0].duration, read[0].samples), (30_720, 1536, 3));
         assert!(read[0].starts_with_key && read[0].shown_at == 30_720);
@@ -204,6 +205,22 @@ pub(super) mod tests {
         let trun = segment.windows(4).position(|w| w == b"trun").unwrap();
         segment[trun + 8..trun + 12].copy_from_slice(&u32::MAX.to_be_bytes());
         assert!(read_segment(&init, &segment.into()).is_err());
+    }
+
+    #[test]
+    fn a_count_without_bytes_behind_it_is_refused() {
+        // Sixteen bytes that claim a million samples with nothing said of any: many of them in one small file.
+        let init = read_init(&write_init(&two_tracks())).unwrap();
+        let mut w = Writer::default();
+        w.boxed(b"moof", |w| {
+            for _ in 0..20 {
+                w.boxed(b"traf", |w| {
+                    w.full(b"tfhd", 0, 0x02_0000, |w| w.u32(1));
+                    w.full(b"trun", 0, 0, |w| w.u32(1 << 20));
+                });
+            }
+        });
+        assert!(read_segment(&init, &w.finish()).is_err());
     }
 
     proptest! {

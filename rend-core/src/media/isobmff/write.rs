@@ -60,6 +60,12 @@ pub struct NewRun<'a> {
     pub samples: &'a [Sample],
 }
 
+/// How long a media segment is that has runs of so many samples, with `data` bytes in all of them together.
+pub fn segment_len(counts: &[usize], data: u64) -> u64 {
+    let runs: u64 = counts.iter().map(|count| RUN_BYTES + 16 * *count as u64).sum();
+    FRAME_BYTES.saturating_add(runs).saturating_add(data)
+}
+
 /// The media segment number `sequence` with these runs, in this order.
 pub fn write_segment(sequence: u32, runs: &[NewRun<'_>]) -> Bytes {
     let data: usize = runs.iter().flat_map(|run| run.samples).map(|s| s.data.len()).sum();
@@ -105,6 +111,10 @@ pub fn write_segment(sequence: u32, runs: &[NewRun<'_>]) -> Bytes {
     w.finish()
 }
 
+/// Bytes of a segment beside its runs and its data: `styp`, the headers of `moof` and `mdat`, and `mfhd`.
+const FRAME_BYTES: u64 = 28 + 8 + 8 + 16;
+/// Bytes of a run beside its samples: the header of `traf`, `tfhd`, `tfdt` and the beginning of `trun`.
+const RUN_BYTES: u64 = 8 + 16 + 20 + 20;
 /// A sample that depends on no other.
 const FLAGS_KEY: u32 = 0x0200_0000;
 /// A sample that depends on others and is no place to start.
@@ -113,30 +123,30 @@ const FLAGS_DEPENDENT: u32 = 0x0101_0000;
 const MATRIX: [u32; 9] = [0x0001_0000, 0, 0, 0, 0x0001_0000, 0, 0, 0, 0x4000_0000];
 
 #[derive(Default)]
-pub(super) struct Writer(Vec<u8>);
+pub(crate) struct Writer(Vec<u8>);
 
 impl Writer {
-    pub(super) fn put(&mut self, bytes: &[u8]) {
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
     }
 
-    pub(super) fn u16(&mut self, value: u16) {
+    pub(crate) fn u16(&mut self, value: u16) {
         self.put(&value.to_be_bytes());
     }
 
-    pub(super) fn u32(&mut self, value: u32) {
+    pub(crate) fn u32(&mut self, value: u32) {
         self.put(&value.to_be_bytes());
     }
 
-    pub(super) fn u32s(&mut self, values: &[u32]) {
+    pub(crate) fn u32s(&mut self, values: &[u32]) {
         values.iter().for_each(|value| self.u32(*value));
     }
 
-    pub(super) fn u64(&mut self, value: u64) {
+    pub(crate) fn u64(&mut self, value: u64) {
         self.put(&value.to_be_bytes());
     }
 
-    pub(super) fn boxed(&mut self, kind: &[u8; 4], body: impl FnOnce(&mut Self)) {
+    pub(crate) fn boxed(&mut self, kind: &[u8; 4], body: impl FnOnce(&mut Self)) {
         let at = self.0.len();
         self.u32(0);
         self.put(kind);
@@ -145,14 +155,14 @@ impl Writer {
         self.0[at..at + 4].copy_from_slice(&len.to_be_bytes());
     }
 
-    pub(super) fn full(&mut self, kind: &[u8; 4], version: u32, flags: u32, body: impl FnOnce(&mut Self)) {
+    pub(crate) fn full(&mut self, kind: &[u8; 4], version: u32, flags: u32, body: impl FnOnce(&mut Self)) {
         self.boxed(kind, |w| {
             w.u32(version << 24 | flags);
             body(w);
         });
     }
 
-    pub(super) fn trak(&mut self, track: &NewTrack) {
+    pub(crate) fn trak(&mut self, track: &NewTrack) {
         let video = track.kind == TrackKind::Video;
         self.boxed(b"trak", |w| {
             w.full(b"tkhd", 0, 0x3, |w| {
@@ -200,7 +210,7 @@ impl Writer {
         });
     }
 
-    pub(super) fn finish(self) -> Bytes {
+    pub(crate) fn finish(self) -> Bytes {
         self.0.into()
     }
 }
