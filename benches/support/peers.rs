@@ -15,27 +15,37 @@ pub(crate) trait Peer {
 }
 
 /// One of ours.
-pub(crate) struct Ours<P>(pub(crate) P);
+pub(crate) struct Ours<P> {
+    policy: P,
+    victims: Vec<Id>,
+}
+
+impl<P: Policy> Ours<P> {
+    pub(crate) const fn new(policy: P) -> Self {
+        Self { policy, victims: Vec::new() }
+    }
+}
 
 impl<P: Policy> Peer for Ours<P> {
     fn access(&mut self, request: &Request) -> bool {
         let id = Id(request.id);
-        if self.0.apply(Event::Hit { id }).verdict == Verdict::Granted {
+        self.victims.clear();
+        if self.policy.apply_to(Event::Hit { id }, &mut self.victims) == Verdict::Granted {
             return true;
         }
-        let reserved = self.0.apply(Event::Reserve { id, size: request.size, traits: request.traits });
-        if reserved.verdict == Verdict::Granted {
-            self.0.apply(Event::Commit { id, size: request.size });
+        let reserve = Event::Reserve { id, size: request.size, traits: request.traits };
+        if self.policy.apply_to(reserve, &mut self.victims) == Verdict::Granted {
+            self.policy.apply_to(Event::Commit { id, size: request.size }, &mut self.victims);
         }
         false
     }
 
     fn used(&mut self) -> u64 {
-        self.0.used()
+        self.policy.used()
     }
 
     fn len(&mut self) -> usize {
-        self.0.len()
+        self.policy.len()
     }
 }
 

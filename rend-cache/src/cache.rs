@@ -119,6 +119,8 @@ struct Counts {
     bypassed: u64,
     disk_errors: u64,
     corrupt: u64,
+    ahead_used_bytes: u64,
+    ahead_wasted_bytes: u64,
 }
 
 impl Cache {
@@ -183,6 +185,7 @@ impl State {
     /// Takes an entry out of index and books. Its file is unlinked later.
     fn drop_entry(&mut self, id: Id, still_in_policy: bool) -> Option<Entry> {
         let entry = self.index.remove(id)?;
+        self.counts.ahead_wasted_bytes += if entry.ahead { entry.charge } else { 0 };
         if still_in_policy {
             self.policy.apply(Event::Remove { id });
         }

@@ -147,6 +147,11 @@ impl FillReader {
         self.position
     }
 
+    /// How much of the body has come so far.
+    pub fn written(&self) -> u64 {
+        self.fill.written()
+    }
+
     /// Whether what is read is being stored as well. Before the head is there nothing is.
     pub fn is_storing(&self) -> bool {
         self.fill.shared().storing
@@ -349,6 +354,11 @@ impl Fill {
 
     pub(crate) fn readers(&self) -> usize {
         self.shared().readers.len()
+    }
+
+    /// Whether anybody ever read along.
+    pub(crate) fn was_read(&self) -> bool {
+        self.shared().readers_ever > 0
     }
 
     /// Whether the writer may push more. With a file always; without one the fastest reader sets the pace.

@@ -260,7 +260,8 @@ fn numbered(folder: &Path) -> io::Result<Vec<u8>> {
     let mut numbers = Vec::new();
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();
-        let number = name.to_str().and_then(|name| u8::from_str_radix(name, 16).ok().filter(|n| format!("{n:02x}") == name));
+        let number =
+            name.to_str().and_then(|name| u8::from_str_radix(name, 16).ok().filter(|n| format!("{n:02x}") == name));
         numbers.extend(number);
     }
     Ok(numbers)

@@ -14,7 +14,7 @@ pub(crate) struct Hot {
 
 impl Hot {
     pub(crate) fn new(bytes_max: u64, object_bytes_max: u64) -> Self {
-        let config = WheelConfig { alpha: Alpha::Objects, shift: 20, ..WheelConfig::default() };
+        let config = WheelConfig { alpha: Alpha::Objects, shift: 17, ..WheelConfig::default() };
         Self { policy: ValueWheel::with_config(bytes_max, config), object_bytes_max }
     }
 

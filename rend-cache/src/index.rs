@@ -24,6 +24,8 @@ pub(crate) struct Entry {
     pub(crate) hits: u32,
     /// Whether its bytes were checked since the process started, or written by it.
     pub(crate) verified: bool,
+    /// Whether it was fetched on a guess and nobody has asked for it since.
+    pub(crate) ahead: bool,
     pub(crate) revoked: Arc<AtomicBool>,
     /// Held by each mapping of the file; what is unlinked counts until the last one is gone.
     pub(crate) alive: Arc<()>,

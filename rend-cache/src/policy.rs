@@ -10,12 +10,14 @@
 mod arena;
 mod lru;
 mod s3fifo;
+mod snapshot;
 mod table;
 mod wheel;
 
 pub use arena::{Arena, List, Slot};
 pub use lru::Recency;
 pub use s3fifo::{Mark as QueueMark, TwoQueues};
+pub use snapshot::RestoreError;
 pub use wheel::{Alpha, Mark as WheelMark, Value, WheelConfig};
 
 use arena::State;
@@ -133,9 +135,22 @@ pub struct Actions {
     pub victims: Vec<Id>,
 }
 
-impl Actions {
-    fn granted(self) -> Self {
-        Self { verdict: Verdict::Granted, ..self }
+impl Event {
+    /// Kind, object and the number that goes with it, for digests.
+    const fn words(&self) -> (u64, u64, u64) {
+        match *self {
+            Self::Hit { id } => (1, id.0, 0),
+            Self::Room { id, size, .. } => (2, id.0, size),
+            Self::Reserve { id, size, .. } => (3, id.0, size),
+            Self::Grow { id, size } => (4, id.0, size),
+            Self::Commit { id, size } => (5, id.0, size),
+            Self::Abort { id } => (6, id.0, 0),
+            Self::Remove { id } => (7, id.0, 0),
+            Self::Pin { id } => (8, id.0, 0),
+            Self::Unpin { id } => (9, id.0, 0),
+            Self::Shrink { bytes } => (10, 0, bytes),
+            Self::SetLimit { limit } => (11, 0, limit),
+        }
     }
 }
 
@@ -171,8 +186,15 @@ pub struct Standing {
 
 /// A policy: a pure function of its configuration and the events so far.
 pub trait Policy: Send {
-    /// Takes note of `event` and says what follows.
-    fn apply(&mut self, event: Event) -> Actions;
+    /// Takes note of `event`, says whether what it asked for is granted, and appends who was evicted to `victims`. They are out of the
+    /// books already.
+    fn apply_to(&mut self, event: Event, victims: &mut Vec<Id>) -> Verdict;
+    /// The same with the answer as one value.
+    fn apply(&mut self, event: Event) -> Actions {
+        let mut victims = Vec::new();
+        let verdict = self.apply_to(event, &mut victims);
+        Actions { verdict, victims }
+    }
     /// Bytes resident and reserved; never more than [`Policy::limit`].
     fn used(&self) -> u64;
     /// The most bytes.
@@ -185,6 +207,17 @@ pub trait Policy: Send {
     }
     /// Why `id` is kept, if it is.
     fn standing(&self, id: Id) -> Option<Standing>;
+    /// A running hash of all events, verdicts and victims so far: equal histories have equal digests, on every machine and in every
+    /// build.
+    fn digest(&self) -> u64;
+    /// Everything that decides what comes next, as bytes. `None` when the order behind it cannot be written down.
+    fn snapshot(&self) -> Option<Vec<u8>>;
+    /// Goes on where the policy that wrote `snapshot` was. This one must be new, and configured alike.
+    ///
+    /// # Errors
+    ///
+    /// When it is no snapshot of such a policy. What is in the policy then is undefined: make a new one.
+    fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError>;
     /// Memory in bytes that the policy itself takes.
     fn footprint(&self) -> usize;
     /// What it is called in logs.
@@ -192,8 +225,8 @@ pub trait Policy: Send {
 }
 
 impl<P: Policy + ?Sized> Policy for Box<P> {
-    fn apply(&mut self, event: Event) -> Actions {
-        (**self).apply(event)
+    fn apply_to(&mut self, event: Event, victims: &mut Vec<Id>) -> Verdict {
+        (**self).apply_to(event, victims)
     }
     fn used(&self) -> u64 {
         (**self).used()
@@ -206,6 +239,15 @@ impl<P: Policy + ?Sized> Policy for Box<P> {
     }
     fn standing(&self, id: Id) -> Option<Standing> {
         (**self).standing(id)
+    }
+    fn digest(&self) -> u64 {
+        (**self).digest()
+    }
+    fn snapshot(&self) -> Option<Vec<u8>> {
+        (**self).snapshot()
+    }
+    fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError> {
+        (**self).restore(snapshot)
     }
     fn footprint(&self) -> usize {
         (**self).footprint()
@@ -239,6 +281,14 @@ pub trait Order: Send {
     fn remove(&mut self, arena: &mut Arena<Self::Mark>, slot: Slot, evicted: bool);
     /// How far an object is from eviction.
     fn distance(&self, arena: &Arena<Self::Mark>, slot: Slot) -> u64;
+    /// Appends to `out` all that [`Order::load`] needs, with every queued object by [`Arena::write`]. `false` when this order cannot.
+    fn save(&self, _arena: &Arena<Self::Mark>, _out: &mut Vec<u8>) -> bool {
+        false
+    }
+    /// Reads into a new order what [`Order::save`] wrote, and `bytes` past it. `None` when it is something else.
+    fn load(&mut self, _arena: &mut Arena<Self::Mark>, _bytes: &mut &[u8]) -> Option<()> {
+        None
+    }
     /// Memory beyond the arena, in bytes.
     fn footprint(&self) -> usize;
     /// What it is called in logs.
@@ -252,12 +302,15 @@ pub struct Engine<O: Order> {
     order: O,
     used: u64,
     limit: u64,
+    digest: u64,
+    /// Asked for in vain last, so that a reservation that follows need not look again.
+    absent: Option<Id>,
 }
 
 impl<O: Order> Engine<O> {
     /// An empty cache of at most `limit` bytes.
     pub fn with_order(limit: u64, order: O) -> Self {
-        Self { arena: Arena::new(), order, used: 0, limit }
+        Self { arena: Arena::new(), order, used: 0, limit, digest: 0, absent: None }
     }
 
     /// Evicts until `size` more bytes fit.
@@ -278,85 +331,85 @@ impl<O: Order> Engine<O> {
         true
     }
 
-    fn room(&mut self, id: Id, size: u64, traits: &Traits) -> Actions {
+    fn room(&mut self, id: Id, size: u64, traits: &Traits, victims: &mut Vec<Id>) -> Verdict {
         if size > self.limit {
-            return Actions { verdict: Verdict::TooLarge, ..Actions::default() };
+            return Verdict::TooLarge;
         }
         let full = self.used.saturating_add(size) > self.limit;
         if !self.order.admit(id, traits, full) {
-            return Actions { verdict: Verdict::Bypass, ..Actions::default() };
+            return Verdict::Bypass;
         }
-        let mut victims = Vec::new();
         // What is reserved or pinned cannot go; when only that is left, the answer is no.
-        let granted = self.make_room(size, &mut victims);
-        Actions { verdict: if granted { Verdict::Granted } else { Verdict::Bypass }, victims }
+        if self.make_room(size, victims) { Verdict::Granted } else { Verdict::Bypass }
     }
 
-    fn reserve(&mut self, id: Id, size: u64, traits: Traits) -> Actions {
-        if self.arena.find(id).is_some() {
-            return ignored();
+    fn reserve(&mut self, id: Id, size: u64, traits: Traits, victims: &mut Vec<Id>) -> Verdict {
+        if self.absent.take() != Some(id) && self.arena.find(id).is_some() {
+            return Verdict::Ignored;
         }
-        let actions = self.room(id, size, &traits);
-        if actions.verdict == Verdict::Granted {
+        let verdict = self.room(id, size, &traits, victims);
+        if verdict == Verdict::Granted {
             self.arena.insert(id, size, traits);
             self.used += size;
         }
-        actions
+        verdict
     }
 
-    fn grow(&mut self, id: Id, size: u64) -> Actions {
-        let Some(slot) = self.arena.find(id).filter(|slot| self.arena.state(*slot) == State::Reserved) else {
-            return ignored();
+    fn grow(&mut self, id: Id, size: u64, victims: &mut Vec<Id>) -> Verdict {
+        let Some(slot) = self.arena.find_lately(id).filter(|slot| self.arena.state(*slot) == State::Reserved) else {
+            return Verdict::Ignored;
         };
         let more = size.saturating_sub(self.arena.size(slot));
         if size > self.limit {
-            return Actions { verdict: Verdict::TooLarge, ..Actions::default() };
+            return Verdict::TooLarge;
         }
-        let mut victims = Vec::new();
-        if !self.make_room(more, &mut victims) {
-            return Actions { verdict: Verdict::Bypass, victims };
+        if !self.make_room(more, victims) {
+            return Verdict::Bypass;
         }
         self.arena.resize(slot, size.max(self.arena.size(slot)));
         self.used += more;
-        Actions { verdict: Verdict::Granted, victims }
+        Verdict::Granted
     }
 
-    fn commit(&mut self, id: Id, size: u64) -> Actions {
-        let Some(slot) = self.arena.find(id).filter(|slot| self.arena.state(*slot) == State::Reserved) else {
-            return ignored();
+    fn commit(&mut self, id: Id, size: u64, victims: &mut Vec<Id>) -> Verdict {
+        let Some(slot) = self.arena.find_lately(id).filter(|slot| self.arena.state(*slot) == State::Reserved) else {
+            return Verdict::Ignored;
         };
         let reserved = self.arena.size(slot);
         if size > reserved {
             // More bytes than were reserved were never written by a well-behaved caller. They are not admitted unpaid.
-            return ignored();
+            return Verdict::Ignored;
         }
         self.used -= reserved - size;
         self.arena.resize(slot, size);
         self.arena.set_state(slot, State::Resident);
         self.order.insert(&mut self.arena, slot);
-        self.settle()
+        self.settle(victims)
     }
 
     /// What could not go when the limit was lowered goes as soon as it can.
-    fn settle(&mut self) -> Actions {
-        self.shrink(self.used.saturating_sub(self.limit)).granted()
+    fn settle(&mut self, victims: &mut Vec<Id>) -> Verdict {
+        self.shrink(self.used.saturating_sub(self.limit), victims);
+        Verdict::Granted
     }
 
-    fn leave(&mut self, id: Id, from_reserved: bool) -> Actions {
-        let Some(slot) = self.arena.find(id) else { return ignored() };
+    fn leave(&mut self, id: Id, from_reserved: bool) -> Verdict {
+        let Some(slot) = self.arena.find(id) else { return Verdict::Ignored };
         let state = self.arena.state(slot);
         if from_reserved != (state == State::Reserved) {
-            return ignored();
+            return Verdict::Ignored;
         }
         if state == State::Resident {
             self.order.remove(&mut self.arena, slot, false);
         }
         self.used -= self.arena.release(slot);
-        Actions::default()
+        Verdict::Granted
     }
 
-    fn pin(&mut self, id: Id, from: State, to: State) -> Actions {
-        let Some(slot) = self.arena.find(id).filter(|slot| self.arena.state(*slot) == from) else { return ignored() };
+    fn pin(&mut self, id: Id, from: State, to: State, victims: &mut Vec<Id>) -> Verdict {
+        let Some(slot) = self.arena.find(id).filter(|slot| self.arena.state(*slot) == from) else {
+            return Verdict::Ignored;
+        };
         if from == State::Resident {
             self.order.remove(&mut self.arena, slot, false);
         }
@@ -364,42 +417,56 @@ impl<O: Order> Engine<O> {
         if to == State::Resident {
             self.order.insert(&mut self.arena, slot);
         }
-        self.settle()
+        self.settle(victims)
     }
 
-    fn shrink(&mut self, bytes: u64) -> Actions {
-        let mut victims = Vec::new();
+    fn shrink(&mut self, bytes: u64, victims: &mut Vec<Id>) -> Verdict {
         let goal = self.used.saturating_sub(bytes);
-        while self.used > goal && self.evict_one(&mut victims) {}
-        Actions { verdict: if self.used > goal { Verdict::Bypass } else { Verdict::Granted }, victims }
+        while self.used > goal && self.evict_one(victims) {}
+        if self.used > goal { Verdict::Bypass } else { Verdict::Granted }
     }
-}
 
-impl<O: Order> Policy for Engine<O> {
-    fn apply(&mut self, event: Event) -> Actions {
+    fn decide(&mut self, event: Event, victims: &mut Vec<Id>) -> Verdict {
         match event {
             Event::Hit { id } => {
-                let Some(slot) = self.arena.find(id) else { return ignored() };
+                let Some(slot) = self.arena.find(id) else {
+                    self.absent = Some(id);
+                    return Verdict::Ignored;
+                };
                 self.arena.count_hit(slot);
                 if self.arena.state(slot) == State::Resident {
                     self.order.touch(&mut self.arena, slot);
                 }
-                Actions::default()
+                Verdict::Granted
             }
-            Event::Room { id, size, traits } => self.room(id, size, &traits),
-            Event::Reserve { id, size, traits } => self.reserve(id, size, traits),
-            Event::Grow { id, size } => self.grow(id, size),
-            Event::Commit { id, size } => self.commit(id, size),
+            Event::Room { id, size, traits } => self.room(id, size, &traits, victims),
+            Event::Reserve { id, size, traits } => self.reserve(id, size, traits, victims),
+            Event::Grow { id, size } => self.grow(id, size, victims),
+            Event::Commit { id, size } => self.commit(id, size, victims),
             Event::Abort { id } => self.leave(id, true),
             Event::Remove { id } => self.leave(id, false),
-            Event::Pin { id } => self.pin(id, State::Resident, State::Pinned),
-            Event::Unpin { id } => self.pin(id, State::Pinned, State::Resident),
-            Event::Shrink { bytes } => self.shrink(bytes),
+            Event::Pin { id } => self.pin(id, State::Resident, State::Pinned, victims),
+            Event::Unpin { id } => self.pin(id, State::Pinned, State::Resident, victims),
+            Event::Shrink { bytes } => self.shrink(bytes, victims),
             Event::SetLimit { limit } => {
                 self.limit = limit;
-                self.shrink(self.used.saturating_sub(limit))
+                self.shrink(self.used.saturating_sub(limit), victims)
             }
         }
+    }
+}
+
+impl<O: Order> Policy for Engine<O> {
+    fn apply_to(&mut self, event: Event, victims: &mut Vec<Id>) -> Verdict {
+        let before = victims.len();
+        let verdict = self.decide(event, victims);
+        let (kind, id, number) = event.words();
+        let mut digest = snapshot::mix(self.digest, id ^ kind << 56 ^ (verdict as u64) << 48 ^ number.rotate_left(24));
+        for victim in &victims[before..] {
+            digest = snapshot::mix(digest, victim.0);
+        }
+        self.digest = digest;
+        verdict
     }
 
     fn used(&self) -> u64 {
@@ -426,6 +493,18 @@ impl<O: Order> Policy for Engine<O> {
         })
     }
 
+    fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    fn snapshot(&self) -> Option<Vec<u8>> {
+        snapshot::take(self)
+    }
+
+    fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError> {
+        snapshot::restore(self, snapshot)
+    }
+
     fn footprint(&self) -> usize {
         self.arena.footprint() + self.order.footprint()
     }
@@ -433,8 +512,4 @@ impl<O: Order> Policy for Engine<O> {
     fn name(&self) -> &'static str {
         self.order.name()
     }
-}
-
-fn ignored() -> Actions {
-    Actions { verdict: Verdict::Ignored, ..Actions::default() }
 }

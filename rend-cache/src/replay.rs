@@ -7,7 +7,7 @@
 //! [`replay`] feeds one to a fresh policy.
 
 use crate::key::Class;
-use crate::policy::{Actions, Event, Id, Policy, Standing, Traits, Verdict};
+use crate::policy::{Event, Id, Policy, RestoreError, Standing, Traits, Verdict};
 
 /// A policy with a running digest and, if wanted, a bounded log.
 #[derive(Debug)]
@@ -51,13 +51,14 @@ impl<P: Policy> Recorded<P> {
 }
 
 impl<P: Policy> Policy for Recorded<P> {
-    fn apply(&mut self, event: Event) -> Actions {
-        let actions = self.policy.apply(event);
-        let record = encode(&event, actions.verdict);
+    fn apply_to(&mut self, event: Event, victims: &mut Vec<Id>) -> Verdict {
+        let before = victims.len();
+        let verdict = self.policy.apply_to(event, victims);
+        let record = encode(&event, verdict);
         for word in record.chunks_exact(8) {
             self.mix(word.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)));
         }
-        for victim in &actions.victims {
+        for victim in &victims[before..] {
             self.mix(victim.0);
         }
         if self.log.len() + RECORD_BYTES <= self.log_bytes_max {
@@ -65,7 +66,7 @@ impl<P: Policy> Policy for Recorded<P> {
         } else {
             self.dropped += 1;
         }
-        actions
+        verdict
     }
 
     fn used(&self) -> u64 {
@@ -79,6 +80,15 @@ impl<P: Policy> Policy for Recorded<P> {
     }
     fn standing(&self, id: Id) -> Option<Standing> {
         self.policy.standing(id)
+    }
+    fn digest(&self) -> u64 {
+        self.policy.digest()
+    }
+    fn snapshot(&self) -> Option<Vec<u8>> {
+        self.policy.snapshot()
+    }
+    fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError> {
+        self.policy.restore(snapshot)
     }
     fn footprint(&self) -> usize {
         self.policy.footprint() + self.log.capacity()

@@ -31,6 +31,7 @@ pub struct FillWriter {
     written: u64,
     bypass: Option<Bypass>,
     announced: bool,
+    ahead: bool,
 }
 
 /// Whether the body is stored while it streams.
@@ -89,7 +90,16 @@ pub enum Finished {
 impl FillWriter {
     pub(crate) fn new(cache: Arc<Inner>, fill: Arc<Fill>) -> Self {
         let bypass = fill.bypass.then_some(Bypass::Busy);
-        Self { cache, fill, draft: None, checksums: Checksums::default(), written: 0, bypass, announced: false }
+        Self {
+            cache,
+            fill,
+            draft: None,
+            checksums: Checksums::default(),
+            written: 0,
+            bypass,
+            announced: false,
+            ahead: false,
+        }
     }
 
     /// What is being filled.
@@ -105,6 +115,11 @@ impl FillWriter {
     /// Which fill this is.
     pub fn generation(&self) -> Generation {
         self.fill.generation
+    }
+
+    /// Says that nobody has asked for this body yet: it is fetched on a guess. [`crate::Stats`] tell what such guesses were worth.
+    pub const fn mark_ahead(&mut self) {
+        self.ahead = true;
     }
 
     /// A reader of this fill, from its first byte. `None` when there are as many readers as may be.
@@ -337,7 +352,8 @@ impl FillWriter {
             self.stop_storing(Bypass::Disk);
             return Finished::Streamed(Bypass::Disk);
         }
-        match self.cache.commit(&self.fill, name, meta, file_bytes, now_ms) {
+        let ahead = self.ahead && !self.fill.was_read();
+        match self.cache.commit(&self.fill, name, meta, file_bytes, ahead, now_ms) {
             Ok(()) => Finished::Stored(self.fill.generation),
             Err(bypass) => Finished::Streamed(bypass),
         }

@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use proptest::prelude::*;
 use rend_cache::Class;
-use rend_cache::policy::{Alpha, Event, Id, Lru, Policy, S3Fifo, Traits, ValueWheel, Verdict, WheelConfig};
+use rend_cache::policy::{
+    Alpha, Event, Id, Lru, Policy, RestoreError, S3Fifo, Traits, ValueWheel, Verdict, WheelConfig,
+};
 use rend_cache::replay::{Recorded, replay};
 
 const LIMIT: u64 = 10_000;
@@ -200,7 +202,7 @@ proptest! {
         for (id, size, class) in accesses {
             let weight = u64::from(config.weights[class]);
             let place = |now: u64, hits: u64, size: u64, weight: u64| {
-                now + (((weight << 22) / size.isqrt() * 256 * (hits + 1)) >> shift).clamp(1, 8191)
+                now + (((weight << 22) / size.isqrt() * (u64::from(config.first) + 256 * hits)) >> shift).clamp(1, 8191)
             };
             arrivals += 1;
             if let Some((at, arrival, size, hits, weight)) = model.get_mut(&id) {
@@ -245,6 +247,36 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn a_snapshot_at_any_moment_goes_on_alike_and_one_that_was_changed_is_refused(
+        events in proptest::collection::vec(event(), 1..300), at in 0_usize..300, flip in any::<prop::sample::Index>(), cut in any::<prop::sample::Index>(),
+    ) {
+        for (mut one, mut other) in policies(LIMIT).into_iter().zip(policies(LIMIT)) {
+            let (before, after) = events.split_at(at.min(events.len()));
+            before.iter().for_each(|event| drop(one.apply(*event)));
+            let snapshot = one.snapshot().unwrap();
+            let mut changed = snapshot.clone();
+            changed[flip.index(snapshot.len())] ^= 1;
+            for mut fresh in policies(LIMIT) {
+                prop_assert!(fresh.restore(&changed).is_err());
+            }
+            for mut fresh in policies(LIMIT) {
+                prop_assert!(fresh.restore(&snapshot[..cut.index(snapshot.len())]).is_err());
+            }
+            prop_assert_eq!(other.restore(&snapshot), Ok(()));
+            for event in after {
+                prop_assert_eq!(one.apply(*event), other.apply(*event), "{} at {:?}", one.name(), event);
+            }
+            prop_assert_eq!(one.digest(), other.digest());
+            prop_assert_eq!(one.used(), other.used());
+            prop_assert_eq!(one.apply(Event::Shrink { bytes: u64::MAX }), other.apply(Event::Shrink { bytes: u64::MAX }));
+        }
+    }
+}
+
 /// Reserves and commits; the victims.
 #[track_caller]
 fn store(policy: &mut impl Policy, id: u64, size: u64, traits: Traits) -> Vec<Id> {
@@ -252,6 +284,22 @@ fn store(policy: &mut impl Policy, id: u64, size: u64, traits: Traits) -> Vec<Id
     assert_eq!(reserved.verdict, Verdict::Granted);
     assert_eq!(policy.apply(Event::Commit { id: Id(id), size }).verdict, Verdict::Granted);
     reserved.victims
+}
+
+#[test]
+fn a_snapshot_is_restored_only_into_a_new_policy_of_its_own_kind() {
+    let mut lru = Lru::new(LIMIT);
+    store(&mut lru, 1, 100, Traits::plain());
+    let snapshot = lru.snapshot().unwrap();
+    assert_eq!(lru.restore(&snapshot), Err(RestoreError::NotNew));
+    assert_eq!(S3Fifo::new(LIMIT).restore(&snapshot), Err(RestoreError::OtherPolicy));
+    let wheel = ValueWheel::new(LIMIT).snapshot().unwrap();
+    let other = WheelConfig { shift: 9, ..WheelConfig::default() };
+    assert_eq!(ValueWheel::with_config(LIMIT, other).restore(&wheel), Err(RestoreError::OtherPolicy));
+    assert_eq!(ValueWheel::new(LIMIT).restore(b"RENDPOL1"), Err(RestoreError::Damaged));
+    let mut back = Lru::new(1);
+    assert_eq!(back.restore(&snapshot), Ok(()));
+    assert_eq!((back.limit(), back.used(), back.len()), (LIMIT, 100, 1));
 }
 
 #[test]
@@ -363,4 +411,4 @@ fn the_decisions_of_this_version_are_the_ones_written_down() {
 }
 
 const GOLDEN: &[&str] =
-    &["wheel 60b4536d7fcc8e1b", "wheel def2a3e77ef0687c", "lru e6f4e62163303337", "s3-fifo 73fdeec987515340"];
+    &["wheel 539e4e0c438536ee", "wheel adddea7754ae7708", "lru e6f4e62163303337", "s3-fifo 73fdeec987515340"];

@@ -98,6 +98,7 @@ impl Inner {
         name: FileName,
         meta: Meta,
         bytes: u64,
+        ahead: bool,
         now_ms: u64,
     ) -> Result<(), Bypass> {
         let (key, id) = (&fill.key, fill.key.id());
@@ -141,6 +142,7 @@ impl Inner {
             checked_ms: now_ms,
             hits: old_hits,
             verified: true,
+            ahead,
             revoked: Arc::default(),
             alive,
             open: None,

@@ -18,7 +18,7 @@ pub struct Config {
     pub open_files_max: usize,
     /// The most fills that may write to disk at once. Above it: fills stream without storing.
     pub fills_max: usize,
-    /// The most fills above [`Config::fills_max`]. Above it: [`Begin::Overloaded`].
+    /// The most fills above [`Config::fills_max`]. Above it: [`crate::Begin::Overloaded`].
     pub bypass_fills_max: usize,
     /// The most readers of fills. Above it: overloaded.
     pub readers_max: usize,

@@ -456,6 +456,7 @@ impl State {
             checked_ms,
             hits: 0,
             verified: false,
+            ahead: false,
             revoked: Arc::default(),
             alive: Arc::default(),
             open: None,

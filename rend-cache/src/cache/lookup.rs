@@ -181,6 +181,9 @@ impl State {
         self.policy.apply(Event::Hit { id });
         let entry = self.index.find(key, id)?;
         entry.hits = entry.hits.saturating_add(1);
+        if std::mem::take(&mut entry.ahead) {
+            self.counts.ahead_used_bytes += entry.charge;
+        }
         let class = entry.key_meta.class as usize;
         self.counts.hits[class] += 1;
         self.counts.hit_bytes[class] += entry.meta.len;

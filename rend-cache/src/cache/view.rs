@@ -77,6 +77,10 @@ pub struct Stats {
     pub disk_errors: u64,
     /// Files that were not what they should be.
     pub corrupt: u64,
+    /// Bytes fetched on a guess that somebody then asked for.
+    pub ahead_used_bytes: u64,
+    /// Bytes fetched on a guess that went without anybody having asked for them.
+    pub ahead_wasted_bytes: u64,
     /// Absences and failures remembered.
     pub negatives: usize,
     /// Files held open between hits.
@@ -170,6 +174,8 @@ impl Cache {
             bypassed: counts.bypassed,
             disk_errors: counts.disk_errors,
             corrupt: counts.corrupt,
+            ahead_used_bytes: counts.ahead_used_bytes,
+            ahead_wasted_bytes: counts.ahead_wasted_bytes,
             negatives: state.negatives.len(),
             open_files: state.index.open_len(),
             fences: state.fences.len(),

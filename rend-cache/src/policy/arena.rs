@@ -2,6 +2,7 @@
 
 use super::table::Table;
 use super::{Id, Traits};
+use crate::footer::take;
 use crate::key::Class;
 
 /// The place of one object in its arena.
@@ -45,13 +46,18 @@ pub struct Arena<M> {
     table: Table,
     free: u32,
     len: usize,
+    /// The object that came last: what is reserved is often committed next.
+    last: u32,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
 pub(crate) enum State {
     Reserved,
     Resident,
     Pinned,
+    /// Nobody's: it waits for the next object.
+    Free,
 }
 
 #[derive(Debug)]
@@ -62,7 +68,7 @@ struct Node<M> {
     prev: u32,
     next: u32,
     segment: u32,
-    hits: u32,
+    hits: u16,
     class: Class,
     state: State,
     mark: M,
@@ -70,12 +76,18 @@ struct Node<M> {
 
 impl<M: Copy + Default> Arena<M> {
     pub(crate) fn new() -> Self {
-        Self { nodes: Vec::new(), table: Table::new(), free: NONE, len: 0 }
+        Self { nodes: Vec::new(), table: Table::default(), free: NONE, len: 0, last: NONE }
     }
 
     /// Where the object `id` is, if it is here.
     pub fn find(&self, id: Id) -> Option<Slot> {
         self.table.find(id.0, |slot| self.nodes[slot as usize].id).map(Slot)
+    }
+
+    /// The same, quicker when the object came last.
+    pub(crate) fn find_lately(&self, id: Id) -> Option<Slot> {
+        let last = self.nodes.get(self.last as usize).filter(|node| node.id == id.0 && node.state != State::Free);
+        if last.is_some() { Some(Slot(self.last)) } else { self.find(id) }
     }
 
     /// Its id.
@@ -94,9 +106,9 @@ impl<M: Copy + Default> Arena<M> {
         Traits { class: node.class, line: node.line, segment: (node.segment != NONE).then_some(node.segment) }
     }
 
-    /// How often it was asked for.
+    /// How often it was asked for, up to 65,535.
     pub fn hits(&self, slot: Slot) -> u32 {
-        self.node(slot).hits
+        u32::from(self.node(slot).hits)
     }
 
     /// What the order remembers of it.
@@ -173,6 +185,7 @@ impl<M: Copy + Default> Arena<M> {
         };
         self.table.insert(id.0, slot, |slot| self.nodes[slot as usize].id);
         self.len += 1;
+        self.last = slot;
         Slot(slot)
     }
 
@@ -182,6 +195,7 @@ impl<M: Copy + Default> Arena<M> {
         self.table.remove(id, |slot| self.nodes[slot as usize].id);
         let node = &mut self.nodes[slot.0 as usize];
         node.next = self.free;
+        node.state = State::Free;
         self.free = slot.0;
         self.len -= 1;
         node.size
@@ -204,6 +218,55 @@ impl<M: Copy + Default> Arena<M> {
         *hits = hits.saturating_add(1);
     }
 
+    /// The objects of a queue, oldest first.
+    pub fn slots(&self, list: &List) -> impl Iterator<Item = Slot> {
+        std::iter::successors(list.front(), |slot| match self.node(*slot).next {
+            NONE => None,
+            next => Some(Slot(next)),
+        })
+    }
+
+    /// Objects that are in no queue: reserved or pinned.
+    pub(crate) fn aside(&self) -> impl Iterator<Item = Slot> {
+        let apart = |node: &Node<M>| matches!(node.state, State::Reserved | State::Pinned);
+        (0..).zip(&self.nodes).filter(move |(_, node)| apart(node)).map(|(slot, _)| Slot(slot))
+    }
+
+    /// The sizes of all objects.
+    pub(crate) fn sizes(&self) -> impl Iterator<Item = u64> {
+        self.nodes.iter().filter(|node| node.state != State::Free).map(|node| node.size)
+    }
+
+    /// Writes an object down for [`Arena::read`], without its mark.
+    pub fn write(&self, slot: Slot, out: &mut Vec<u8>) {
+        let node = self.node(slot);
+        for word in [node.id, node.size, node.line] {
+            out.extend_from_slice(&word.to_le_bytes());
+        }
+        out.extend_from_slice(&node.segment.to_le_bytes());
+        out.extend_from_slice(&node.hits.to_le_bytes());
+        out.extend_from_slice(&[node.class as u8, node.state as u8]);
+    }
+
+    /// Takes an object in that [`Arena::write`] wrote down, and `bytes` past it. It is in no queue then. `None` when the bytes are no such
+    /// object, or one that is here already.
+    pub fn read(&mut self, bytes: &mut &[u8]) -> Option<Slot> {
+        let (id, size, line) = (number(bytes)?, number(bytes)?, number(bytes)?);
+        let segment = u32::from_le_bytes(take(bytes)?);
+        let hits = u16::from_le_bytes(take(bytes)?);
+        let [class, state] = take(bytes)?;
+        let traits = Traits { class: Class::from_number(class)?, line, segment: (segment != NONE).then_some(segment) };
+        let state =
+            [State::Reserved, State::Resident, State::Pinned].into_iter().find(|known| *known as u8 == state)?;
+        if self.find(Id(id)).is_some() {
+            return None;
+        }
+        let slot = self.insert(Id(id), size, traits);
+        let node = &mut self.nodes[slot.0 as usize];
+        (node.hits, node.state) = (hits, state);
+        Some(slot)
+    }
+
     pub(crate) fn footprint(&self) -> usize {
         self.nodes.capacity() * size_of::<Node<M>>() + self.table.footprint()
     }
@@ -211,6 +274,11 @@ impl<M: Copy + Default> Arena<M> {
     fn node(&self, slot: Slot) -> &Node<M> {
         &self.nodes[slot.0 as usize]
     }
+}
+
+/// The next eight bytes as a number.
+pub(crate) fn number(bytes: &mut &[u8]) -> Option<u64> {
+    take(bytes).map(u64::from_le_bytes)
 }
 
 const NONE: u32 = u32::MAX;

@@ -1,6 +1,6 @@
 //! Least recently used: the yardstick.
 
-use super::arena::{Arena, List, Slot};
+use super::arena::{Arena, List, Slot, number};
 use super::{Id, Lru, Order, Traits};
 
 /// One queue; what is asked for goes to its end.
@@ -42,6 +42,26 @@ impl Order for Recency {
 
     fn remove(&mut self, arena: &mut Arena<u64>, slot: Slot, _: bool) {
         arena.unlink(&mut self.queue, slot);
+    }
+
+    fn save(&self, arena: &Arena<u64>, out: &mut Vec<u8>) -> bool {
+        out.extend_from_slice(&self.tick.to_le_bytes());
+        out.extend_from_slice(&(arena.slots(&self.queue).count() as u64).to_le_bytes());
+        for slot in arena.slots(&self.queue) {
+            arena.write(slot, out);
+            out.extend_from_slice(&arena.mark(slot).to_le_bytes());
+        }
+        true
+    }
+
+    fn load(&mut self, arena: &mut Arena<u64>, bytes: &mut &[u8]) -> Option<()> {
+        self.tick = number(bytes)?;
+        for _ in 0..number(bytes)? {
+            let slot = arena.read(bytes)?;
+            *arena.mark_mut(slot) = number(bytes)?;
+            arena.push_back(&mut self.queue, slot);
+        }
+        Some(())
     }
 
     fn distance(&self, arena: &Arena<u64>, slot: Slot) -> u64 {

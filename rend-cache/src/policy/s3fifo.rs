@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 
-use super::arena::{Arena, List, Slot};
+use super::arena::{Arena, List, Slot, number};
 use super::table::Table;
 use super::{Id, Order, S3Fifo, Traits};
+use crate::footer::take;
 
 /// The queues. The small one holds about a tenth of the bytes.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ impl S3Fifo {
             small_bytes: 0,
             main: List::new(),
             main_bytes: 0,
-            ghosts: Ghosts { ids: VecDeque::new(), first: 0, table: Table::new() },
+            ghosts: Ghosts { ids: VecDeque::new(), first: 0, table: Table::default() },
         };
         Self::with_order(limit, order)
     }
@@ -102,6 +103,48 @@ impl Order for TwoQueues {
         }
     }
 
+    fn save(&self, arena: &Arena<Mark>, out: &mut Vec<u8>) -> bool {
+        for list in [&self.small, &self.main] {
+            out.extend_from_slice(&(arena.slots(list).count() as u64).to_le_bytes());
+            for slot in arena.slots(list) {
+                arena.write(slot, out);
+                out.push(arena.mark(slot).freq);
+            }
+        }
+        out.extend_from_slice(&(self.ghosts.ids.len() as u64).to_le_bytes());
+        // A ghost that was asked for again stays in the queue without being remembered.
+        let remembered =
+            |number: u32, id: u64| self.ghosts.number_of(id) == Some((self.ghosts.first + number) % NUMBERS);
+        for (number, id) in (0..).zip(&self.ghosts.ids) {
+            out.extend_from_slice(&id.to_le_bytes());
+            out.push(u8::from(remembered(number, *id)));
+        }
+        true
+    }
+
+    fn load(&mut self, arena: &mut Arena<Mark>, bytes: &mut &[u8]) -> Option<()> {
+        for in_main in [false, true] {
+            for _ in 0..number(bytes)? {
+                let slot = arena.read(bytes)?;
+                let [freq] = take::<1>(bytes)?;
+                *arena.mark_mut(slot) = Mark { in_main, freq };
+                let (list, sum) = if in_main {
+                    (&mut self.main, &mut self.main_bytes)
+                } else {
+                    (&mut self.small, &mut self.small_bytes)
+                };
+                *sum = sum.checked_add(arena.size(slot))?;
+                arena.push_back(list, slot);
+            }
+        }
+        for _ in 0..number(bytes)? {
+            let id = number(bytes)?;
+            let [remembered] = take::<1>(bytes)?;
+            self.ghosts.append(id, remembered != 0)?;
+        }
+        Some(())
+    }
+
     fn distance(&self, arena: &Arena<Mark>, slot: Slot) -> u64 {
         let mark = arena.mark(slot);
         u64::from(mark.in_main) * 4 + u64::from(mark.freq)
@@ -144,6 +187,22 @@ impl Ghosts {
         let (ids, first) = (&self.ids, self.first);
         let number = (first + u32::try_from(ids.len() - 1).unwrap_or(0)) % NUMBERS;
         self.table.insert(id.0, number, |n| ids[((n + NUMBERS - first) % NUMBERS) as usize]);
+    }
+
+    fn number_of(&self, id: u64) -> Option<u32> {
+        self.table.find(id, |n| self.ids[((n + NUMBERS - self.first) % NUMBERS) as usize])
+    }
+
+    /// Puts one more at the end of the queue, while it is read back. `None` when it is remembered already.
+    fn append(&mut self, id: u64, remembered: bool) -> Option<()> {
+        let number = (self.first + u32::try_from(self.ids.len()).ok()?) % NUMBERS;
+        let free = !remembered || self.number_of(id).is_none();
+        self.ids.push_back(id);
+        if remembered && free {
+            let (ids, first) = (&self.ids, self.first);
+            self.table.insert(id, number, |n| ids[((n + NUMBERS - first) % NUMBERS) as usize]);
+        }
+        free.then_some(())
     }
 
     fn forget(&mut self, id: Id) -> bool {

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use futures::FutureExt;
 use rend_cache::memory::Op;
 use rend_cache::{
-    Begin, Bypass, Cache, Config, FailKind, FillError, Finished, Freshness, Head, KeyMeta, Lookup, Placement,
+    Begin, Bypass, Cache, Config, FailKind, FillError, Finished, Freshness, Head, KeyMeta, Lookup, Mode, Placement,
+    Scope,
 };
 
 #[test]
@@ -496,4 +497,27 @@ fn a_reader_whose_half_written_file_cannot_be_read_is_cut_off_and_the_others_are
     assert_eq!(drain(&mut behind).1, Some(Err(FillError::Disk)));
     writer.finish(0).unwrap();
     assert_eq!(drain(&mut ahead).1, Some(Ok(())));
+}
+
+#[test]
+fn what_was_fetched_on_a_guess_counts_as_used_once_asked_for_and_as_wasted_when_it_goes_unasked() {
+    let (cache, files) = cache(1 << 20);
+    for name in ["asked", "unasked", "joined"] {
+        let mut writer = lead(&cache, &key(name));
+        writer.mark_ahead();
+        let reader = (name == "joined").then(|| writer.reader().unwrap());
+        writer.expect(Head::new("\"e\"", "video/mp4").with_len(5), 0).unwrap();
+        writer.push(Bytes::from_static(b"hello"), 0).unwrap();
+        writer.finish(0).unwrap();
+        drop(reader);
+    }
+    assert!(get(&cache, &key("asked")).is_some() && get(&cache, &key("asked")).is_some());
+    cache.purge(&Scope::Group([1; 16]), Mode::Soft, 0).unwrap();
+    let stats = cache.stats();
+    assert_eq!(
+        (stats.ahead_used_bytes, stats.ahead_wasted_bytes),
+        (4096, 4096),
+        "the one that was joined was no guess"
+    );
+    at_rest(&cache, &files);
 }
