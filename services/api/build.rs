@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
-    let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("../web");
+    // Asked for at run time: a tree that was moved or copied with its target folder has another place now.
+    let here = env::var_os("CARGO_MANIFEST_DIR").ok_or_else(|| io::Error::other("cargo sets CARGO_MANIFEST_DIR"))?;
+    let web = Path::new(&here).join("../web");
     let mut files: Vec<(String, PathBuf)> = Vec::new();
     let pages = web.join("pages");
     println!("cargo::rerun-if-changed={}", pages.display());
