@@ -245,8 +245,34 @@ impl Check {
             let expected = "at least two heartbeat intervals, so that one lost beat does not drop an edge";
             self.error(&known::REND_EDGE_ACTIVE_HEARTBEAT_WINDOW_SECS, format!("{} s", window.as_secs()), expected);
         }
+        self.objects(role, vars);
         self.identity();
         self.reuse();
+    }
+
+    /// A folder of objects, or all that a bucket needs.
+    fn objects(&mut self, role: Role, vars: &dyn Vars) {
+        let folder = &known::REND_OBJECT_STORE_DIR;
+        if !folder.roles.needed_by(role) || given(vars, folder).is_some() {
+            return;
+        }
+        if given(vars, &known::S3_ENDPOINT).is_none() {
+            self.error(folder, "nothing", format!("{}, or S3_ENDPOINT and what belongs to it", folder.kind.expected()));
+            return;
+        }
+        for variable in [&known::S3_BUCKET, &known::AWS_ACCESS_KEY_ID, &known::AWS_SECRET_ACCESS_KEY] {
+            if given(vars, variable).is_none() {
+                self.error(variable, "nothing", format!("{}, since S3_ENDPOINT is set", variable.kind.expected()));
+            }
+        }
+        let prefix = self.settings.text(&known::S3_PREFIX).unwrap_or_default().to_owned();
+        if !(prefix.is_empty() || prefix.ends_with('/') && !prefix.starts_with('/')) {
+            self.error(
+                &known::S3_PREFIX,
+                known::S3_PREFIX.kind.shown(&prefix),
+                "a path such as `rend/`, a slash at its end alone",
+            );
+        }
     }
 
     fn identity(&mut self) {
@@ -448,13 +474,36 @@ mod tests {
         assert_eq!(
             missing,
             [
-                "REND_OBJECT_STORE_DIR",
                 "REND_EDGE_INTERNAL_TOKEN",
                 "REND_INTERNAL_TELEMETRY_TOKEN",
                 "REND_PLAYBACK_SIGNING_KEY_ID",
-                "REND_PLAYBACK_SIGNING_SECRET"
+                "REND_PLAYBACK_SIGNING_SECRET",
+                "REND_OBJECT_STORE_DIR"
             ]
         );
+    }
+
+    #[test]
+    fn objects_need_a_folder_or_a_bucket_with_its_keys() {
+        let mut vars = good(Role::Edge);
+        vars.remove("REND_OBJECT_STORE_DIR");
+        let missing = |vars: &BTreeMap<String, String>| {
+            let (_, problems) = check(Role::Edge, Profile::Production, false, vars);
+            problems.errors().map(|p| p.variable.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(missing(&vars), ["REND_OBJECT_STORE_DIR"]);
+        vars.insert("S3_ENDPOINT".into(), "https://s3.rend.dev".into());
+        assert_eq!(missing(&vars), ["S3_BUCKET", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]);
+        vars.insert("S3_BUCKET".into(), "media".into());
+        vars.insert("AWS_ACCESS_KEY_ID".into(), "q8ZrT4kX9bLr2vQz7mWc".into());
+        vars.insert("AWS_SECRET_ACCESS_KEY".into(), STRONG[0].into());
+        assert_eq!(missing(&vars), Vec::<String>::new());
+        for wrong in ["rend", "/rend/"] {
+            vars.insert("S3_PREFIX".into(), wrong.into());
+            assert_eq!(missing(&vars), ["S3_PREFIX"]);
+        }
+        vars.insert("S3_PREFIX".into(), "rend/".into());
+        assert_eq!(missing(&vars), Vec::<String>::new());
     }
 
     #[test]

@@ -176,8 +176,9 @@ variables! {
     REND_DATABASE_STATEMENT_TIMEOUT_SECS: [API WORKER] Kind::Secs { min: 1, max: 3600 }, Need::Default("10"), "10";
     /// PEM certificates to hold PostgreSQL's against, in place of the system's.
     REND_DATABASE_TLS_CA_FILE: [API WORKER] Kind::Path, Need::Optional, "/etc/rend/database-ca.pem";
-    /// The folder of originals and artifacts. Services on several hosts share it through a network file system.
-    REND_OBJECT_STORE_DIR: [SERVICES] Kind::Path, Need::Required, "/var/lib/rend/objects";
+    /// The folder of originals and artifacts, which goes before S3-compatible storage. Services on several hosts share it
+    /// through a network file system. Required unless `S3_ENDPOINT` is set.
+    REND_OBJECT_STORE_DIR: [SERVICES] Kind::Path, Need::Optional, "/var/lib/rend/objects";
     /// Redis. Known, but not used: this release counts limits and passes events inside the process.
     REND_REDIS_URL: [API WORKER] Kind::Foreign, Need::Optional, "redis://redis.example.net:6379";
     /// ClickHouse. Known, but not used: this release keeps analytics in the database.
@@ -188,15 +189,20 @@ variables! {
     CLICKHOUSE_USER: [API WORKER] Kind::Text, Need::Optional, "rend_ingest";
     /// The ClickHouse password. Known, but not used.
     CLICKHOUSE_PASSWORD: [API WORKER] Kind::Issued, Need::Optional, "";
-    /// S3-compatible storage. Known, but not used: this release stores objects under `REND_OBJECT_STORE_DIR`.
+    /// S3-compatible storage, where originals and artifacts lie unless `REND_OBJECT_STORE_DIR` is set. `rend doctor` looks
+    /// whether the server can do what is asked of it.
     S3_ENDPOINT: [SERVICES] Kind::Url(Reach::Inside), Need::Optional, "https://s3.example.net";
-    /// The S3 region. Known, but not used.
-    S3_REGION: [SERVICES] Kind::Text, Need::Optional, "us-east-1";
-    /// The S3 bucket. Known, but not used.
+    /// The region that requests to it are signed for.
+    S3_REGION: [SERVICES] Kind::Text, Need::Default("us-east-1"), "us-east-1";
+    /// The bucket, which must be there. Required with `S3_ENDPOINT`.
     S3_BUCKET: [SERVICES] Kind::Text, Need::Optional, "rend-media";
-    /// The S3 access key. Known, but not used.
+    /// Put before every key in the bucket, so that several installations may share it: nothing, or a path that ends with `/`.
+    S3_PREFIX: [SERVICES] Kind::Text, Need::Optional, "rend/";
+    /// Where the bucket's name stands in URLs: `path` for most servers, `virtual` for Amazon.
+    S3_URL_STYLE: [SERVICES] Kind::OneOf(&["path", "virtual"]), Need::Default("path"), "path";
+    /// The S3 access key. Required with `S3_ENDPOINT`.
     AWS_ACCESS_KEY_ID: [SERVICES] Kind::Issued, Need::Optional, "";
-    /// The S3 secret. Known, but not used.
+    /// The S3 secret. Required with `S3_ENDPOINT`.
     AWS_SECRET_ACCESS_KEY: [SERVICES] Kind::Issued, Need::Optional, "";
     /// What readiness asks of S3-compatible storage. Known, but not used.
     OBJECT_STORE_HEALTH_URL: [SERVICES] Kind::Url(Reach::Inside), Need::Optional, "https://s3.example.net/health";

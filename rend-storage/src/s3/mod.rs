@@ -25,7 +25,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rend_core::artifact::ObjectKey;
+use rend_core::config::{SecretText, Settings, variable as v};
 use s3::command::Command;
+use thiserror::Error;
 
 use crate::StoreError;
 use crate::objects::{Object, ObjectBody, ObjectMeta, ObjectStore, Put};
@@ -91,6 +93,20 @@ impl S3Config {
             body_bytes_per_sec_min: 64 * 1024,
         }
     }
+
+    /// The bucket that `settings` name, if they name one.
+    pub fn from_settings(settings: &Settings) -> Option<Self> {
+        let endpoint = settings.url(&v::S3_ENDPOINT)?.as_str();
+        let text = |variable| settings.text(variable).unwrap_or_default();
+        let secret = |variable| settings.secret(variable).map_or("", SecretText::expose);
+        let (key, secret) = (secret(&v::AWS_ACCESS_KEY_ID), secret(&v::AWS_SECRET_ACCESS_KEY));
+        let mut config = Self::new(endpoint, text(&v::S3_REGION), text(&v::S3_BUCKET), key, secret);
+        config.prefix = text(&v::S3_PREFIX).to_owned();
+        if text(&v::S3_URL_STYLE) == "virtual" {
+            config.style = Style::Virtual;
+        }
+        Some(config)
+    }
 }
 
 /// Where the bucket's name stands in URLs.
@@ -100,6 +116,17 @@ pub enum Style {
     Path,
     /// `https://bucket.server/key`: what Amazon asks for.
     Virtual,
+}
+
+/// Why a bucket cannot be used, in words that name no address and no secret.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+pub enum Trouble {
+    /// The server was heard, and will say the same again: there is no such bucket, or the credentials do not open it.
+    #[error("{0}")]
+    Refused(String),
+    /// The server was not heard, or is in trouble itself. It may pass.
+    #[error("{0}")]
+    Away(String),
 }
 
 impl S3Objects {
@@ -120,10 +147,13 @@ impl S3Objects {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unavailable`] with what the server said.
-    pub async fn check(&self) -> Result<(), StoreError> {
-        self.0.page("", None, None, 1).await.map_err(unavailable)?;
-        Ok(())
+    /// [`Trouble`], which says whether waiting can help.
+    pub async fn check(&self) -> Result<(), Trouble> {
+        match self.0.page("", None, None, 1).await {
+            Ok(_) => Ok(()),
+            Err(fault) if fault.is_passing() => Err(Trouble::Away(fault.to_string())),
+            Err(fault) => Err(Trouble::Refused(fault.to_string())),
+        }
     }
 
     /// Stores `body` under `key` unless there is an object already.

@@ -122,7 +122,7 @@ impl S3Objects {
             key.map_err(|_| format!("`{word}` cannot stand in a key"))
         };
         match ability {
-            Ability::List => self.check().await.map_err(said),
+            Ability::List => self.check().await.map_err(|trouble| trouble.to_string()),
             Ability::PutGet => {
                 let put = self.write(&key("a")?, b"one", now).await?;
                 let found = self.read(&key("a")?, None).await?;

@@ -4,11 +4,13 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use rend_core::config::{Role, check, profile_of, variable as known};
+use rend_core::config::{Role, Settings, check, profile_of, variable as known};
 use rend_edge::{Deps, EdgeConfig, bind, serve};
 use rend_shell::metrics::Metrics;
 use rend_shell::{ProcessVars, SystemClock, init_logs, install_tls, shutdown_on_signals};
 use rend_storage::fs::FsObjects;
+use rend_storage::objects::ObjectStore;
+use rend_storage::s3::{S3Config, S3Objects, Trouble};
 
 fn main() -> ExitCode {
     install_tls();
@@ -29,13 +31,30 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
     }
     init_logs(settings.text(&known::REND_LOG).unwrap_or("info"));
     let config = EdgeConfig::from_settings(&settings)?;
-    let dir = settings.path(&known::REND_OBJECT_STORE_DIR).ok_or("REND_OBJECT_STORE_DIR is not set")?;
-    let objects = FsObjects::open(dir).map_err(|error| format!("REND_OBJECT_STORE_DIR={}: {error}", dir.display()))?;
+    let objects = origin(&settings).await?;
     let bound = bind(&config).await?;
     let shutdown = shutdown_on_signals()?;
-    let deps = Deps { objects: Arc::new(objects), clock: Arc::new(SystemClock::start()), metrics: Metrics::new() };
+    let deps = Deps { objects, clock: Arc::new(SystemClock::start()), metrics: Metrics::new() };
     serve(config, deps, bound, shutdown).await?;
     Ok(())
+}
+
+/// Where artifacts are fetched from: a folder, else a bucket.
+async fn origin(settings: &Settings) -> Result<Arc<dyn ObjectStore>, String> {
+    if let Some(dir) = settings.path(&known::REND_OBJECT_STORE_DIR) {
+        let opened = FsObjects::open(dir);
+        let objects = opened.map_err(|error| format!("REND_OBJECT_STORE_DIR={}: {error}", dir.display()))?;
+        return Ok(Arc::new(objects));
+    }
+    let config = S3Config::from_settings(settings).ok_or("neither REND_OBJECT_STORE_DIR nor S3_ENDPOINT is set")?;
+    let objects = S3Objects::new(&config).map_err(|error| format!("S3_ENDPOINT: {error}"))?;
+    match objects.check().await {
+        Ok(()) => {}
+        Err(Trouble::Refused(why)) => return Err(format!("S3_BUCKET={}: {why}", config.bucket)),
+        // What is cached is served without it, and readiness tells while it is away.
+        Err(Trouble::Away(why)) => tracing::warn!(%why, "the origin is away"),
+    }
+    Ok(Arc::new(objects))
 }
 
 /// One line on standard error. Nothing more can be done when that is closed.
