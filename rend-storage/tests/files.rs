@@ -30,6 +30,19 @@ fn a_replaced_object_leaves_one_file_and_a_deleted_one_nothing() {
 }
 
 #[test]
+fn a_store_under_a_relative_folder_hands_out_paths_that_hold_in_any_folder() {
+    run(async |_, root| {
+        let here = std::env::current_dir().unwrap();
+        let up: PathBuf = here.components().skip(1).map(|_| "..").collect();
+        let relative = up.join(root.join("relative").strip_prefix("/").unwrap());
+        assert!(relative.is_relative());
+        let store = FsObjects::open(&relative).unwrap();
+        put(&store, "a", b"bytes").await;
+        assert!(store.local(&key("a")).await.unwrap().is_absolute());
+    });
+}
+
+#[test]
 fn a_crash_before_the_old_file_is_removed_shows_the_new_object() {
     run(async |store, root| {
         put(&store, "a", b"old").await;

@@ -56,10 +56,12 @@ impl FsObjects {
     ///
     /// [`StoreError::NoSpace`] when there is no room for a folder, else [`StoreError::Unavailable`].
     pub fn open(root: impl AsRef<Path>) -> Result<Self, StoreError> {
-        let objects = root.as_ref().join("objects");
+        // Whoever is handed a path may stand in another folder, as an encoder does.
+        let root = std::path::absolute(root).map_err(failed)?;
+        let objects = root.join("objects");
         std::fs::create_dir_all(&objects).map_err(failed)?;
-        let incoming = Incoming::open(&root.as_ref().join("incoming")).map_err(failed)?;
-        sync_folder(root.as_ref()).map_err(failed)?;
+        let incoming = Incoming::open(&root.join("incoming")).map_err(failed)?;
+        sync_folder(&root).map_err(failed)?;
         Ok(Self(Arc::new(Inner { objects, incoming, making: Mutex::new(()) })))
     }
 
