@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rend_cache::{Mode, Scope};
-use rend_core::fleet::wire::{BeatAnswer, BeatWire, HeartbeatWire, PurgesAnswer, RegisterAnswer, RegisterWire};
+use rend_core::fleet::wire::{
+    BeatAnswer, BeatWire, HeartbeatWire, PurgesAnswer, RegisterAnswer, RegisterWire, RevocationsAnswer,
+};
 use rend_core::fleet::{Agent, AgentConfig, Ask, Heard};
 use rend_core::http::{Method, Request, Response};
 use rend_core::machine::Machine;
@@ -86,7 +88,9 @@ async fn perform(edge: &Arc<Edge>, client: &Client, base: &str, ask: Ask) -> Hea
                 beat,
             };
             match post::<RegisterAnswer>(edge, client, format!("{base}/internal/edges/register"), &wire).await {
-                Told::Answer(answer) => Heard::Registered { purge_head: answer.purge_head },
+                Told::Answer(answer) if learn(edge, client, base).await => {
+                    Heard::Registered { purge_head: answer.purge_head }
+                }
                 Told::Refused(status) => {
                     tracing::warn!(
                         status,
@@ -94,16 +98,19 @@ async fn perform(edge: &Arc<Edge>, client: &Client, base: &str, ask: Ask) -> Hea
                     );
                     Heard::Failed
                 }
-                Told::Nothing => Heard::Failed,
+                // Whoever does not know what was revoked does not say that he is ready for viewers.
+                Told::Answer(_) | Told::Nothing => Heard::Failed,
             }
         }
         Ask::Beat { state } => {
             let beat = BeatWire::from(&internal::beat(edge, state));
             let wire = HeartbeatWire { id: edge.config.id.to_string(), beat };
             match post::<BeatAnswer>(edge, client, format!("{base}/internal/edges/heartbeat"), &wire).await {
-                Told::Answer(answer) => Heard::Beaten { purge_head: answer.purge_head },
+                Told::Answer(answer) if learn(edge, client, base).await => {
+                    Heard::Beaten { purge_head: answer.purge_head }
+                }
                 Told::Refused(404) => Heard::Unknown,
-                Told::Refused(_) | Told::Nothing => Heard::Failed,
+                Told::Answer(_) | Told::Refused(_) | Told::Nothing => Heard::Failed,
             }
         }
         Ask::CatchUp { after } => catch_up(edge, client, base, after).await,
@@ -133,6 +140,38 @@ async fn catch_up(edge: &Arc<Edge>, client: &Client, base: &str, after: u64) -> 
             return Heard::CaughtUp { seen };
         }
     }
+}
+
+/// Learns every revocation that is not known yet, a page at a time, and answers whether all are in force and on disk.
+/// Asked with every word that the control plane gives: an order that was not pushed here is in force after one heartbeat.
+    for _ in 0..REVOCATION_PAGES_MAX {
+        let seen = edge.trust.seen().await;
+        let url = format!("{base}/internal/revocations?after={seen}&limit={REVOCATIONS_A_PAGE}");
+        let request = Request { method: Method::Get, url, headers: headers(edge), body: Bytes::new() };
+        let Ok(answer) = client.send(request).await else { return false };
+        if answer.status == 404 {
+            // A control plane from before there were revocations.
+            return true;
+        }
+        let Some(page) = parsed::<RevocationsAnswer>(&answer) else { return false };
+        let Ok(rows) = page.to_rows() else { return false };
+        if page.head < seen {
+            edge.trust.follow_log(page.head).await;
+            continue;
+        }
+        let last = rows.last().map_or(seen, |row| row.seq);
+        // What the page leaves out on its way has expired.
+        let all = rows.len() < REVOCATIONS_A_PAGE;
+        let upto = if all { last.max(page.head) } else { last };
+        if let Err(error) = edge.trust.revoke(&rows, Some(upto), edge.accounts.clock.wall()).await {
+            tracing::error!(%error, "not every revocation is in force for good; it is tried again");
+            return false;
+        }
+        if all {
+            return true;
+        }
+    }
+    false
 }
 
 enum Told<T> {
@@ -173,3 +212,7 @@ pub(crate) const SETTLE_PATIENCE: Duration = Duration::from_secs(8);
 const FAREWELL: Duration = Duration::from_secs(2);
 /// Orders that are read at once.
 const PURGES_A_PAGE: usize = 500;
+/// Revocations that are read at once.
+const REVOCATIONS_A_PAGE: usize = 1000;
+/// Pages that are read in one go: as many as hold every revocation that there can be.
+const REVOCATION_PAGES_MAX: usize = rend_core::fleet::RevocationSet::ROWS_MAX / REVOCATIONS_A_PAGE + 2;

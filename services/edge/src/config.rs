@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rend_core::config::{Profile, SecretText, Settings, variable as known};
@@ -27,8 +28,12 @@ pub struct EdgeConfig {
     pub control_plane_url: Option<String>,
     /// The bearer of the private listener, and of requests to the control plane.
     pub internal_token: SecretText,
-    /// The keys that playback tokens are verified with.
-    pub keys: KeyRingBuf,
+    /// The keys that playback tokens are verified with, and renewed.
+    pub keys: Arc<KeyRingBuf>,
+    /// The domain that renewed cookies are set for, when site and edges share one.
+    pub cookie_domain: Option<String>,
+    /// How long the token works that a bootstrap token is exchanged for, in seconds.
+    pub playback_ttl_secs: u32,
     /// Web origins whose pages may read responses.
     pub cors_origins: Vec<String>,
     /// The folder of the cache. One process at a time.
@@ -53,6 +58,7 @@ pub struct EdgeConfig {
     pub heartbeat_every: Duration,
     /// Whether the segment after the one that is asked for is fetched ahead.
     pub prefetch: bool,
+    /// streamed without being stored once the cache is full.
     /// Connections open at once; further ones wait in the system's queue.
     pub connections_max: usize,
     /// Responses under way at once; further requests are answered 503.
@@ -126,7 +132,10 @@ impl EdgeConfig {
             private_url: url(&known::REND_EDGE_PRIVATE_URL).unwrap_or_default(),
             control_plane_url,
             internal_token: secret(&known::REND_EDGE_INTERNAL_TOKEN),
-            keys: keys(settings, text(&known::REND_PLAYBACK_SIGNING_KEY_ID).as_deref())?,
+            keys: Arc::new(keys(settings, text(&known::REND_PLAYBACK_SIGNING_KEY_ID).as_deref())?),
+            cookie_domain: text(&known::REND_PLAYBACK_COOKIE_DOMAIN),
+            playback_ttl_secs: u32::try_from(settings.secs(&known::REND_PLAYBACK_TOKEN_TTL_SECS).as_secs())
+                .unwrap_or(u32::MAX),
             cors_origins,
             cache_dir: path(&known::REND_EDGE_CACHE_DIR, ".rend/cache"),
             cache_bytes_max: settings.bytes(&known::REND_EDGE_CACHE_MAX_BYTES),

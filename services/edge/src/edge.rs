@@ -7,23 +7,29 @@ use rend_core::config::SecretText;
 use rend_storage::objects::ObjectStore;
 use tokio::sync::mpsc;
 
+use crate::auth::CookieRules;
 use crate::config::EdgeConfig;
 use crate::cors::Cors;
 use crate::delivery::Accounts;
 use crate::head::Identity;
 use crate::health::Health;
+use crate::trust::Trust;
 
 /// One running edge.
 #[derive(Debug)]
 pub(crate) struct Edge {
     pub(crate) config: EdgeConfig,
     pub(crate) cache: Cache,
+    /// The keys in force, and what was revoked.
+    pub(crate) trust: Trust,
     pub(crate) objects: Arc<dyn ObjectStore>,
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) identity: Identity,
+    /// What it may ask of the origin beside its fills.
     pub(crate) cors: Cors,
     pub(crate) health: Health,
     /// One purge at a time, so that places of the log are carried out in their order.
+    pub(crate) cookies: CookieRules,
     pub(crate) purging: tokio::sync::Mutex<()>,
     /// What the agent should hear.
     pub(crate) news: mpsc::Sender<rend_core::fleet::Heard>,

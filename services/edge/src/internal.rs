@@ -8,7 +8,8 @@ use http::{Response, StatusCode, header};
 use rend_cache::{CacheError, EntryState, Mode, Purged, Scope};
 use rend_core::fleet::Heard;
 use rend_core::fleet::wire::{
-    BadField, PurgeAnswer, PurgeMode, PurgeScope, PurgeWire, WarmAnswer, WarmResultWire, WarmStatus, WarmWire,
+    BadField, PurgeAnswer, PurgeMode, PurgeScope, PurgeWire, RevocationWire, WarmAnswer, WarmResultWire, WarmStatus,
+    WarmWire,
 };
 use rend_core::fleet::{Beat, EdgeState};
 use rend_core::id::{AssetId, RequestId};
@@ -63,6 +64,7 @@ pub(crate) fn metrics(edge: &Edge) -> Response<Bytes> {
     metrics.spool_events.set(figure(account.queued + account.spooled));
     metrics.telemetry_dropped.set(figure(account.dropped()));
     metrics.purge_seen.set(figure(edge.cache.purge_seen()));
+    metrics.revoked.set(figure(edge.trust.len() as u64));
     let mut response = Response::new(Bytes::from(metrics.render()));
     response
         .headers_mut()
@@ -110,6 +112,17 @@ pub(crate) async fn purge(edge: &Arc<Edge>, body: Result<Bytes, BodyError>) -> R
         let _ = edge.news.try_send(Heard::Purged { seq });
     }
     Ok(json_response(&PurgeAnswer { purged: purged.entries }))
+}
+
+/// `POST /internal/revoke`: answers once the order is in force here, and no crash can undo it.
+    let row = read::<RevocationWire>(body)?.to_row().map_err(bad_field)?;
+    let revoked = edge.trust.revoke(std::slice::from_ref(&row), None, edge.accounts.clock.wall()).await;
+    revoked.map_err(|error| {
+        tracing::error!(%error, "a revocation is not in force for good");
+        let detail = "The order could not be written down, so a restart could undo it. Send it again.";
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "revocation_not_durable", detail).retry_after(1)
+    })?;
+    Ok(json_response(&json!({ "seen": edge.trust.seen().await, "revoked": edge.trust.len() })))
 }
 
 /// Carries one purge out, durably. `seq` is its place in the purge log, 0 for none.

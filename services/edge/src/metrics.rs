@@ -40,6 +40,7 @@ pub(crate) struct EdgeMetrics {
     pub(crate) prefetches: Family<Labels<1>, Counter>,
     pub(crate) purges: Counter,
     pub(crate) purge_seen: Gauge,
+    pub(crate) revoked: Gauge,
     pub(crate) cache_bytes: Gauge,
     pub(crate) cache_entries: Gauge,
     pub(crate) cache_evictions: Gauge,
@@ -98,6 +99,11 @@ impl EdgeMetrics {
             ),
             purges: registry.register("edge_purges", "Purges carried out", Counter::default()),
             purge_seen: registry.register("edge_purge_seen", "Place of the last purge carried out", Gauge::default()),
+            revoked: registry.register(
+                "edge_revoked",
+                "Keys, organisations, assets and sessions whose tokens are refused",
+                Gauge::default(),
+            ),
             cache_bytes: registry.register("edge_cache_bytes", "Bytes in the cache", Gauge::default()),
             cache_entries: registry.register("edge_cache_entries", "Artifacts in the cache", Gauge::default()),
             cache_evictions: registry.register(

@@ -9,6 +9,7 @@ use http::{Method, Response, StatusCode};
 use rend_cache::range::{Answer, ByteRange};
 use rend_cache::{FillReader, Hit};
 use rend_core::analytics::CacheStatus;
+use rend_core::artifact::ArtifactPath;
 use rend_core::id::RequestId;
 use rend_core::time::{Mono, Timestamp};
 use rend_shell::problem::Problem;
@@ -22,6 +23,7 @@ use crate::edge::Edge;
 use crate::fill::{self, Got, Refusal, Wanted};
 use crate::head::{self, Life};
 use crate::io::Wire;
+use crate::origin;
 use crate::target::Target;
 
 /// A request as the routes hand it on. It has no `Debug`, since it carries tokens.
@@ -49,8 +51,17 @@ pub(crate) async fn answer(edge: Arc<Edge>, ask: Ask) -> warp::reply::Response {
             return response;
         }
         Some(target) => {
-            match auth::admit(&edge.config.keys, &target, ask.query.as_deref(), &ask.headers, ask.address, now) {
-                Ok(viewer) => serve(&edge, &ask, Wanted::of(&target), viewer, started, now).await,
+            let trusted = edge.trust.now();
+            match auth::admit(&trusted, &target, ask.query.as_deref(), &ask.headers, ask.address, now) {
+                Ok(admitted) => {
+                    let mut response = serve(&edge, &ask, Wanted::of(&target), admitted.viewer(), started, now).await;
+                    let sent = matches!(response.status(), StatusCode::OK | StatusCode::PARTIAL_CONTENT);
+                    if sent && ask.method == Method::GET && carries_cookies(&target.path) {
+                        let cookie = admitted.set_cookie(&trusted, &edge.cookies, &ask.headers);
+                        cookie.map(|cookie| response.headers_mut().append(header::SET_COOKIE, cookie));
+                    }
+                    response
+                }
                 Err(reason) => {
                     edge.accounts.metrics.denied.get_or_create(&[("reason", reason.as_str())]).inc();
                     constant(StatusCode::UNAUTHORIZED, DENIED)
@@ -61,6 +72,12 @@ pub(crate) async fn answer(edge: Arc<Edge>, ask: Ask) -> warp::reply::Response {
     edge.identity.write(response.headers_mut());
     edge.cors.apply(&ask.headers, response.headers_mut());
     response
+}
+
+/// Whether an answer with `path` may renew its viewer's cookie. Playlists and segments are `private` and are asked for as
+/// long as somebody watches; the rest is fetched once.
+const fn carries_cookies(path: &ArtifactPath) -> bool {
+    matches!(path, ArtifactPath::Master | ArtifactPath::Variant(_) | ArtifactPath::Segment { .. })
 }
 
 /// An answer that is the same for whoever asks.

@@ -12,6 +12,7 @@
 //! | `GET /metrics` | figures |
 //! | `POST /internal/warm` | fetch ahead |
 //! | `POST /internal/purge` | forget |
+//! | `POST /internal/revoke` | believe some tokens no longer |
 //! | `GET /internal/cache` · `GET /internal/cache/{assetId}` | what is cached |
 //! | `POST /internal/drain` | take no more viewers |
 
@@ -53,6 +54,8 @@ pub(crate) fn private(
         .or(warm(edge))
         .unify()
         .or(purge(edge))
+        .unify()
+        .or(revoke(edge))
         .unify()
         .or(cache_totals(edge))
         .unify()
@@ -121,6 +124,12 @@ fn warm(edge: &Arc<Edge>) -> BoxedFilter<(warp::reply::Response,)> {
 fn purge(edge: &Arc<Edge>) -> BoxedFilter<(warp::reply::Response,)> {
     with_body(edge, warp::path!("internal" / "purge").and(warp::post()), |edge, body| async move {
         internal::purge(&edge, body).await
+    })
+}
+
+fn revoke(edge: &Arc<Edge>) -> BoxedFilter<(warp::reply::Response,)> {
+    with_body(edge, warp::path!("internal" / "revoke").and(warp::post()), |edge, body| async move {
+        internal::revoke(&edge, body).await
     })
 }
 

@@ -16,9 +16,11 @@ use rend_storage::StoreError;
 use rend_storage::objects::ObjectStore;
 use rend_telemetry::{Destination, PumpConfig};
 use tokio::sync::{mpsc, oneshot};
+use rend_token::KeyRingBuf;
 use tokio::task::JoinHandle;
 
 use crate::config::EdgeConfig;
+use crate::auth::CookieRules;
 use crate::cors::Cors;
 use crate::delivery::Accounts;
 use crate::edge::Edge;
@@ -30,6 +32,7 @@ use crate::metrics::EdgeMetrics;
 use crate::telemetry::{Plan, Shipping, Telemetry};
 use crate::{agent, routes};
 
+use crate::trust::Trust;
 /// What an edge needs from its surroundings.
 #[derive(Clone, Debug)]
 pub struct Deps {
@@ -96,9 +99,16 @@ pub struct Running {
     shipping: Option<Shipping>,
 }
 
+    edge: Arc<Edge>,
 impl Running {
     /// Resolves when the edge was told to stop and has drained: open responses have ended or their grace has, what was
     /// recorded lies on disk, and the cache's books are closed.
+    /// Verifies with `keys`, and renews with the one of them that signs, from here on. Requests under way end by the ring
+    /// that they began with; what was revoked stays revoked.
+    pub async fn swap_keys(&self, keys: KeyRingBuf) {
+        self.edge.trust.swap_keys(Arc::new(keys)).await;
+    }
+
     pub async fn ended(self) {
         for listener in self.listeners {
             // A panic in a listener has been logged; the rest is still closed in order.
@@ -133,10 +143,15 @@ pub async fn start(config: EdgeConfig, deps: Deps, bound: Bound, shutdown: Shutd
     let (telemetry, shipping) = open_telemetry(&config, &clock)?;
     let (news, heard) = mpsc::channel(NEWS_MAX);
     let edge = Arc::new(Edge {
+    let (dir, keys) = (config.cache_dir.clone(), Arc::clone(&config.keys));
+    let trust = rend_shell::spawn_blocking(move || Trust::open(&dir, keys));
+    let trust = trust.await.unwrap_or_else(|_| Trust::none(&config.cache_dir, Arc::clone(&config.keys)));
         identity: Identity::new(&config.id, &config.region),
         cors: Cors::new(config.cors_origins.iter().cloned()),
         cache: cache.clone(),
         objects,
+        cookies: CookieRules::new(&config),
+        trust,
         accounts: Arc::new(Accounts { clock: Arc::clone(&clock), telemetry, metrics: EdgeMetrics::new(metrics) }),
         health: Health::new(Arc::clone(&clock)),
         purging: tokio::sync::Mutex::new(()),
@@ -176,7 +191,7 @@ pub async fn start(config: EdgeConfig, deps: Deps, bound: Bound, shutdown: Shutd
     let private = warp::service(routes::private(&edge));
     let options = ServeOptions { connections_max: PRIVATE_CONNECTIONS_MAX, ..options };
     let private = rend_shell::spawn("private", rend_shell::serve(bound.private, private, options, shutdown));
-    Ok(Running { listeners: [public, private], agent, cache, shipping })
+    Ok(Running { listeners: [public, private], agent, cache, shipping, edge })
 }
 
 async fn open_cache(config: &EdgeConfig, now_ms: u64) -> Result<Cache, EdgeError> {

@@ -7,3 +7,5 @@ mod fills;
 mod playback;
 mod private;
 mod rig;
+mod rotation;
+mod tokens;

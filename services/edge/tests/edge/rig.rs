@@ -173,13 +173,22 @@ impl Rig {
         dir: Arc<tempfile::TempDir>,
         change: impl FnOnce(&mut EdgeConfig),
     ) -> Self {
+        Self::with_clock(origin, dir, Arc::new(SystemClock::start()), change).await
+    }
+
+    /// As [`Rig::with`], for an edge whose clock may be off.
+    pub(crate) async fn with_clock(
+        origin: Origin,
+        dir: Arc<tempfile::TempDir>,
+        clock: Arc<dyn Clock>,
+        change: impl FnOnce(&mut EdgeConfig),
+    ) -> Self {
         let mut config = config(dir.path());
         change(&mut config);
         let bound = bind(&config).await.unwrap();
         let (public, private) = (bound.public_at(), bound.private_at());
         let (trigger, shutdown) = shutdown_pair();
-        let deps =
-            Deps { objects: Arc::new(origin.clone()), clock: Arc::new(SystemClock::start()), metrics: Metrics::new() };
+        let deps = Deps { objects: Arc::new(origin.clone()), clock, metrics: Metrics::new() };
         rend_shell::install_tls();
         let running = start(config, deps, bound, shutdown).await.unwrap();
         Self { origin, public, private, dir, running: Some(running), trigger: Some(trigger) }
@@ -189,6 +198,11 @@ impl Rig {
         drop(self.trigger.take());
         self.running.take().unwrap().ended().await;
         (self.origin.clone(), Arc::clone(&self.dir))
+    }
+
+    /// Verifies with other keys from here on.
+    pub(crate) async fn swap_keys(&self, keys: rend_token::KeyRingBuf) {
+        self.running.as_ref().unwrap().swap_keys(keys).await;
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
