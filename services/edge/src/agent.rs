@@ -144,6 +144,7 @@ async fn catch_up(edge: &Arc<Edge>, client: &Client, base: &str, after: u64) -> 
 
 /// Learns every revocation that is not known yet, a page at a time, and answers whether all are in force and on disk.
 /// Asked with every word that the control plane gives: an order that was not pushed here is in force after one heartbeat.
+async fn learn(edge: &Edge, client: &Client, base: &str) -> bool {
     for _ in 0..REVOCATION_PAGES_MAX {
         let seen = edge.trust.seen().await;
         let url = format!("{base}/internal/revocations?after={seen}&limit={REVOCATIONS_A_PAGE}");

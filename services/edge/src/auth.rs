@@ -24,14 +24,68 @@ pub(crate) struct Viewer {
     pub(crate) session: Option<[u8; 7]>,
 }
 
-impl From<&Verified> for Viewer {
-    fn from(verified: &Verified) -> Self {
-        let claims = verified.claims();
-        Self {
+/// A request that may have what it asks for, and how its token came.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Admitted {
+    verified: Verified,
+    /// The cookie that carried the token; `None` for a query or a path.
+    cookie: Option<&'static str>,
+    asset: AssetRef,
+    now: UnixSecs,
+}
+
+impl Admitted {
+    /// Who watches, as far as the token says.
+    pub(crate) fn viewer(&self) -> Viewer {
+        let claims = self.verified.claims();
+        Viewer {
             org: claims.org().map(|org| OrgId::from_bytes(*org.as_bytes())),
             session: claims.session().map(|session| *session.as_bytes()),
         }
     }
+
+    /// The cookie that belongs to the answer: a bootstrap token is exchanged for a playback token, and a playback token
+    /// that came in a cookie, may be renewed and is in the last third of its life gets its successor. Whoever carries
+    /// tokens in another way gets new ones where he got the first.
+    pub(crate) fn set_cookie(
+        &self,
+        trusted: &Trusted,
+        rules: &CookieRules,
+        request: &HeaderMap,
+    ) -> Option<HeaderValue> {
+        let (signer, now) = (Signer::new(trusted.ring.as_ref()), self.now);
+        let (token, name, max_age_secs) = match (self.verified.claims().purpose(), self.cookie) {
+            (Use::Bootstrap, _) => {
+                let left = self.verified.claims().deadline().map_or(u32::MAX, |deadline| deadline.since(now));
+                let token = signer.exchange(&self.verified, rules.playback_ttl_secs, now).ok()?;
+                (token, rules.name(), rules.playback_ttl_secs.min(left))
+            }
+            (Use::Playback, Some(name)) => {
+                let Renew::Now(expires_at) = self.verified.renew() else { return None };
+                // Where no key signs here, the player asks the control plane, as it does without renewal.
+                (signer.renew(&self.verified, now).ok()?, name, expires_at.since(now))
+            }
+            (Use::Playback, None) => return None,
+        };
+        let site = rules.site(name, request);
+        let cookie = SetCookie::new(site, &token, &self.asset, max_age_secs);
+        let cookie = match rules.domain() {
+            Some(domain) => cookie.domain(domain),
+            None => cookie,
+        };
+        let mut value = HeaderValue::try_from(cookie.to_string()).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+}
+
+/// How this edge sets cookies.
+#[derive(Clone, Debug)]
+pub(crate) struct CookieRules {
+    secure: bool,
+    host: String,
+    domain: Option<String>,
+    playback_ttl_secs: u32,
 }
 
 impl CookieRules {
@@ -79,49 +133,6 @@ pub(crate) fn admit(
     trusted: &Trusted,
     target: &Target<'_>,
     query: Option<&str>,
-
-    /// The cookie that belongs to the answer: a bootstrap token is exchanged for a playback token, and a playback token
-    /// that came in a cookie, may be renewed and is in the last third of its life gets its successor. Whoever carries
-    /// tokens in another way gets new ones where he got the first.
-    pub(crate) fn set_cookie(
-        &self,
-        trusted: &Trusted,
-        rules: &CookieRules,
-        request: &HeaderMap,
-    ) -> Option<HeaderValue> {
-        let (signer, now) = (Signer::new(trusted.ring.as_ref()), self.now);
-        let (token, name, max_age_secs) = match (self.verified.claims().purpose(), self.cookie) {
-            (Use::Bootstrap, _) => {
-                let left = self.verified.claims().deadline().map_or(u32::MAX, |deadline| deadline.since(now));
-                let token = signer.exchange(&self.verified, rules.playback_ttl_secs, now).ok()?;
-                (token, rules.name(), rules.playback_ttl_secs.min(left))
-            }
-            (Use::Playback, Some(name)) => {
-                let Renew::Now(expires_at) = self.verified.renew() else { return None };
-                // Where no key signs here, the player asks the control plane, as it does without renewal.
-                (signer.renew(&self.verified, now).ok()?, name, expires_at.since(now))
-            }
-            (Use::Playback, None) => return None,
-        };
-        let site = rules.site(name, request);
-        let cookie = SetCookie::new(site, &token, &self.asset, max_age_secs);
-        let cookie = match rules.domain() {
-            Some(domain) => cookie.domain(domain),
-            None => cookie,
-        };
-        let mut value = HeaderValue::try_from(cookie.to_string()).ok()?;
-        value.set_sensitive(true);
-        Some(value)
-    }
-}
-
-/// How this edge sets cookies.
-#[derive(Clone, Debug)]
-pub(crate) struct CookieRules {
-    secure: bool,
-    host: String,
-    domain: Option<String>,
-    playback_ttl_secs: u32,
     headers: &HeaderMap,
     address: Option<IpAddr>,
     now: Timestamp,
@@ -154,6 +165,7 @@ pub(crate) struct CookieRules {
                 Err(denied) => reason = denied.reason(),
             }
         }
+        left = left.saturating_sub(found.len());
     }
     Err(reason)
 }
@@ -165,7 +177,6 @@ fn exchange(
     token: &[u8],
     request: &Request<'_>,
     denied: Denied,
-        left = left.saturating_sub(found.len());
 ) -> Result<Verified, Denied> {
     if denied.reason() == Reason::Suite && target.path == ArtifactPath::Master {
         let bootstrap = Verifier::bootstrap(trusted.ring.as_ref()).with_revocation(&trusted.revoked);

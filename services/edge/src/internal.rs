@@ -115,6 +115,7 @@ pub(crate) async fn purge(edge: &Arc<Edge>, body: Result<Bytes, BodyError>) -> R
 }
 
 /// `POST /internal/revoke`: answers once the order is in force here, and no crash can undo it.
+pub(crate) async fn revoke(edge: &Arc<Edge>, body: Result<Bytes, BodyError>) -> Result<Response<Bytes>, Problem> {
     let row = read::<RevocationWire>(body)?.to_row().map_err(bad_field)?;
     let revoked = edge.trust.revoke(std::slice::from_ref(&row), None, edge.accounts.clock.wall()).await;
     revoked.map_err(|error| {
