@@ -38,6 +38,8 @@ const DATA_VERSION: u32 = 1;
 
 pub(crate) async fn up(args: UpArgs) -> Outcome {
     let folder = args.data_dir.clone().unwrap_or_else(crate::default_data_dir);
+    // Parts of Rend work in folders of their own; what a person is told should hold in any folder as well.
+    let folder = std::path::absolute(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     let data = DataDir::open(&folder)?;
     let own = data.secrets()?;
     let listeners = Listeners::bind(&args, &own).await?;
