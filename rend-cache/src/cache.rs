@@ -21,13 +21,14 @@ pub use config::Config;
 pub use durable::Recovered;
 pub use lookup::{Freshness, Hit, Lookup, Tier};
 pub use purge::Purged;
-pub use view::{ClassStats, EntryState, EntryView, Stats};
+pub use view::{ClassStats, EntryState, EntryView, Fate, Stats};
 
 use crate::budget::FreeSpace;
 use crate::error::CacheError;
 use crate::fence::Fences;
 use crate::files::{CacheFiles, FileName};
 use crate::fill::{Fill, Permit};
+use crate::gone::{Departed, Gone};
 use crate::hot::Hot;
 use crate::index::{Entry, Index};
 use crate::journal::Record;
@@ -66,6 +67,9 @@ struct State {
     fences: Fences,
     purge_seen: u64,
     negatives: Negatives,
+    departed: Departed,
+    /// The latest moment that a caller told, for notes that need no better one.
+    told_ms: u64,
     free: FreeSpace,
     pending: VecDeque<Pending>,
     /// Unlinked, but still mapped by a reader.
@@ -207,6 +211,7 @@ impl State {
 
     fn drop_victims(&mut self, victims: &[Id]) -> Vec<Entry> {
         let dropped: Vec<Entry> = victims.iter().filter_map(|id| self.drop_entry(*id, false)).collect();
+        victims.iter().for_each(|id| self.departed.note(*id, Gone::Evicted, self.told_ms));
         self.counts.evicted += dropped.len() as u64;
         self.counts.evicted_bytes += dropped.iter().map(|entry| entry.charge).sum::<u64>();
         dropped

@@ -37,6 +37,7 @@ mod fill;
 pub mod footer;
 #[cfg(feature = "fs")]
 pub mod fs;
+mod gone;
 mod hot;
 mod index;
 pub mod journal;
@@ -49,11 +50,13 @@ pub mod replay;
 mod writer;
 
 pub use cache::{
-    Begin, Cache, ClassStats, Config, EntryState, EntryView, Freshness, Hit, Lookup, Purged, Recovered, Stats, Tier,
+    Begin, Cache, ClassStats, Config, EntryState, EntryView, Fate, Freshness, Hit, Lookup, Purged, Recovered, Stats,
+    Tier,
 };
 pub use error::{CacheError, FillError};
 pub use fence::{Mode, Scope};
 pub use fill::{FillReader, Head, Meta};
+pub use gone::Gone;
 pub use key::{Class, Generation, Key, KeyMeta};
 pub use negative::{FailKind, Negative};
 pub use writer::{Bypass, FillWriter, Finished, Placement};

@@ -324,7 +324,7 @@ impl FillWriter {
     fn stop_storing(&mut self, why: Bypass) {
         self.bypass = Some(why);
         self.fill.stop_storing();
-        self.cache.count_bypass(why);
+        self.cache.count_bypass(&self.fill, why);
     }
 
     fn commit(&mut self, head: Head, now_ms: u64) -> Finished {

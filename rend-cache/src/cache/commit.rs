@@ -31,6 +31,7 @@ impl Cache {
     /// Asks to fill `key`. `seen` is the generation of the stored body that is to be fetched again, if one is.
     pub fn begin(&self, key: &Key, key_meta: &KeyMeta, seen: Option<Generation>, now_ms: u64) -> Begin {
         let mut state = self.inner.state();
+        state.told_ms = now_ms;
         if state.index.find(key, key.id()).is_some_and(|entry| Some(entry.generation()) != seen) {
             return Begin::Stored;
         }

@@ -10,6 +10,7 @@ use crate::fence::Fences;
 use crate::files::{CacheFiles, FileName};
 use crate::fill::Meta;
 use crate::footer::{self, Footer};
+use crate::gone::Departed;
 use crate::hot::Hot;
 use crate::index::{Entry, Index};
 use crate::journal::{FORMAT, Record, Records};
@@ -374,6 +375,8 @@ impl State {
             fences: Fences::default(),
             purge_seen: 0,
             negatives: Negatives::default(),
+            departed: Departed::default(),
+            told_ms: 0,
             free: FreeSpace::new(config.min_free_bytes, config.max_bytes),
             pending: VecDeque::new(),
             held: Vec::new(),

@@ -11,6 +11,7 @@ use super::{Cache, Inner, State};
 use crate::files::{FileName, Opened};
 use crate::fill::{FillReader, Meta};
 use crate::footer::Footer;
+use crate::gone::Gone;
 use crate::index::{Entry, Open};
 use crate::journal::Record;
 use crate::key::{Generation, Key};
@@ -255,6 +256,7 @@ impl Inner {
         let Some((body, file)) = checked else {
             state.counts.corrupt += u64::from(!failed);
             let entry = state.drop_entry(id, true);
+            state.departed.note(id, Gone::Damaged, now_ms);
             drop(state);
             drop(entry);
             return Ok(None);

@@ -7,6 +7,7 @@ use super::{Cache, State};
 use crate::error::{CacheError, FillError};
 use crate::fence::{Mode, Scope};
 use crate::fill::Fill;
+use crate::gone::Gone;
 use crate::journal::Record;
 use crate::key::Generation;
 use crate::policy::{Event, Id};
@@ -42,10 +43,13 @@ impl Cache {
         let ids: Vec<Id> =
             state.index.group(scope.group()).filter(|(_, entry)| scope.covers(&entry.key)).map(|(id, _)| id).collect();
         let mut dropped = Vec::new();
-        for entry in ids.into_iter().filter_map(|id| state.drop_entry(id, true)) {
+        for id in ids {
+            let Some(entry) = state.drop_entry(id, true) else { continue };
             if mode == Mode::Hard {
                 entry.revoked.store(true, Ordering::Release);
             }
+            let told_ms = state.told_ms;
+            state.departed.note(id, Gone::Purged, told_ms);
             purged.entries += 1;
             purged.bytes += entry.charge;
             dropped.push(entry);

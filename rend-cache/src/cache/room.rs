@@ -6,6 +6,7 @@ use std::sync::Weak;
 use super::{Cache, Inner, Pending, State};
 use crate::files::Draft;
 use crate::fill::Fill;
+use crate::gone::Gone;
 use crate::key::Generation;
 use crate::policy::{Event, Id, Verdict};
 use crate::writer::Bypass;
@@ -37,7 +38,7 @@ impl Inner {
             })
         });
         if let Err(bypass) = &draft {
-            self.count_bypass(*bypass);
+            self.count_bypass(fill, *bypass);
         }
         draft
     }
@@ -214,8 +215,11 @@ impl Inner {
         self.reap(usize::MAX);
     }
 
-    pub(crate) fn count_bypass(&self, _: Bypass) {
-        self.state().counts.bypassed += 1;
+    pub(crate) fn count_bypass(&self, fill: &Fill, why: Bypass) {
+        let mut state = self.state();
+        state.counts.bypassed += 1;
+        let told_ms = state.told_ms;
+        state.departed.note(fill.key.id(), Gone::Refused(why), told_ms);
     }
 
     pub(crate) fn count_disk_error(&self, now_ms: u64) {

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::Cache;
-use crate::key::{Class, Generation};
-use crate::negative::FailKind;
+use crate::gone::Gone;
+use crate::key::{Class, Generation, Key};
+use crate::negative::{FailKind, Negative};
 use crate::policy::Standing;
 
 /// The state of one artifact.
@@ -37,6 +38,19 @@ pub struct EntryView {
     pub generation: Generation,
     /// Why it would or would not be evicted: what the policy knows of it.
     pub standing: Option<Standing>,
+}
+
+/// What became of one artifact, as far as the cache knows.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Fate {
+    /// It is here, or on its way.
+    Here(EntryView),
+    /// It could not be had a moment ago.
+    Negative(Negative),
+    /// It went, or was not let in, so many milliseconds ago.
+    Gone(Gone, u64),
+    /// Nothing is remembered of it.
+    Unknown,
 }
 
 /// Figures of the whole cache.
@@ -124,7 +138,7 @@ impl Cache {
             standing: state.policy.standing(id),
         });
         let mut views: Vec<EntryView> = stored.collect();
-        let first = crate::Key::new(group, "");
+        let first = Key::new(group, "");
         let filling = state.fills.range(first..).take_while(|(key, _)| key.group() == group);
         views.extend(filling.map(|(key, fill)| EntryView {
             name: key.name().into(),
@@ -140,6 +154,19 @@ impl Cache {
         drop(state);
         views.sort_by(|a, b| a.name.cmp(&b.name).then(a.generation.cmp(&b.generation)));
         views
+    }
+
+    /// Why `key` is kept, or why it is not here.
+    pub fn explain(&self, key: &Key, now_ms: u64) -> Fate {
+        let views = self.inspect(key.group(), now_ms);
+        if let Some(view) = views.into_iter().find(|view| *view.name == *key.name()) {
+            return Fate::Here(view);
+        }
+        let state = self.inner.state();
+        if let Some(negative) = state.negatives.find(key, now_ms) {
+            return Fate::Negative(negative);
+        }
+        state.departed.find(key.id(), now_ms).map_or(Fate::Unknown, |(why, ago_ms)| Fate::Gone(why, ago_ms))
     }
 
     /// Figures of the whole cache, in constant time.
@@ -186,12 +213,12 @@ impl Cache {
     }
 
     /// Forgets that `key` was absent or failed, as a warm-up does before it asks again.
-    pub fn forget_negative(&self, key: &crate::Key) {
+    pub fn forget_negative(&self, key: &Key) {
         self.inner.state().negatives.forget(key);
     }
 
     /// Whether the origin may be asked for `key` again: `None`, or why it was not there a moment ago.
-    pub fn negative(&self, key: &crate::Key, now_ms: u64) -> Option<FailKind> {
+    pub fn negative(&self, key: &Key, now_ms: u64) -> Option<FailKind> {
         self.inner.state().negatives.find(key, now_ms).map(|negative| negative.kind)
     }
 }

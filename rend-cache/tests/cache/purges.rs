@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::support::{at_rest, body, cache, drain, fill, get, key, lead, open};
 use bytes::Bytes;
 use rend_cache::memory::{MemoryFiles, Op};
-use rend_cache::{Begin, Bypass, FillError, Finished, Head, Key, KeyMeta, Lookup, Mode, Scope};
+use rend_cache::{Begin, Bypass, FailKind, Fate, FillError, Finished, Gone, Head, Key, KeyMeta, Lookup, Mode, Scope};
 
 fn scopes() -> [Scope; 3] {
     [Scope::Group([1; 16]), Scope::Prefix([1; 16], "a".into()), Scope::Key(key("a"))]
@@ -139,7 +139,7 @@ fn purging_twice_or_what_is_not_there_is_as_good_as_once() {
 #[test]
 fn a_purge_forgets_that_a_key_was_absent() {
     let (cache, _) = cache(64 << 20);
-    lead(&cache, &key("a")).fail(rend_cache::FailKind::NotFound, 0);
+    lead(&cache, &key("a")).fail(FailKind::NotFound, 0);
     assert!(matches!(cache.lookup(&key("a"), 0), Lookup::Negative(_)));
     cache.purge(&Scope::Group([1; 16]), Mode::Soft, 0).unwrap();
     assert!(matches!(cache.lookup(&key("a"), 0), Lookup::Absent));
@@ -150,7 +150,7 @@ fn the_failure_of_a_fill_that_was_purged_is_not_remembered() {
     let (cache, _) = cache(64 << 20);
     let writer = lead(&cache, &key("a"));
     cache.purge(&Scope::Group([1; 16]), Mode::Soft, 0).unwrap();
-    writer.fail(rend_cache::FailKind::NotFound, 0);
+    writer.fail(FailKind::NotFound, 0);
     assert!(matches!(cache.lookup(&key("a"), 0), Lookup::Absent));
 }
 
@@ -328,4 +328,23 @@ fn a_good_end_is_not_believed_when_a_fill_or_an_unlink_was_left_or_a_smaller_lim
     cache.shutdown().unwrap();
     drop(cache);
     assert_eq!(open(&files, 64 << 10).stats().leaves_left, 0);
+}
+
+#[test]
+fn the_cache_says_why_an_artifact_is_not_here() {
+    let (cache, _) = cache(64 << 10);
+    let fate = |name: &str| cache.explain(&key(name), 1000);
+    assert_eq!(fate("a"), Fate::Unknown);
+    fill(&cache, &key("a"), &body(10_000));
+    assert!(matches!(fate("a"), Fate::Here(view) if view.standing.is_some()));
+    (0..20).for_each(|n| _ = fill(&cache, &key(&format!("other{n}")), &body(10_000)));
+    assert_eq!(fate("a"), Fate::Gone(Gone::Evicted, 1000));
+    fill(&cache, &key("b"), &body(100));
+    cache.purge(&Scope::Key(key("b")), Mode::Soft, 0).unwrap();
+    assert_eq!(fate("b"), Fate::Gone(Gone::Purged, 1000));
+    fill(&cache, &key("big"), &body(100_000));
+    assert_eq!(fate("big"), Fate::Gone(Gone::Refused(Bypass::TooLarge), 1000));
+    let writer = lead(&cache, &key("none"));
+    writer.fail(FailKind::NotFound, 1000);
+    assert!(matches!(fate("none"), Fate::Negative(negative) if negative.kind == FailKind::NotFound));
 }
