@@ -166,7 +166,7 @@ impl<'a> Encode<'a> {
         ends
     }
 
-    /// Carries what is left of a unit to its end. When it fails, each of its rungs gets one more try, alone.
+    /// Carries a unit to its end, unless an earlier attempt did. When it fails, each of its rungs gets one more try, alone.
     async fn carry(
         &self,
         unit: &Unit,
@@ -292,17 +292,12 @@ impl<'a> Encode<'a> {
         Ok(UnitEnd { unit: unit.number, frames, complaints: said.lines })
     }
 
-    /// The unit without rungs that were given up, and without those that an earlier attempt made.
+    /// The unit without rungs that were given up.
     async fn left_of(&self, unit: &Unit) -> Unit {
         let catalogue = self.catalogue.lock().await;
-        let plan = catalogue.plan();
-        let wanted = |(rendition, from): &(Rendition, u32)| {
-            let mut own = unit.segments.clone().filter(|index| index >= from);
-            // How many segments an open unit has is known only once it ends, and then it has a record.
-            let made = !unit.open && own.all(|index| catalogue.has(*rendition, index));
-            plan.rungs.iter().any(|rung| rung.rendition == *rendition) && !made
-        };
-        Unit { outputs: unit.outputs.iter().filter(|output| wanted(output)).copied().collect(), ..unit.clone() }
+        let wanted =
+            |(rendition, _): &&(Rendition, u32)| catalogue.plan().rungs.iter().any(|rung| rung.rendition == *rendition);
+        Unit { outputs: unit.outputs.iter().filter(wanted).copied().collect(), ..unit.clone() }
     }
 
     /// Makes the initialisation segment durable before the first segment, and sees to it that all units agree on it.

@@ -54,41 +54,43 @@ async fn a_worker_that_is_killed_at_any_moment_loses_one_unit_a_slot_at_most() {
     assert!(expected.len() > 30, "{}", expected.len());
     let units = begun(&calm, 0).len();
 
-    let shaken = folder.path().join("shaken");
-    let same = upload_as(&shaken, id, source).await;
-    let mut before = BTreeSet::new();
-    let mut again = 0;
-    for round in 0..kills {
-        let mut life = Life::start(&shaken, round);
-        let share = prng.below(1000);
-        // Most deaths strike while something is under way; work that is done leaves less to die in.
-        let nap = whole.mul_f64(f64::from(u32::try_from(share).unwrap()) / 1500.0);
-        tokio::time::sleep(nap).await;
-        life.dies();
-        let now = begun(&shaken, round);
-        let redone: Vec<_> = now.intersection(&before).copied().collect();
-        assert!(redone.len() <= SLOTS as usize, "life {round} made {redone:?} again");
-        again += redone.len();
-        before.extend(now);
-        no_orphan(&shaken);
-        // What can be read is whole: it has its last bytes already.
-        for (path, bytes) in artifacts(&shaken, same).await {
-            // Only lists change while they grow.
-            let grows = path.parse::<ArtifactPath>().is_ok_and(|path| !path.is_immutable());
-            assert!(grows || expected.get(&path) == Some(&bytes), "life {round}: {path} is not as it should be");
+    let (mut deaths, mut again, mut assets, mut life) = (0, 0, 0, 0);
+    while deaths < kills {
+        assets += 1;
+        let shaken = folder.path().join(format!("shaken-{assets}"));
+        let id = upload(&shaken, source.clone()).await;
+        let mut before = BTreeSet::new();
+        loop {
+            life += 1;
+            let mut worker = Life::start(&shaken, life);
+            let share = f64::from(u32::try_from(prng.below(1000)).unwrap()) / 1000.0;
+            tokio::time::sleep(if deaths < kills { whole.mul_f64(share) } else { Duration::ZERO }).await;
+            let done = deaths == kills || worker.has_ended();
+            if done {
+                worker.ends();
+            } else {
+                worker.dies();
+                deaths += 1;
+            }
+            let now = begun(&shaken, life);
+            let redone: Vec<_> = now.intersection(&before).copied().collect();
+            assert!(redone.len() <= SLOTS as usize, "life {life} made {redone:?} again");
+            again += redone.len();
+            before.extend(now);
+            no_orphan(&shaken);
+            let made = artifacts(&shaken, id).await;
+            // What can be read is whole: it has its last bytes already. Only lists change while they grow.
+            for (path, bytes) in &made {
+                let grows = !done && path.parse::<ArtifactPath>().is_ok_and(|path| !path.is_immutable());
+                assert!(grows || expected.get(path) == Some(bytes), "life {life}: {path} is not as it should be");
+            }
+            if done {
+                assert_eq!(made.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
+                break;
+            }
         }
     }
-    let mut life = Life::start(&shaken, kills);
-    life.ends();
-    let last = begun(&shaken, kills);
-    again += last.intersection(&before).count();
-    println!("{units} units, {kills} deaths, {again} units begun again");
-    let made = artifacts(&shaken, same).await;
-    assert_eq!(made.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
-    for (path, bytes) in &made {
-        assert!(expected[path] == *bytes, "{path} differs from an undisturbed run's");
-    }
-    no_orphan(&shaken);
+    println!("{units} units an asset, {assets} assets, {deaths} deaths, {again} units begun again");
 }
 
 /// The worker that is killed: this test program once more, as a process of its own.
@@ -133,7 +135,8 @@ struct Life(Child);
 impl Life {
     fn start(folder: &Path, round: u64) -> Self {
         let log = std::fs::File::create(folder.join(format!("log-{round}"))).unwrap();
-        let child = Command::new(std::env::current_exe().unwrap())
+        // The program that runs, even when a newer build has taken its place meanwhile.
+        let child = Command::new("/proc/self/exe")
             .args(["kills::the_worker_that_is_killed", "--exact", "--ignored", "--nocapture"])
             .env("REND_TEST_WORKER", folder)
             .env("REND_TEST_ROUND", round.to_string())
@@ -148,6 +151,10 @@ impl Life {
     fn dies(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+
+    fn has_ended(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_some()
     }
 
     fn ends(&mut self) {
@@ -171,10 +178,6 @@ fn begun(folder: &Path, round: u64) -> BTreeSet<u64> {
 
 async fn upload(folder: &Path, bytes: Bytes) -> AssetId {
     let id = AssetId::new(SystemClock::start().wall(), rend_shell::ten());
-    upload_as(folder, id, bytes).await
-}
-
-async fn upload_as(folder: &Path, id: AssetId, bytes: Bytes) -> AssetId {
     std::fs::create_dir_all(folder).unwrap();
     let store = Sqlite::open(folder.join("db")).unwrap();
     let objects = FsObjects::open(folder.join("objects")).unwrap();
