@@ -154,11 +154,13 @@ pub struct Policy {
     pub slots: u32,
     /// How much quality is bought with time.
     pub effort: Effort,
+    /// Whether a source that plays as it is is passed through, and only what is below it is encoded.
+    pub passthrough: bool,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { ladder: LadderPolicy::default(), slots: 2, effort: Effort::Usual }
+        Self { ladder: LadderPolicy::default(), slots: 2, effort: Effort::Usual, passthrough: true }
     }
 }
 

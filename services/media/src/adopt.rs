@@ -32,7 +32,8 @@ impl Attempt<'_> {
             let page = self.shelf.objects.list(&prefix, after.as_ref(), PAGE).await?;
             for key in &page {
                 if !same {
-                    if *key != marker {
+                    let kept = key.as_str().strip_prefix(&prefix).is_some_and(|name| self.keeps(name));
+                    if *key != marker && !kept {
                         self.shelf.objects.delete(key).await?;
                     }
                     continue;

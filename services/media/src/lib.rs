@@ -8,6 +8,7 @@ mod announce;
 mod assembly;
 mod doctor;
 mod encode;
+mod passthrough;
 mod process;
 mod publish;
 mod ready;

@@ -9,12 +9,13 @@ use rend_core::artifact::ObjectKey;
 use rend_core::asset::{Asset, Failure, Move, PlayableState};
 use rend_core::job::Lease;
 use rend_core::media::ffmpeg;
-use rend_core::media::plan::{Plan, plan};
+use rend_core::media::plan::Plan;
 use rend_core::media::probe::{self, JSON_BYTES_MAX, PacketScan, Reject, Source};
 use rend_core::media::sniff::{SNIFF_BYTES, sniff};
 use rend_storage::assets::Change;
 
 use crate::encode::Encode;
+use crate::passthrough::Passed;
 use crate::publish::Shelf;
 use crate::runner::{Jail, Run, RunError};
 use crate::trouble::Trouble;
@@ -27,14 +28,18 @@ pub(crate) struct Attempt<'w> {
     pub(crate) shelf: Shelf,
     /// A folder of its own, removed afterwards.
     pub(crate) scratch: PathBuf,
+    /// The source, once it plays as it is.
+    pub(crate) passed: std::sync::OnceLock<Passed>,
 }
 
 impl Attempt<'_> {
     /// Does all of it.
     pub(crate) async fn perform(&self) -> Result<(), Trouble> {
         self.advance(Move::BeginProcessing, None).await?;
+        let note = self.pass().await?;
         let input = self.fetch_source().await?;
-        let source = self.probe(&input).await?;
+        let mut source = self.probe(&input).await?;
+        source.notes.extend(note);
         let scan = self.scan(&source, &input).await?;
         let source = match &scan {
             Some(scan) => source
@@ -42,33 +47,38 @@ impl Attempt<'_> {
                 .map_err(|reject| Trouble::Refused(reject, String::new()))?,
             None => source,
         };
-        let plan = Arc::new(plan(&source, scan.as_ref(), &self.worker.config.policy));
-        let planned = Move::Planned { media: source.facts(), renditions: plan.renditions() };
-        self.advance(planned, None).await?;
+        let Some(plan) = self.planned(source, scan.as_ref(), &input).await? else { return Ok(()) };
+        let plan = Arc::new(plan);
         tracing::info!(
             asset = %self.shelf.asset, plan = plan.id, rungs = plan.rungs.len(), segments = plan.cuts.len(),
             units = plan.units.len(), "planned"
         );
-        let catalogue = self.adopt(&plan).await?;
+        let mut catalogue = self.adopt(&plan).await?;
+        self.behind(&plan, &mut catalogue);
         Encode::new(self, plan, input, catalogue).perform().await
     }
 
     pub(crate) async fn advance(&self, step: Move, plan: Option<&Plan>) -> Result<Asset, Trouble> {
-        let change = Change {
-            asset: self.shelf.asset,
-            expect: None,
-            step: step.clone(),
-            fence: Some(self.lease.clone()),
-            enqueue: None,
-            now: self.shelf.clock.wall(),
-        };
-        let asset = self.worker.ports.assets.advance(&change).await?;
+        let asset = self.advance_quietly(step.clone()).await?;
         let warm = match (&step, plan) {
             (Move::OpenerReady | Move::HlsReady { .. }, Some(plan)) => plan.warm(self.worker.config.warm_items_max),
             _ => Vec::new(),
         };
         (self.worker.notify)(Advance { asset: asset.clone(), warm });
         Ok(asset)
+    }
+
+    /// The same, told to nobody.
+    pub(crate) async fn advance_quietly(&self, step: Move) -> Result<Asset, Trouble> {
+        let change = Change {
+            asset: self.shelf.asset,
+            expect: None,
+            step,
+            fence: Some(self.lease.clone()),
+            enqueue: None,
+            now: self.shelf.clock.wall(),
+        };
+        Ok(self.worker.ports.assets.advance(&change).await?)
     }
 
     /// The source as a file: the object's own if the store has one, else a copy in the scratch folder.
@@ -139,6 +149,9 @@ impl Attempt<'_> {
 pub(crate) async fn fail(attempt: &Attempt<'_>, failure: Failure) -> Result<(), Trouble> {
     let asset = attempt.worker.ports.assets.get(attempt.shelf.asset).await?;
     if asset.playable == PlayableState::HlsReady {
+        return Ok(());
+    }
+    if attempt.keep_playing(&asset, &failure).await? {
         return Ok(());
     }
     attempt.advance(Move::Fail(failure), None).await.map(|_| ())

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use rend_core::artifact::{ArtifactPath, ObjectKey, Rendition};
 use rend_core::id::AssetId;
+use rend_core::media::check::Rendered;
 use rend_core::media::isobmff::{Init, TrackKind};
 use rend_core::media::plan::Plan;
 use rend_core::media::playlist::{Entry, Master, Media, Variant, bandwidth};
@@ -75,6 +76,10 @@ pub(crate) struct Catalogue {
     plan: Arc<Plan>,
     renditions: BTreeMap<Rendition, Listed>,
     ended: BTreeMap<u32, UnitEnd>,
+    /// Whether something plays already, so that nothing is named before all of it is there.
+    behind: bool,
+    /// What is listed above the rungs, and its key-frame list.
+    top: Option<(Rendered, Variant)>,
 }
 
 #[derive(Debug, Default)]
@@ -91,7 +96,17 @@ struct Listed {
 impl Catalogue {
     pub(crate) fn new(plan: Arc<Plan>) -> Self {
         let renditions = plan.renditions().into_iter().map(|r| (r, Listed::default())).collect();
-        Self { plan, renditions, ended: BTreeMap::new() }
+        Self { plan, renditions, ended: BTreeMap::new(), behind: false, top: None }
+    }
+
+    /// Something plays already: nothing is named before all of it is there, and then below `top`, if that stays.
+    pub(crate) fn stay_behind(&mut self, top: Option<(Rendered, Variant)>) {
+        (self.behind, self.top) = (true, top);
+    }
+
+    /// What is listed above the rungs.
+    pub(crate) fn top(&self) -> Option<Rendered> {
+        self.top.as_ref().map(|(rendered, _)| rendered.clone())
     }
 
     /// A unit came to its end, in this attempt or an earlier one.
@@ -157,7 +172,7 @@ impl Catalogue {
         let prefix = self.prefix(rendition);
         let listed = self.renditions.get(&rendition)?;
         let fresh = listed.listed_at.is_some_and(|at| now.since(at) < LIST_INTERVAL) && prefix > QUICK_SEGMENTS;
-        if listed.ended || prefix <= listed.listed || fresh {
+        if self.behind || listed.ended || prefix <= listed.listed || fresh {
             return None;
         }
         Some(self.media(rendition, false))
@@ -235,6 +250,10 @@ impl Catalogue {
                     millifps: None,
                 });
             }
+        }
+        if let Some((rendered, keys)) = &self.top {
+            master.variants.push(rendered.variant.clone());
+            master.iframes.push(keys.clone());
         }
         master
     }

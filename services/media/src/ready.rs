@@ -109,6 +109,7 @@ impl Encode<'_> {
             let segments = futures::stream::iter(reads).buffered(CHECKS_AT_ONCE).try_collect().await?;
             all.push(Rendered { variant: variant.clone(), media: media.clone(), init: init.clone(), segments });
         }
+        all.extend(self.catalogue.lock().await.top());
         let mut broken = check::text("master", &master.to_string());
         broken.extend(check::renditions(master, &all));
         match broken.first() {

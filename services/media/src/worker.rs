@@ -191,7 +191,13 @@ impl Worker {
     async fn carry(&self, job: Job, lease: Lease, mut shutdown: Shutdown) {
         let scratch = self.config.scratch_dir.join(format!("job-{}", job.id));
         let shelf = Shelf { objects: self.ports.objects.clone(), clock: self.clock.clone(), asset: job.asset };
-        let attempt = Attempt { worker: self, lease: lease.clone(), shelf, scratch: scratch.clone() };
+        let attempt = Attempt {
+            worker: self,
+            lease: lease.clone(),
+            shelf,
+            scratch: scratch.clone(),
+            passed: std::sync::OnceLock::new(),
+        };
         // A crash may have left an earlier attempt's files there.
         let _ = tokio::fs::remove_dir_all(&scratch).await;
         let outcome = match tokio::fs::create_dir_all(&scratch).await {

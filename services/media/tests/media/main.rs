@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 mod folder;
 mod kills;
+mod passthrough;
 mod pipeline;
 mod rungs;
 mod support;
