@@ -264,6 +264,11 @@ variables! {
     REND_EDGE_CACHE_MAX_BYTES: [EDGE] SIZE, Need::Default("10GiB"), "500GiB";
     /// Free bytes that the cache leaves on its file system.
     REND_EDGE_CACHE_MIN_FREE_BYTES: [EDGE] Kind::Bytes { min: 0, max: 1024 * TIB }, Need::Default("64MiB"), "10GiB";
+    /// Bytes that an edge may fetch per second before somebody asks for them. 0: it fetches nothing ahead.
+    REND_EDGE_PREFETCH_BYTES_PER_SEC: [EDGE] Kind::Bytes { min: 0, max: 1024 * GIB }, Need::Default("64MiB"), "64MiB";
+    /// Bytes that the cache's disk is meant to take per day. 0: as many as come. With a budget, a full cache stores only what was asked
+    /// for before.
+    REND_EDGE_CACHE_WRITE_BYTES_PER_DAY: [EDGE] Kind::Bytes { min: 0, max: 1024 * TIB }, Need::Default("0"), "2TiB";
     /// Fetches from the origin at one time.
     REND_EDGE_MAX_IN_FLIGHT_FILLS: [EDGE] Kind::Number { min: 1, max: 1024 }, Need::Default("64"), "64";
     /// The most bytes of one artifact that an edge fetches.

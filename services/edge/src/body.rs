@@ -1,11 +1,12 @@
 //! The bodies of responses: a part of something mapped, or a fill that is read along.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures::Stream;
+use futures::stream::BoxStream;
 use rend_cache::{FillError, FillReader, Hit};
 use thiserror::Error;
 
@@ -30,6 +31,8 @@ enum Source {
     Stored { hit: Hit, at: usize, end: usize },
     // Boxed, so that the common case stays small.
     Filling(Box<Along>),
+    // Bodies must be `Sync`, and a lock that nobody else holds is a way to be that.
+    Far(Mutex<BoxStream<'static, Result<Bytes, Cut>>>),
 }
 
 /// A fill that is read along.
@@ -57,6 +60,15 @@ impl Sending {
     /// whether that was good.
     pub(crate) fn filling(reader: FillReader, len: u64, wire: Option<Wire>, delivery: Arc<Delivery>) -> Self {
         Self { source: Source::Filling(Box::new(Along { reader, left: len, held: None })), wire, delivery }
+    }
+
+    /// What the origin sends for this viewer alone.
+    pub(crate) const fn far(
+        chunks: BoxStream<'static, Result<Bytes, Cut>>,
+        wire: Option<Wire>,
+        delivery: Arc<Delivery>,
+    ) -> Self {
+        Self { source: Source::Far(Mutex::new(chunks)), wire, delivery }
     }
 }
 
@@ -110,6 +122,12 @@ impl Stream for Sending {
                 Some(Err(_)) => return Poll::Ready(Some(Err(Cut))),
                 None => return Poll::Ready(None),
             },
+            Source::Far(chunks) => {
+                match ready!(chunks.get_mut().unwrap_or_else(PoisonError::into_inner).as_mut().poll_next(cx)) {
+                    Some(Ok(bytes)) => (bytes, None),
+                    end => return Poll::Ready(end),
+                }
+            }
         };
         match &this.wire {
             Some(wire) => wire.announce(bytes.clone(), part, &this.delivery),

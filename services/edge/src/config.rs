@@ -58,7 +58,11 @@ pub struct EdgeConfig {
     pub heartbeat_every: Duration,
     /// Whether the segment after the one that is asked for is fetched ahead.
     pub prefetch: bool,
+    /// The most bytes per second that are fetched ahead.
+    pub prefetch_bytes_per_sec: u64,
+    /// How many bytes a day the cache's disk is meant to take; 0 for as many as come. With a budget, what nobody has asked for twice is
     /// streamed without being stored once the cache is full.
+    pub cache_write_budget_bytes: u64,
     /// Connections open at once; further ones wait in the system's queue.
     pub connections_max: usize,
     /// Responses under way at once; further requests are answered 503.
@@ -147,7 +151,9 @@ impl EdgeConfig {
             telemetry,
             shutdown_grace: settings.secs(&known::REND_SHUTDOWN_GRACE_SECS),
             heartbeat_every: settings.secs(&known::REND_EDGE_HEARTBEAT_INTERVAL_SECS),
-            prefetch: true,
+            prefetch: settings.bytes(&known::REND_EDGE_PREFETCH_BYTES_PER_SEC) > 0,
+            prefetch_bytes_per_sec: settings.bytes(&known::REND_EDGE_PREFETCH_BYTES_PER_SEC),
+            cache_write_budget_bytes: settings.bytes(&known::REND_EDGE_CACHE_WRITE_BYTES_PER_DAY),
             connections_max: CONNECTIONS_MAX,
             responses_max: RESPONSES_MAX,
             header_timeout: HEADER_TIMEOUT,

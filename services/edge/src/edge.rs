@@ -13,23 +13,25 @@ use crate::cors::Cors;
 use crate::delivery::Accounts;
 use crate::head::Identity;
 use crate::health::Health;
+use crate::origin::Allowance;
 use crate::trust::Trust;
 
 /// One running edge.
 #[derive(Debug)]
 pub(crate) struct Edge {
     pub(crate) config: EdgeConfig,
-    pub(crate) cache: Cache,
     /// The keys in force, and what was revoked.
     pub(crate) trust: Trust,
+    pub(crate) cache: Cache,
     pub(crate) objects: Arc<dyn ObjectStore>,
     pub(crate) accounts: Arc<Accounts>,
-    pub(crate) identity: Identity,
     /// What it may ask of the origin beside its fills.
+    pub(crate) allowance: Allowance,
+    pub(crate) identity: Identity,
     pub(crate) cors: Cors,
+    pub(crate) cookies: CookieRules,
     pub(crate) health: Health,
     /// One purge at a time, so that places of the log are carried out in their order.
-    pub(crate) cookies: CookieRules,
     pub(crate) purging: tokio::sync::Mutex<()>,
     /// What the agent should hear.
     pub(crate) news: mpsc::Sender<rend_core::fleet::Heard>,

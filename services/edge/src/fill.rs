@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures::StreamExt;
 use rend_cache::{
     Begin, Class, FailKind, FillError, FillReader, FillWriter, Finished, Freshness, Head, Hit, Key, KeyMeta,
 };
@@ -13,13 +12,11 @@ use rend_core::analytics::CacheStatus;
 use rend_core::artifact::{ArtifactPath, ObjectKey, Rendition, Retention};
 use rend_core::id::AssetId;
 use rend_core::time::Timestamp;
-use rend_storage::StoreError;
-use rend_storage::objects::{Object, ObjectMeta};
 use sha2::{Digest, Sha256};
 
-use crate::conditional;
 use crate::edge::Edge;
 use crate::head::Life;
+use crate::origin::{self, Fetch};
 use crate::target::Target;
 
 /// One artifact, as cache and origin name it.
@@ -38,6 +35,11 @@ impl Wanted {
     /// What a request names.
     pub(crate) fn of(target: &Target<'_>) -> Self {
         Self { asset: target.asset, path: target.path, key: Key::new(*target.asset.as_bytes(), target.name) }
+    }
+
+    /// Where the origin has it.
+    pub(crate) fn object_key(&self) -> ObjectKey {
+        ObjectKey::artifact(self.asset, self.path)
     }
 
     fn key_meta(&self) -> KeyMeta {
@@ -210,7 +212,7 @@ pub(crate) async fn warm(edge: &Arc<Edge>, wanted: &Wanted) -> Warmed {
     }
     match edge.cache.begin(&wanted.key, &wanted.key_meta(), None, edge.now_ms()) {
         Begin::Stored => Warmed::Cached,
-        Begin::Lead(writer) => match run(Arc::clone(edge), wanted.clone(), writer, None, true).await {
+        Begin::Lead(writer) => match run(Arc::clone(edge), wanted.clone(), writer, None, Purpose::Warm).await {
             Ok(Finished::Stored(_)) => Warmed::Filled,
             Ok(Finished::Streamed(why)) => Warmed::Skipped(why.name()),
             Err(error) => Warmed::Failed(word(error)),
@@ -243,6 +245,10 @@ pub(crate) fn prefetch_next(edge: &Arc<Edge>, wanted: &Wanted) {
     if edge.cache.contains(&next.key) || edge.cache.negative(&next.key, now_ms).is_some() {
         return;
     }
+    if !edge.allowance.may_guess(edge.accounts.clock.mono()) {
+        edge.accounts.metrics.prefetches.get_or_create(&[("outcome", "over_budget")]).inc();
+        return;
+    }
     let open = edge.accounts.metrics.fills_open.get();
     if open >= i64::try_from(edge.config.fills_max / 2).unwrap_or(i64::MAX).max(1) {
         edge.accounts.metrics.prefetches.get_or_create(&[("outcome", "busy")]).inc();
@@ -251,7 +257,7 @@ pub(crate) fn prefetch_next(edge: &Arc<Edge>, wanted: &Wanted) {
     if let Begin::Lead(writer) = edge.cache.begin(&next.key, &next.key_meta(), None, now_ms) {
         let edge = Arc::clone(edge);
         rend_shell::spawn("prefetch", async move {
-            let outcome = match run(Arc::clone(&edge), next, writer, None, true).await {
+            let outcome = match run(Arc::clone(&edge), next, writer, None, Purpose::Guess).await {
                 Ok(Finished::Stored(_)) => "stored",
                 Ok(Finished::Streamed(_)) => "streamed",
                 Err(_) => "failed",
@@ -268,24 +274,24 @@ fn start(edge: &Arc<Edge>, wanted: Wanted, writer: FillWriter, known: Option<Kno
     let edge = Arc::clone(edge);
     rend_shell::spawn("fill", async move {
         // Its readers have been told how it ended, and so has the metric.
-        let _ = run(edge, wanted, writer, known, false).await;
+        let _ = run(edge, wanted, writer, known, Purpose::Viewer).await;
     });
 }
 
 /// Fills one artifact. Bytes are stored, and readers told of a good end, only if they have the announced length and
 /// digest.
 ///
-/// `ahead` says that no viewer has asked: then an absence is not remembered, since it may only be early.
+/// When no viewer has asked, an absence is not remembered, since it may only be early.
 async fn run(
     edge: Arc<Edge>,
     wanted: Wanted,
     writer: FillWriter,
     known: Option<Known>,
-    ahead: bool,
+    purpose: Purpose,
 ) -> Result<Finished, FillError> {
     let metrics = edge.accounts.metrics.clone();
     metrics.fills_open.inc();
-    let ended = fill(&edge, &wanted, writer, known, ahead).await;
+    let ended = fill(&edge, &wanted, writer, known, purpose).await;
     metrics.fills_open.dec();
     let outcome = match &ended {
         Ok(Finished::Stored(_)) => "stored",
@@ -304,12 +310,12 @@ async fn fill(
     wanted: &Wanted,
     mut writer: FillWriter,
     known: Option<Known>,
-    ahead: bool,
+    purpose: Purpose,
 ) -> Result<Finished, FillError> {
-    let object_key = ObjectKey::artifact(wanted.asset, wanted.path);
+    let object_key = wanted.object_key();
     if let Some((_, etag)) = &known {
-        match ask(edge, "head", edge.objects.head(&object_key)).await {
-            Ok(meta) if *tag(&meta) == **etag => {
+        match origin::ask(edge, "head", edge.objects.head(&object_key)).await {
+            Ok(meta) if *origin::tag(&meta) == **etag => {
                 writer.not_modified(edge.now_ms());
                 return Err(FillError::Unchanged);
             }
@@ -328,42 +334,52 @@ async fn fill(
             }
         }
     }
-    let Object { meta, mut body } = match ask(edge, "get", edge.objects.get(&object_key, None)).await {
-        Ok(object) => object,
+    let mut fetch = match Fetch::begin(edge, object_key).await {
+        Ok(fetch) => fetch,
         Err(kind) => {
-            writer.fail(if ahead { FailKind::Abandoned } else { kind }, edge.now_ms());
+            writer.fail(if purpose == Purpose::Viewer { kind } else { FailKind::Abandoned }, edge.now_ms());
             return Err(error_of(kind));
         }
     };
+    let meta = fetch.meta().clone();
     if meta.len > edge.config.origin_artifact_bytes_max {
         tracing::warn!(asset = %wanted.asset, path = %wanted.path, bytes = meta.len, "the artifact is larger than REND_EDGE_MAX_ORIGIN_ARTIFACT_BYTES");
         writer.fail(FailKind::Origin, edge.now_ms());
         return Err(FillError::Long);
     }
-    let head = Head::new(&tag(&meta), wanted.path.content_type())
+    if purpose == Purpose::Guess {
+        edge.allowance.guessed(meta.len);
+        writer.mark_ahead();
+    }
+    let head = Head::new(&origin::tag(&meta), wanted.path.content_type())
         .with_len(meta.len)
         .with_modified_ms(meta.modified.as_millis());
     writer.expect(head, edge.now_ms())?;
     let mut digest = meta.sha256.map(|_| Sha256::new());
+    let mut unwanted_since = None;
     loop {
-        let chunk = match tokio::time::timeout(STALL_PATIENCE, body.next()).await {
-            Ok(Some(Ok(chunk))) => chunk,
+        let chunk = match fetch.chunk(edge).await {
+            Ok(Some(chunk)) => chunk,
             Ok(None) => break,
-            Ok(Some(Err(_))) => {
-                writer.fail(FailKind::Origin, edge.now_ms());
-                return Err(FillError::Origin);
-            }
-            Err(_) => {
-                writer.fail(FailKind::Timeout, edge.now_ms());
-                return Err(FillError::Timeout);
+            Err(kind) => {
+                writer.fail(kind, edge.now_ms());
+                return Err(error_of(kind));
             }
         };
         if let Some(digest) = &mut digest {
             digest.update(&chunk);
         }
-        edge.accounts.metrics.origin_bytes.inc_by(chunk.len() as u64);
         writer.ready().await;
         writer.push(chunk, edge.now_ms())?;
+        // Nobody reads any more, and most is still to come: perhaps somebody joins within the grace.
+        if purpose != Purpose::Viewer || writer.is_wanted() {
+            unwanted_since = None;
+            continue;
+        }
+        let now = edge.accounts.clock.mono();
+        if now.since(*unwanted_since.get_or_insert(now)) >= UNWANTED_GRACE {
+            return Err(FillError::Abandoned);
+        }
     }
     let seen: Option<[u8; 32]> = digest.map(|digest| digest.finalize().into());
     if writer.written() != meta.len || seen != meta.sha256 {
@@ -373,32 +389,15 @@ async fn fill(
     writer.finish(edge.now_ms())
 }
 
-/// Asks the origin, and counts what came of it.
-async fn ask<T>(
-    edge: &Edge,
-    kind: &'static str,
-    question: impl Future<Output = Result<T, StoreError>>,
-) -> Result<T, FailKind> {
-    let started = edge.accounts.clock.mono();
-    let answer = match tokio::time::timeout(ORIGIN_PATIENCE, question).await {
-        Ok(Ok(found)) => Ok(found),
-        Ok(Err(StoreError::NotFound { .. })) => Err(FailKind::NotFound),
-        Ok(Err(_)) => Err(FailKind::Origin),
-        Err(_) => Err(FailKind::Timeout),
-    };
-    let metrics = &edge.accounts.metrics;
-    let outcome = answer.as_ref().err().map_or("ok", |kind| kind_word(*kind));
-    metrics.origin.get_or_create(&[("kind", kind), ("outcome", outcome)]).inc();
-    metrics.origin_first_byte.observe(edge.accounts.clock.mono().since(started).as_secs_f64());
-    answer
-}
-
-/// The entity tag of an object: its digest, or what comes nearest where the store could not keep one.
-fn tag(meta: &ObjectMeta) -> Box<str> {
-    match &meta.sha256 {
-        Some(digest) => conditional::tag(digest).into(),
-        None => format!("\"{:x}-{:x}\"", meta.len, meta.modified.as_millis()).into(),
-    }
+/// Why something is fetched.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Purpose {
+    /// A viewer asked for it.
+    Viewer,
+    /// The control plane wants it here.
+    Warm,
+    /// A viewer will probably ask for it next.
+    Guess,
 }
 
 /// A number for a rendition, so that equal ones are watched one after the other.
@@ -419,7 +418,7 @@ const fn error_of(kind: FailKind) -> FillError {
     }
 }
 
-const fn kind_word(kind: FailKind) -> &'static str {
+pub(crate) const fn kind_word(kind: FailKind) -> &'static str {
     word(error_of(kind))
 }
 
@@ -446,11 +445,9 @@ const fn word(error: FillError) -> &'static str {
 const PLAYLIST_BYTES_MAX: u64 = 1 << 20;
 /// How often the world may change under one request.
 const ROUNDS_MAX: usize = 6;
-/// How long the origin may take to answer.
-const ORIGIN_PATIENCE: Duration = Duration::from_secs(10);
-/// How long a viewer waits for that; a little longer, so that the origin's own verdict is heard.
+/// How long a viewer waits for the origin's answer; a little longer than the origin may take, so that its own verdict is heard.
 const HEAD_PATIENCE: Duration = Duration::from_secs(12);
 /// How long the first one to find a playlist stale waits before it gets it as it is.
 const CONFIRM_PATIENCE: Duration = Duration::from_secs(2);
-/// How long the origin may be silent in the middle of a body.
-const STALL_PATIENCE: Duration = Duration::from_secs(15);
+/// How long a fill that nobody reads goes on when most of it is still to come.
+const UNWANTED_GRACE: Duration = Duration::from_secs(2);

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::StreamExt;
 use http::{Response, StatusCode, header};
-use rend_cache::{CacheError, EntryState, Mode, Purged, Scope};
+use rend_cache::{CacheError, EntryState, EntryView, Fate, Gone, Mode, Purged, Scope};
+use rend_core::artifact::ArtifactPath;
 use rend_core::fleet::Heard;
 use rend_core::fleet::wire::{
     BadField, PurgeAnswer, PurgeMode, PurgeScope, PurgeWire, RevocationWire, WarmAnswer, WarmResultWire, WarmStatus,
@@ -60,6 +61,8 @@ pub(crate) fn metrics(edge: &Edge) -> Response<Bytes> {
     metrics.cache_bytes.set(figure(stats.used_bytes));
     metrics.cache_entries.set(figure(stats.entries as u64));
     metrics.cache_evictions.set(figure(stats.evicted));
+    metrics.prefetch_used_bytes.set(figure(stats.ahead_used_bytes));
+    metrics.prefetch_wasted_bytes.set(figure(stats.ahead_wasted_bytes));
     metrics.spool_bytes.set(figure(account.spooled_bytes));
     metrics.spool_events.set(figure(account.queued + account.spooled));
     metrics.telemetry_dropped.set(figure(account.dropped()));
@@ -167,6 +170,8 @@ pub(crate) fn cache_totals(edge: &Edge) -> Response<Bytes> {
         "fills_bypassed": stats.bypassed,
         "disk_errors": stats.disk_errors,
         "corrupt_files": stats.corrupt,
+        "prefetch_used_bytes": stats.ahead_used_bytes,
+        "prefetch_wasted_bytes": stats.ahead_wasted_bytes,
         "negatives": stats.negatives,
         "open_files": stats.open_files,
         "fences": stats.fences,
@@ -178,32 +183,71 @@ pub(crate) fn cache_totals(edge: &Edge) -> Response<Bytes> {
 
 /// `GET /internal/cache/{assetId}`.
 pub(crate) fn cache_of(edge: &Edge, asset: AssetId) -> Response<Bytes> {
-    let entries: Vec<serde_json::Value> = edge
-        .cache
-        .inspect(*asset.as_bytes(), edge.now_ms())
-        .into_iter()
-        .map(|entry| {
-            let standing = entry.standing.map(|s| {
-                json!({
-                    "distance": s.distance,
-                    "hits": s.hits,
-                    "evictable": !s.pinned && !s.reserved,
-                    "why_not": if s.reserved { Some("it is being filled") } else if s.pinned { Some("it is being read") } else { None },
-                })
-            });
-            json!({
-                "path": entry.name,
-                "state": match entry.state { EntryState::Stored => "stored", EntryState::Filling => "filling" },
-                "bytes": entry.bytes,
-                "class": entry.class.name(),
-                "age_ms": entry.age_ms,
-                "hits": entry.hits,
-                "in_ram": entry.in_ram,
-                "eviction": standing,
-            })
-        })
-        .collect();
+    let views = edge.cache.inspect(*asset.as_bytes(), edge.now_ms());
+    let entries: Vec<serde_json::Value> = views.iter().map(entry_json).collect();
     json_response(&json!({ "asset_id": asset.to_string(), "data": entries }))
+}
+
+/// `GET /internal/cache/{assetId}/{artifactPath}`.
+pub(crate) fn cache_fate(edge: &Edge, asset: AssetId, path: &str) -> Result<Response<Bytes>, Problem> {
+    let path: ArtifactPath = path.parse().map_err(|_| {
+        let detail = "The path names no artifact. Paths look like hls/720p/segment_00003.m4s.";
+        Problem::new(StatusCode::NOT_FOUND, "artifact_unknown", detail)
+    })?;
+    let (fate, why, more) = match edge.cache.explain(&Wanted::new(asset, path).key, edge.now_ms()) {
+        Fate::Here(entry) => {
+            let why = match entry.standing {
+                _ if entry.state == EntryState::Filling => "it is being fetched",
+                Some(standing) if standing.pinned || standing.reserved => "it is in use, so it cannot be evicted now",
+                Some(_) => "it goes when everything of a smaller distance is gone and room is still needed",
+                None => "it is stored beside the policy's books",
+            };
+            ("kept", why, entry_json(&entry))
+        }
+        Fate::Negative(negative) => {
+            let more = json!({ "reason": format!("{:?}", negative.kind), "asks_again_in_ms": negative.retry_after_ms });
+            ("absent", "the origin did not give it a moment ago, which is remembered", more)
+        }
+        Fate::Gone(gone, ago_ms) => {
+            let (why, reason) = match gone {
+                Gone::Evicted => ("others were worth more by class, size and demand when room was needed", None),
+                Gone::Purged => ("it was purged", None),
+                Gone::Damaged => ("its file was not what it should be, so it was dropped", None),
+                Gone::Refused(bypass) => ("it was streamed without being stored", Some(bypass.name())),
+                _ => ("it is gone", None),
+            };
+            (gone.name(), why, json!({ "reason": reason, "ago_ms": ago_ms }))
+        }
+        Fate::Unknown => ("unknown", "nobody asked for it lately, or that is forgotten", json!({})),
+    };
+    let answer = json!({
+        "asset_id": asset.to_string(), "path": path.to_string(), "fate": fate, "why": why, "detail": more,
+        "policy": edge.cache.stats().policy,
+    });
+    Ok(json_response(&answer))
+}
+
+fn entry_json(entry: &EntryView) -> serde_json::Value {
+    let standing = entry.standing.map(|s| {
+        let why_not = if s.reserved {
+            Some("it is being filled")
+        } else if s.pinned {
+            Some("it is being read")
+        } else {
+            None
+        };
+        json!({ "distance": s.distance, "hits": s.hits, "evictable": why_not.is_none(), "why_not": why_not })
+    });
+    json!({
+        "path": entry.name,
+        "state": match entry.state { EntryState::Stored => "stored", EntryState::Filling => "filling" },
+        "bytes": entry.bytes,
+        "class": entry.class.name(),
+        "age_ms": entry.age_ms,
+        "hits": entry.hits,
+        "in_ram": entry.in_ram,
+        "eviction": standing,
+    })
 }
 
 /// `POST /internal/drain`: no more viewers are wanted; those who are here are served.

@@ -21,14 +21,15 @@ mod health;
 mod internal;
 mod io;
 mod metrics;
+mod origin;
 mod playback;
 mod routes;
 mod serve;
 mod target;
 mod telemetry;
-
 mod trust;
-pub use config::{CONNECTIONS_MAX, EdgeConfig, HEADER_TIMEOUT, RESPONSES_MAX, STALL_TIMEOUT, TelemetryConfig};
+
 pub use auth::artifact_of;
+pub use config::{CONNECTIONS_MAX, EdgeConfig, HEADER_TIMEOUT, RESPONSES_MAX, STALL_TIMEOUT, TelemetryConfig};
 pub use error::EdgeError;
 pub use serve::{Bound, Deps, Running, bind, serve, start};

@@ -136,7 +136,14 @@ async fn serve(
 }
 
 /// Replies with what was found, as far as the client asked for it.
-fn found(edge: &Edge, ask: &Ask, wanted: &Wanted, got: Got, mut facts: Facts, now: Timestamp) -> warp::reply::Response {
+fn found(
+    edge: &Arc<Edge>,
+    ask: &Ask,
+    wanted: &Wanted,
+    got: Got,
+    mut facts: Facts,
+    now: Timestamp,
+) -> warp::reply::Response {
     let (len, etag, modified, life, cache) = match &got {
         Got::Stored(hit, cache) => {
             let modified = Timestamp::from_millis(hit.meta().modified_ms);
@@ -202,7 +209,10 @@ fn found(edge: &Edge, ask: &Ask, wanted: &Wanted, got: Got, mut facts: Facts, no
             let at = |position: u64| usize::try_from(position).unwrap_or(usize::MAX).min(body.len());
             Sending::read(body.slice(at(start)..at(end)), ask.wire.clone(), delivery)
         }
-        Got::Along(reader, _, _) => along(reader, start, end, ask.wire.clone(), delivery),
+        Got::Along(reader, head, _) => match origin::far(edge, &wanted.object_key(), reader, &head, start..end) {
+            Ok(chunks) => Sending::far(chunks, ask.wire.clone(), delivery),
+            Err(reader) => along(reader, start, end, ask.wire.clone(), delivery),
+        },
     };
     let (head, _) = response.into_parts();
     let (_, body) = warp::reply::stream(sending).into_response().into_parts();

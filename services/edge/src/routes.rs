@@ -14,6 +14,7 @@
 //! | `POST /internal/purge` | forget |
 //! | `POST /internal/revoke` | believe some tokens no longer |
 //! | `GET /internal/cache` · `GET /internal/cache/{assetId}` | what is cached |
+//! | `GET /internal/cache/{assetId}/{artifactPath}` | why it is cached, or why not |
 //! | `POST /internal/drain` | take no more viewers |
 
 use std::convert::Infallible;
@@ -60,6 +61,8 @@ pub(crate) fn private(
         .or(cache_totals(edge))
         .unify()
         .or(cache_of(edge))
+        .unify()
+        .or(cache_fate(edge))
         .unify()
         .or(drain(edge))
         .unify()
@@ -145,6 +148,20 @@ fn cache_of(edge: &Arc<Edge>) -> BoxedFilter<(warp::reply::Response,)> {
         .and(warp::header::optional("authorization"))
         .map(move |asset, bearer: Option<String>| {
             let result = internal::admit(&edge, bearer.as_deref()).map(|()| internal::cache_of(&edge, asset));
+            internal::reply(&edge, result).map(Into::into)
+        })
+        .boxed()
+}
+
+fn cache_fate(edge: &Arc<Edge>) -> BoxedFilter<(warp::reply::Response,)> {
+    let edge = Arc::clone(edge);
+    warp::path!("internal" / "cache" / AssetId / ..)
+        .and(warp::path::tail())
+        .and(warp::get())
+        .and(warp::header::optional("authorization"))
+        .map(move |asset, path: warp::path::Tail, bearer: Option<String>| {
+            let admitted = internal::admit(&edge, bearer.as_deref());
+            let result = admitted.and_then(|()| internal::cache_fate(&edge, asset, path.as_str()));
             internal::reply(&edge, result).map(Into::into)
         })
         .boxed()

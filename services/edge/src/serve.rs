@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rend_cache::Cache;
 use rend_cache::fs::FsFiles;
+use rend_cache::policy::{ValueWheel, WheelConfig};
 use rend_core::artifact::ObjectKey;
 use rend_core::http::{Method, Request};
 use rend_core::time::Clock;
@@ -15,12 +16,12 @@ use rend_shell::{Listening, ServeOptions, Shutdown, serve_connections};
 use rend_storage::StoreError;
 use rend_storage::objects::ObjectStore;
 use rend_telemetry::{Destination, PumpConfig};
-use tokio::sync::{mpsc, oneshot};
 use rend_token::KeyRingBuf;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::config::EdgeConfig;
 use crate::auth::CookieRules;
+use crate::config::EdgeConfig;
 use crate::cors::Cors;
 use crate::delivery::Accounts;
 use crate::edge::Edge;
@@ -29,10 +30,11 @@ use crate::head::Identity;
 use crate::health::{Health, LOOK_EVERY, LOOK_TIMEOUT, Subject, probe_folder};
 use crate::io::{Patience, ViewerIo, Wire};
 use crate::metrics::EdgeMetrics;
+use crate::origin::Allowance;
 use crate::telemetry::{Plan, Shipping, Telemetry};
+use crate::trust::Trust;
 use crate::{agent, routes};
 
-use crate::trust::Trust;
 /// What an edge needs from its surroundings.
 #[derive(Clone, Debug)]
 pub struct Deps {
@@ -97,18 +99,18 @@ pub struct Running {
     agent: Option<JoinHandle<()>>,
     cache: Cache,
     shipping: Option<Shipping>,
+    edge: Arc<Edge>,
 }
 
-    edge: Arc<Edge>,
 impl Running {
-    /// Resolves when the edge was told to stop and has drained: open responses have ended or their grace has, what was
-    /// recorded lies on disk, and the cache's books are closed.
     /// Verifies with `keys`, and renews with the one of them that signs, from here on. Requests under way end by the ring
     /// that they began with; what was revoked stays revoked.
     pub async fn swap_keys(&self, keys: KeyRingBuf) {
         self.edge.trust.swap_keys(Arc::new(keys)).await;
     }
 
+    /// Resolves when the edge was told to stop and has drained: open responses have ended or their grace has, what was
+    /// recorded lies on disk, and the cache's books are closed.
     pub async fn ended(self) {
         for listener in self.listeners {
             // A panic in a listener has been logged; the rest is still closed in order.
@@ -141,18 +143,19 @@ pub async fn start(config: EdgeConfig, deps: Deps, bound: Bound, shutdown: Shutd
     let Deps { objects, clock, metrics } = deps;
     let cache = open_cache(&config, clock.wall().as_millis()).await?;
     let (telemetry, shipping) = open_telemetry(&config, &clock)?;
-    let (news, heard) = mpsc::channel(NEWS_MAX);
-    let edge = Arc::new(Edge {
     let (dir, keys) = (config.cache_dir.clone(), Arc::clone(&config.keys));
     let trust = rend_shell::spawn_blocking(move || Trust::open(&dir, keys));
     let trust = trust.await.unwrap_or_else(|_| Trust::none(&config.cache_dir, Arc::clone(&config.keys)));
+    let (news, heard) = mpsc::channel(NEWS_MAX);
+    let edge = Arc::new(Edge {
         identity: Identity::new(&config.id, &config.region),
         cors: Cors::new(config.cors_origins.iter().cloned()),
-        cache: cache.clone(),
-        objects,
         cookies: CookieRules::new(&config),
         trust,
+        cache: cache.clone(),
+        objects,
         accounts: Arc::new(Accounts { clock: Arc::clone(&clock), telemetry, metrics: EdgeMetrics::new(metrics) }),
+        allowance: Allowance::new(config.prefetch_bytes_per_sec),
         health: Health::new(Arc::clone(&clock)),
         purging: tokio::sync::Mutex::new(()),
         news,
@@ -201,12 +204,15 @@ async fn open_cache(config: &EdgeConfig, now_ms: u64) -> Result<Cache, EdgeError
     limits.bypass_fills_max = config.fills_max;
     limits.readers_max = config.responses_max;
     limits.ram_bytes_max = RAM_BYTES_MAX.min(config.cache_bytes_max);
+    let admission = config.cache_write_budget_bytes > 0;
     let dir = config.cache_dir.clone();
     let opened = rend_shell::spawn_blocking(move || {
         std::fs::create_dir_all(&dir)
             .map_err(|source| rend_cache::CacheError::Io { doing: "folder could not be made", source })?;
         let files = FsFiles::open(&dir)?;
-        Cache::open(limits, files, now_ms)
+        let wheel = WheelConfig { admission, ..WheelConfig::default() };
+        let policy = Box::new(ValueWheel::with_config(limits.max_bytes, wheel));
+        Cache::open_with(limits, files, policy, now_ms)
     });
     let fail = |source| EdgeError::Cache { dir: config.cache_dir.clone(), source };
     let (cache, recovered) = opened

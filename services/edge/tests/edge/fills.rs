@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::rig::{ASSET, Origin, Rig, cookie, head_text, noise, until};
+use crate::rig::{ASSET, Break, Origin, Rig, cookie, head_text, noise, until};
 
 const SEGMENT: &str = "hls/720p/segment_00003.m4s";
 
@@ -278,4 +278,94 @@ async fn a_viewer_that_takes_nothing_is_cut_off() {
     }
     drop(stream);
     rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fetch_that_breaks_off_goes_on_where_it_was() {
+    let rig = rig(|_| {}).await;
+    let bytes = noise(3 << 20);
+    rig.origin.put(ASSET, SEGMENT, bytes.clone()).await;
+    // The first two answers end after one and after two chunks.
+    rig.origin.breaks.lock().unwrap().extend([Break::After(1), Break::Short(2)]);
+    let answer = rig.get(SEGMENT).await;
+    assert!(answer.whole && answer.body == bytes, "{} {}", answer.status, answer.body.len());
+    assert_eq!(rig.origin.gets.load(Ordering::SeqCst), 3);
+    let answer = rig.get(SEGMENT).await;
+    assert!(answer.cache() == "HIT" && answer.body == bytes, "and is stored");
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fetch_that_breaks_off_never_goes_on_with_another_object() {
+    let rig = rig(|_| {}).await;
+    let (old, new) = (noise(3 << 20), noise((3 << 20) + 1));
+    rig.origin.put(ASSET, SEGMENT, old.clone()).await;
+    rig.origin.breaks.lock().unwrap().extend([Break::After(1)]);
+    let gate = rig.origin.hold();
+    gate.add_permits(1);
+    let answer = rig.get(SEGMENT);
+    let replace = async {
+        until(|| rig.origin.gets.load(Ordering::SeqCst) == 1).await;
+        rig.origin.put(ASSET, SEGMENT, new.clone()).await;
+        gate.add_permits(1_000_000);
+    };
+    let (answer, ()) = futures::future::join(answer, replace).await;
+    assert!(!answer.whole && old.starts_with(&answer.body), "nothing of the new one behind the old");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let answer = rig.get(SEGMENT).await;
+    assert!(answer.cache() == "MISS" && answer.body == new);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fetch_that_breaks_off_again_and_again_is_given_up_and_the_body_cut() {
+    let rig = rig(|_| {}).await;
+    rig.origin.put(ASSET, SEGMENT, noise(3 << 20)).await;
+    rig.origin.breaks.lock().unwrap().extend([Break::After(1); 9]);
+    let answer = rig.get(SEGMENT).await;
+    assert!(!answer.whole, "{}", answer.body.len());
+    assert_eq!(rig.origin.gets.load(Ordering::SeqCst), 4, "once, and three resumptions");
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_seek_far_ahead_in_a_big_body_does_not_wait_for_its_fill() {
+    let rig = rig(|_| {}).await;
+    let bytes = noise(24 << 20);
+    rig.origin.put(ASSET, "opener.mp4", bytes.clone()).await;
+    let gate = rig.origin.hold();
+    gate.add_permits(1);
+    let leader = begin(&rig, "opener.mp4").await;
+    until(|| rig.origin.gets.load(Ordering::SeqCst) == 1).await;
+    // From here on the fill stands still, and only what is asked for beside it flows.
+    rig.origin.release();
+    let cookie = cookie(ASSET);
+    let seek = [("cookie", cookie.as_str()), ("range", "bytes=20000000-20000099")];
+    let answer = rig.ask("GET", "opener.mp4", &seek).await;
+    assert_eq!((answer.status, answer.header("content-range")), (206, "bytes 20000000-20000099/25165824"));
+    assert!(answer.whole && answer.body == bytes[20_000_000..20_000_100]);
+    assert_eq!(rig.origin.gets.load(Ordering::SeqCst), 2);
+    gate.add_permits(1_000_000);
+    drop(leader);
+    let answer = rig.get("opener.mp4").await;
+    assert!(answer.whole && answer.body == bytes);
+    assert_eq!(rig.origin.gets.load(Ordering::SeqCst), 2, "the fill went on to its end");
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_fetched_ahead_beyond_the_budget() {
+    for (budget, fetched) in [(1 << 30, 3), (1, 2)] {
+        let rig = rig(|config| (config.prefetch, config.prefetch_bytes_per_sec) = (true, budget)).await;
+        for index in 0..4 {
+            rig.origin.put(ASSET, &format!("hls/720p/segment_{index:05}.m4s"), noise(100_000)).await;
+        }
+        for index in 0..2_u64 {
+            rig.get(&format!("hls/720p/segment_{index:05}.m4s")).await;
+            until(|| rig.origin.gets.load(Ordering::SeqCst) >= (index + 2).min(fetched)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(rig.origin.gets.load(Ordering::SeqCst), fetched, "{budget}");
+        rig.stop().await;
+    }
 }

@@ -148,3 +148,25 @@ async fn a_read_only_cache_folder_shows_in_readiness() {
     }
     rig.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_is_told_why_an_artifact_is_cached_or_not() {
+    let rig = Rig::start().await;
+    let fate = async |path: &str| rig.internal("GET", &format!("/internal/cache/{ASSET}/{path}"), "").await;
+    let answer = fate("hls/720p/segment_00003.m4s").await;
+    assert_eq!((answer.status, answer.json()["fate"].as_str()), (200, Some("unknown")));
+    rig.origin.put(ASSET, "hls/720p/segment_00003.m4s", "media").await;
+    rig.get("hls/720p/segment_00003.m4s").await;
+    let answer = fate("hls/720p/segment_00003.m4s").await.json();
+    assert_eq!((answer["fate"].as_str(), answer["detail"]["class"].as_str()), (Some("kept"), Some("tail")));
+    assert!(answer["detail"]["eviction"]["distance"].is_u64() && answer["why"].is_string());
+    rig.purge(&format!(r#"{{"asset_id":"{ASSET}"}}"#)).await;
+    assert_eq!(fate("hls/720p/segment_00003.m4s").await.json()["fate"], "purged");
+    rig.get("poster.jpg").await;
+    assert_eq!(fate("poster.jpg").await.json()["fate"], "absent");
+    let answer = fate("../secret").await;
+    assert_eq!((answer.status, answer.json()["code"].as_str()), (404, Some("artifact_unknown")));
+    let path = format!("/internal/cache/{ASSET}/poster.jpg");
+    assert_eq!(request(rig.private, "GET", &path, &[], "").await.status, 401);
+    rig.stop().await;
+}

@@ -1,6 +1,6 @@
 //! A running edge on free ports, an origin that can be told to misbehave, and a client that sees every byte.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -40,6 +40,17 @@ pub(crate) struct Origin {
     pub(crate) tamper: Arc<AtomicU64>,
     pub(crate) down: Arc<AtomicU64>,
     pub(crate) gate: Arc<std::sync::Mutex<Option<Arc<Semaphore>>>>,
+    /// How the next answers end.
+    pub(crate) breaks: Arc<std::sync::Mutex<VecDeque<Break>>>,
+}
+
+/// How an answer ends before its time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Break {
+    /// With an error after so many chunks.
+    After(usize),
+    /// As if it were whole.
+    Short(usize),
 }
 
 impl Origin {
@@ -59,6 +70,11 @@ impl Origin {
         let gate = Arc::new(Semaphore::new(0));
         *self.gate.lock().unwrap() = Some(Arc::clone(&gate));
         gate
+    }
+
+    /// From now on chunks come as they are asked for; those of bodies that are held stay so.
+    pub(crate) fn release(&self) {
+        *self.gate.lock().unwrap() = None;
     }
 
     fn answer(&self) -> Result<(), StoreError> {
@@ -83,6 +99,15 @@ impl ObjectStore for Origin {
         let Object { meta, body } = self.inner.get(key, range).await?;
         let gate = self.gate.lock().unwrap().clone();
         let tamper = self.tamper.load(Ordering::SeqCst) == 1;
+        let end = self.breaks.lock().unwrap().pop_front();
+        let body = match end {
+            None => body,
+            Some(Break::Short(chunks)) => body.take(chunks).boxed(),
+            Some(Break::After(chunks)) => {
+                let broken = Err(StoreError::Unavailable("broken off".into()));
+                body.take(chunks).chain(futures::stream::iter([broken])).boxed()
+            }
+        };
         let body = body
             .enumerate()
             .then(move |(index, chunk)| {
