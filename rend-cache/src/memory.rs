@@ -49,6 +49,8 @@ struct Disk {
     drafts: usize,
     drafts_bytes: u64,
     capacity: Option<u64>,
+    taken_by_others: u64,
+    inodes: Option<u64>,
     script: BTreeMap<Op, VecDeque<Option<io::ErrorKind>>>,
     broken: BTreeMap<Op, io::ErrorKind>,
 }
@@ -75,6 +77,16 @@ impl MemoryFiles {
     /// Limits the disk to so many bytes: writes beyond fail as on a full disk.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.disk().capacity = bytes;
+    }
+
+    /// Lets others take so many bytes of the capacity.
+    pub fn set_taken_by_others(&self, bytes: u64) {
+        self.disk().taken_by_others = bytes;
+    }
+
+    /// Limits the disk to so many files, drafts included: creating more fails as it does without inodes.
+    pub fn set_inodes(&self, files: Option<u64>) {
+        self.disk().inodes = files;
     }
 
     /// The names of all published files.
@@ -133,6 +145,9 @@ impl CacheFiles for MemoryFiles {
     fn create(&self) -> io::Result<Box<dyn Draft>> {
         let mut disk = self.disk();
         disk.fault(Op::Create)?;
+        if disk.inodes_left() == 0 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         disk.drafts += 1;
         Ok(Box::new(MemoryDraft { disk: Arc::clone(&self.disk), body: Arc::new(Mutex::new(Vec::new())), counted: 0 }))
     }
@@ -166,7 +181,7 @@ impl CacheFiles for MemoryFiles {
         let mut disk = self.disk();
         disk.fault(Op::Space)?;
         let bytes = disk.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(disk.taken()));
-        Ok(Space { bytes, files: u64::MAX })
+        Ok(Space { bytes, files: disk.inodes_left() })
     }
 
     fn journal(&self) -> &dyn Journal {
@@ -211,7 +226,11 @@ impl Disk {
     }
 
     fn taken(&self) -> u64 {
-        self.files.values().map(|file| file.len() as u64).sum::<u64>() + self.drafts_bytes
+        self.files.values().map(|file| file.len() as u64).sum::<u64>() + self.drafts_bytes + self.taken_by_others
+    }
+
+    fn inodes_left(&self) -> u64 {
+        self.inodes.map_or(u64::MAX, |inodes| inodes.saturating_sub((self.files.len() + self.drafts) as u64))
     }
 }
 

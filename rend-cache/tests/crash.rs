@@ -13,11 +13,11 @@ use rend_cache::fs::FsFiles;
 use rend_cache::{Begin, Cache, CacheError, Config, Head, Key, KeyMeta, Lookup, Mode, Scope};
 
 #[test]
-fn a_killed_process_leaves_no_draft_served_no_purged_body_alive_and_books_equal_to_the_folder() {
+fn a_process_killed_two_hundred_times_leaves_no_draft_served_no_purged_body_alive_and_books_equal_to_the_folder() {
     let folder = tempfile::tempdir().unwrap();
     let mut alive: BTreeMap<u8, Option<usize>> = BTreeMap::new();
     for round in 0..ROUNDS {
-        let said = run_and_kill(folder.path(), 20 + round * 37 % 90);
+        let said = run_and_kill(folder.path(), 8 + round * 37 % 45);
         let mut unsure = BTreeMap::new();
         for line in &said {
             let mut words = line.split(' ');
@@ -136,6 +136,19 @@ fn a_mapped_body_is_the_file_itself_and_stays_readable_after_it_is_evicted() {
 fn child() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let (cache, _) = open(Path::new(&folder));
+    // Readers and the keeper of the house work beside the writer all the time.
+    for seed in 0..2_u8 {
+        let cache = cache.clone();
+        std::thread::spawn(move || {
+            for n in (0..=u8::MAX).cycle() {
+                if let Lookup::Hit(hit) = cache.lookup(&name(n.wrapping_mul(13).wrapping_add(seed) % 16), 0) {
+                    version_of(hit.body());
+                }
+                cache.reconcile(3);
+                cache.flush().unwrap();
+            }
+        });
+    }
     let start = cache.stats().journal_bytes as usize;
     for n in start.. {
         let key = (n * 7 % 16) as u8;
@@ -238,7 +251,8 @@ fn charged(folder: &Path) -> u64 {
     total
 }
 
-const ROUNDS: usize = 25;
+/// How often the child is killed.
+const ROUNDS: usize = 200;
 const BODY_BYTES: usize = 100_000;
 const FOLDER: &str = "REND_CACHE_CRASH_FOLDER";
 const SAYS: &str = "child: ";

@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 #![expect(clippy::wildcard_enum_match_arm, reason = "whatever is not expected fails the test")]
 
+mod faults;
 mod fills;
+mod interleavings;
 mod model;
 mod purges;
 mod support;
