@@ -1,9 +1,39 @@
 //! The rules of HLS that a published asset must keep, over its playlists and the boxes of its segments.
 //!
-//! The same function is run before an asset is called ready, by tests on every output, and by people. It takes what it
-//! checks as values and answers with every rule that is broken.
+//! The same functions are run before an asset is called ready, by tests on every output, and by people. They take what
+//! they check as values and answer with every rule that is broken. [`presentation()`] knows all rules and takes any text;
+//! [`renditions`] takes what is about to be written.
+//!
+//! | rule | says |
+//! |---|---|
+//! | P1 | first line, line ends, tags that stand once, media sequence before the first segment |
+//! | P2 | a version that knows maps |
+//! | P3 | plain relative addresses, nothing signed |
+//! | M1 | rounded durations within the target, which is at least 1 and never changes |
+//! | M2 | durations as the samples say, adding up to the source's |
+//! | M3 | every segment starts with a key frame, and the lists say so |
+//! | M4 | tracks go on where they ended, fragments are numbered upwards, no tiny last segment |
+//! | M5 | an initialisation segment without edit lists, with brands and decoder configurations |
+//! | M6 | lists only grow, and end once |
+//! | M7 | a growing list is begun at its start |
+//! | M8 | discontinuities exactly where something breaks |
+//! | V1 | bandwidths as measured |
+//! | V2 | codecs, size, rate, range and captions as they are |
+//! | V3 | variants cut at the same instants |
+//! | V4 | key-frame lists that fit their segments |
+//! | V5 | each variant once, at sensible distances, a light one first |
+//! | V6 | sounds in groups that agree |
+//! | V7 | H.264 up to High 5.2, key frames every two seconds, at the same instants |
 
 use std::fmt;
+
+mod headers;
+mod lists;
+mod presentation;
+
+pub use headers::{Described, Segment};
+pub use lists::{is_master, lists_of, parts_of};
+pub use presentation::{List, Presentation, presentation};
 
 use crate::media::isobmff::{Init, Run, TrackKind};
 use crate::media::playlist::{Master, Media, Variant, bandwidth, foreign_lines};
@@ -26,13 +56,59 @@ pub struct Rendered {
 pub struct Broken {
     /// The rule's short name, such as `M4`.
     pub rule: &'static str,
+    /// Whether players stumble over it.
+    pub weight: Weight,
     /// Where and how.
     pub detail: String,
 }
 
+/// How much a broken rule matters.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Weight {
+    /// Players may make less of it than they could.
+    Warning,
+    /// Players stumble over it, or the standard forbids it.
+    Error,
+}
+
+impl Broken {
+    /// Whether it keeps an asset from being called ready.
+    pub fn is_error(&self) -> bool {
+        self.weight == Weight::Error
+    }
+}
+
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.rule, self.detail)
+        let weight = if self.is_error() { "error" } else { "warning" };
+        write!(f, "{weight} {} {}", self.rule, self.detail)
+    }
+}
+
+/// Every rule that a list breaks by what became of it: `before` and `after` are its text at two instants.
+pub fn growth(name: &str, before: &str, after: &str) -> Vec<Broken> {
+    let mut found = Findings::default();
+    lists::growth(name, before, after, &mut found);
+    found.0
+}
+
+/// Broken rules, at most [`BROKEN_MAX`] of them.
+#[derive(Debug, Default)]
+struct Findings(Vec<Broken>);
+
+impl Findings {
+    fn error(&mut self, ok: bool, rule: &'static str, detail: impl FnOnce() -> String) {
+        self.add(ok, rule, Weight::Error, detail);
+    }
+
+    fn warning(&mut self, ok: bool, rule: &'static str, detail: impl FnOnce() -> String) {
+        self.add(ok, rule, Weight::Warning, detail);
+    }
+
+    fn add(&mut self, ok: bool, rule: &'static str, weight: Weight, detail: impl FnOnce() -> String) {
+        if !ok && self.0.len() < BROKEN_MAX {
+            self.0.push(Broken { rule, weight, detail: detail() });
+        }
     }
 }
 
@@ -41,7 +117,7 @@ pub fn text(name: &str, text: &str) -> Vec<Broken> {
     let mut broken = Vec::new();
     let mut rule = |ok: bool, rule, detail: String| {
         if !ok {
-            broken.push(Broken { rule, detail });
+            broken.push(Broken { rule, weight: Weight::Error, detail });
         }
     };
     rule(text.starts_with("#EXTM3U\n"), "P1", format!("{name}: the first line is not #EXTM3U"));
@@ -56,7 +132,7 @@ pub fn renditions(master: &Master, renditions: &[Rendered]) -> Vec<Broken> {
     let mut broken = Vec::new();
     let mut rule = |ok: bool, rule, detail: String| {
         if !ok && broken.len() < BROKEN_MAX {
-            broken.push(Broken { rule, detail });
+            broken.push(Broken { rule, weight: Weight::Error, detail });
         }
     };
     rule(master.variants.len() == renditions.len(), "V5", "not every listed rendition is there".to_owned());
