@@ -33,10 +33,12 @@
 //! ```
 //!
 //! Feature `fs` adds `fs::FsObjects`, objects as files; feature `sqlite` adds `sqlite::Sqlite`, all other ports in one
-//! file; feature `s3` adds `s3::S3Objects`, objects in a bucket. Nothing here keeps a cache, and adapters on this machine
+//! file; feature `s3` adds `s3::S3Objects`, objects in a bucket; feature `clickhouse` adds `clickhouse::ClickHouse`, what edges served. Nothing here keeps a cache, and adapters on this machine
 //! try nothing again: that is for callers, whom [`StoreError::is_transient`] tells when it can help.
 pub mod analytics;
 pub mod assets;
+#[cfg(feature = "clickhouse")]
+pub mod clickhouse;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod credentials;

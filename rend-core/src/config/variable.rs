@@ -164,8 +164,8 @@ variables! {
     /// Where the edge answers the control plane and scrapers.
     REND_EDGE_PRIVATE_BIND_ADDR: [EDGE] Kind::Addr, Need::Default("127.0.0.1:4110"), "10.0.0.2:4110";
 
-    /// The database of assets, jobs and events: a SQLite file for processes of one host, or a PostgreSQL database for a
-    /// fleet. Where TLS is spoken to it, its certificate is checked; `?sslmode=require` insists on TLS.
+    /// The database of assets, jobs and events: a SQLite file for one host, or PostgreSQL for a fleet, whose certificate
+    /// is checked where TLS is spoken.
     DATABASE_URL: [API WORKER] Kind::Database, Need::Required, "postgres://rend:…@db.example.net/rend?sslmode=require";
     /// Connections to PostgreSQL that one process has at most. Who needs one while all are in use waits for the connect
     /// timeout.
@@ -181,14 +181,17 @@ variables! {
     REND_OBJECT_STORE_DIR: [SERVICES] Kind::Path, Need::Optional, "/var/lib/rend/objects";
     /// Redis. Known, but not used: this release counts limits and passes events inside the process.
     REND_REDIS_URL: [API WORKER] Kind::Foreign, Need::Optional, "redis://redis.example.net:6379";
-    /// ClickHouse. Known, but not used: this release keeps analytics in the database.
+    /// ClickHouse, where what edges served is kept. Unset: in the database itself.
     CLICKHOUSE_URL: [API WORKER] Kind::Url(Reach::Inside), Need::Optional, "https://clickhouse.example.net:8443";
-    /// The ClickHouse database. Known, but not used.
-    CLICKHOUSE_DATABASE: [API WORKER] Kind::Text, Need::Optional, "rend";
-    /// The ClickHouse user. Known, but not used.
-    CLICKHOUSE_USER: [API WORKER] Kind::Text, Need::Optional, "rend_ingest";
-    /// The ClickHouse password. Known, but not used.
+    /// The ClickHouse database. `rend-api migrate` makes it and its tables.
+    CLICKHOUSE_DATABASE: [API WORKER] Kind::Text, Need::Default("rend"), "rend";
+    /// The ClickHouse user.
+    CLICKHOUSE_USER: [API WORKER] Kind::Text, Need::Default("default"), "rend_ingest";
+    /// The ClickHouse password.
     CLICKHOUSE_PASSWORD: [API WORKER] Kind::Issued, Need::Optional, "";
+    /// Whether ClickHouse gathers the rows of several batches before it writes them: for fleets of many edges. An edge's
+    /// batch is acknowledged once it is written all the same.
+    CLICKHOUSE_ASYNC_INSERT: [API WORKER] Kind::Bool, Need::Default("false"), "true";
     /// S3-compatible storage, where originals and artifacts lie unless `REND_OBJECT_STORE_DIR` is set. `rend doctor` looks
     /// whether the server can do what is asked of it.
     S3_ENDPOINT: [SERVICES] Kind::Url(Reach::Inside), Need::Optional, "https://s3.example.net";
@@ -211,6 +214,13 @@ variables! {
     REND_API_AUTO_MIGRATE: [API WORKER] Kind::Bool, Need::ByProfile { local: "true", production: "false" }, "false";
     /// Browser origins that may call the API with credentials. Unset: the API's own origin.
     REND_API_CORS_ALLOWED_ORIGINS: [API] Kind::Origins, Need::Optional, "https://www.example.com";
+    /// How often one key may read in a minute; 0 for as often as it likes.
+    REND_API_RATE_LIMIT_READS_PER_MINUTE: [API] Kind::Number { min: 0, max: 60_000 }, Need::Default("3000"), "3000";
+    /// How often one key may write in a minute; 0 for as often as it likes. The pieces of an upload are not counted.
+    REND_API_RATE_LIMIT_WRITES_PER_MINUTE: [API] Kind::Number { min: 0, max: 60_000 }, Need::Default("1200"), "1200";
+    /// How often one public address may ask in a minute; 0 for as often as it likes. Behind a network of
+    /// `REND_PLAYER_GEO_HEADERS` it is the address that the network names.
+    REND_API_RATE_LIMIT_ADDRESS_PER_MINUTE: [API] Kind::Number { min: 0, max: 60_000 }, Need::Default("3000"), "3000";
     /// Browser origins that may fetch media with credentials. Unset: the origin of `REND_SITE_BASE_URL`.
     REND_EDGE_CORS_ALLOWED_ORIGINS: [EDGE] Kind::Origins, Need::Optional, "https://www.example.com";
 

@@ -1,5 +1,7 @@
 //! `rend doctor`: looks at this machine and at what is running. Every finding says what to do.
 
+mod s3;
+
 use std::fmt;
 use std::process::ExitCode;
 
@@ -28,7 +30,18 @@ impl fmt::Display for Finding {
     }
 }
 
-pub(crate) async fn doctor(server: &Server) -> Outcome {
+/// One thing to look at alone.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Patient {
+    /// What the S3-compatible server of S3_ENDPOINT can do, found out with a few small objects
+    S3,
+}
+
+pub(crate) async fn doctor(server: &Server, patient: Option<Patient>) -> Outcome {
+    if let Some(Patient::S3) = patient {
+        let (settings, _) = check(Role::Up, profile_of(&ProcessVars), false, &ProcessVars);
+        return Ok(told(&s3::look(&settings, true).await));
+    }
     let (settings, problems) = check(Role::Up, profile_of(&ProcessVars), false, &ProcessVars);
     let mut findings: Vec<Finding> = problems
         .iter()
@@ -46,12 +59,18 @@ pub(crate) async fn doctor(server: &Server) -> Outcome {
     }
     findings.push(hls());
     findings.push(data_folder());
+    findings.extend(s3::look(&settings, false).await);
     findings.push(running(server).await);
-    for finding in &findings {
+    Ok(told(&findings))
+}
+
+/// Prints what was found, and answers whether all of it is good.
+fn told(findings: &[Finding]) -> ExitCode {
+    for finding in findings {
         println!("{finding}");
     }
     let good = findings.iter().all(|finding| finding.good);
-    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn hls() -> Finding {

@@ -81,6 +81,8 @@ enum Verb {
     Doctor {
         #[command(flatten)]
         server: Server,
+        /// Only this; without it, everything
+        patient: Option<doctor::Patient>,
     },
     /// Print the completion script for a shell
     Completion {
@@ -116,7 +118,7 @@ async fn perform(verb: Verb) -> Outcome {
         Verb::Key { server, verb } => key::key(&server, verb).await,
         Verb::Env { verb } => env::env(&verb),
         Verb::Gate(args) => gate::gate(args).await,
-        Verb::Doctor { server } => doctor::doctor(&server).await,
+        Verb::Doctor { server, patient } => doctor::doctor(&server, patient).await,
         Verb::Completion { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "rend", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

@@ -85,7 +85,7 @@ pub async fn database(settings: &Settings) -> Result<Database, String> {
 /// # Errors
 ///
 /// A sentence for the person at the terminal, without the URL.
-pub async fn migrate(settings: &Settings) -> Result<u32, String> {
+pub(super) async fn migrate(settings: &Settings) -> Result<u32, String> {
     match settings.database(&v::DATABASE_URL) {
         Some(path) => Sqlite::migrate(path).map_err(|e| format!("{}: {}", path.display(), explain(&e))),
         None => connect(settings).await?.migrate().await.map_err(|e| format!("{SERVER}: {}", explain(&e))),

@@ -9,7 +9,7 @@ use rend_storage::StoreError;
 
 use crate::state::Stores;
 
-pub use database::{Database, database, migrate};
+pub use database::{Database, database};
 
 /// Every store that `settings` name, open.
 ///
@@ -21,6 +21,18 @@ pub async fn stores(settings: &Settings) -> Result<Stores, String> {
     let database = database(settings).await?;
     let analytics = analytics::open(settings, &database).await?;
     Ok(database.stores(objects, analytics))
+}
+
+/// Brings the schemas of the database and of ClickHouse, where it is named, to the newest versions, and answers the one
+/// that the database had.
+///
+/// # Errors
+///
+/// A sentence for the person at the terminal, without any URL.
+pub async fn migrate(settings: &Settings) -> Result<u32, String> {
+    let had = database::migrate(settings).await?;
+    analytics::migrate(settings).await?;
+    Ok(had)
 }
 
 /// An error with its causes, in one line.
