@@ -200,7 +200,8 @@ impl State {
         if !self.knows(entry.name.leaf()) {
             self.note_dropped(entry.name.hash, entry.generation());
         }
-        self.unlink_later(entry.name, entry.charge, Arc::downgrade(&entry.alive));
+        let alive = entry.alive.as_ref().map_or_else(Weak::new, Arc::downgrade);
+        self.unlink_later(entry.name, entry.charge, alive);
         Some(entry)
     }
 

@@ -105,7 +105,6 @@ impl Inner {
         let (key, id) = (&fill.key, fill.key.id());
         let mut state = self.state();
         let flight = state.flights.get(&fill.generation).copied();
-        let alive = Arc::new(());
         let valid = flight.filter(|flight| !flight.doomed && state.fences.pass(key, fill.generation) && !state.closed);
         let Some(policy_id) = valid.and_then(|flight| flight.policy_id) else {
             // Its bytes move from the reservation to what is to be unlinked.
@@ -144,8 +143,8 @@ impl Inner {
             hits: old_hits,
             verified: true,
             ahead,
-            revoked: Arc::default(),
-            alive,
+            revoked: None,
+            alive: None,
             open: None,
             hot: None,
         };

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, PoisonError, Weak};
 
+use hashbrown::HashTable;
+
 use super::{Cache, Config, Counts, EPOCH_SHIFT, Inner, State};
 use crate::budget::{FreeSpace, charge};
 use crate::error::{CacheError, FillError};
@@ -33,13 +35,56 @@ pub struct Recovered {
     pub purge_seen: u64,
 }
 
+/// What the journal says of one body.
 struct Known {
+    hash: u128,
     key: Key,
     key_meta: KeyMeta,
     meta: Meta,
     generation: Generation,
     checked_ms: u64,
+    /// When it was last spoken of; 0 once it was dropped.
     order: u64,
+}
+
+impl Known {
+    fn charge(&self) -> u64 {
+        let meta = &self.meta;
+        let footer = footer::encoded_len(&self.key, &meta.etag, &meta.content_type, meta.len);
+        charge(meta.len.saturating_add(footer))
+    }
+}
+
+/// The bodies that a journal speaks of. A million of them are read at each start of a large edge.
+#[derive(Default)]
+struct Roll {
+    bodies: Vec<Known>,
+    // For lookup only, and never iterated.
+    places: HashTable<u32>,
+}
+
+impl Roll {
+    fn find(&mut self, hash: u128) -> Option<&mut Known> {
+        let place = *self.places.find(hash as u64, |place| self.bodies[*place as usize].hash == hash)?;
+        self.bodies.get_mut(place as usize)
+    }
+
+    fn stored(&mut self, known: Known) {
+        if let Some(before) = self.find(known.hash) {
+            *before = known;
+            return;
+        }
+        let Ok(place) = u32::try_from(self.bodies.len()) else { return };
+        self.places.insert_unique(known.hash as u64, place, |place| self.bodies[*place as usize].hash as u64);
+        self.bodies.push(known);
+    }
+
+    /// Those that were not dropped, from cold to hot.
+    fn into_order(mut self) -> Vec<Known> {
+        self.bodies.retain(|known| known.order > 0);
+        self.bodies.sort_by_key(|known| known.order);
+        self.bodies
+    }
 }
 
 /// Builds the state from the journal.
@@ -52,7 +97,7 @@ pub(super) fn recover(
     let mut records = Records::new(&journal);
     let mut state = State::empty(config, policy);
     let (mut known, mut order, mut last_epoch, mut clean, mut first) =
-        (BTreeMap::new(), 0, None, journal.is_empty(), true);
+        (Roll::default(), 0, None, journal.is_empty(), true);
     let mut complete = false;
     for record in records.by_ref() {
         order += 1;
@@ -69,17 +114,21 @@ pub(super) fn recover(
             Record::Opened { epoch } => last_epoch = last_epoch.max(Some(epoch)),
             Record::Stored { key, key_meta, meta, generation, checked_ms } => {
                 last_epoch = last_epoch.max(u32::try_from(generation.0 >> EPOCH_SHIFT).ok());
-                known.insert(key.hash(), Known { key, key_meta, meta, generation, checked_ms, order });
+                known.stored(Known { hash: key.hash(), key, key_meta, meta, generation, checked_ms, order });
             }
             Record::Dropped { hash, generation } => {
                 state.note_dropped(hash, generation);
-                if known.get(&hash).is_some_and(|known| known.generation <= generation) {
-                    known.remove(&hash);
+                if let Some(known) = known.find(hash).filter(|known| known.generation <= generation) {
+                    known.order = 0;
                 }
             }
-            Record::Touched { hash } => known.get_mut(&hash).into_iter().for_each(|known| known.order = order),
+            Record::Touched { hash } => {
+                if let Some(known) = known.find(hash).filter(|known| known.order > 0) {
+                    known.order = order;
+                }
+            }
             Record::Checked { hash, checked_ms } => {
-                known.get_mut(&hash).into_iter().for_each(|known| known.checked_ms = checked_ms);
+                known.find(hash).into_iter().for_each(|known| known.checked_ms = checked_ms);
             }
             Record::Purged { scope, fence, seq } => {
                 last_epoch = last_epoch.max(u32::try_from(fence.0 >> EPOCH_SHIFT).ok());
@@ -101,17 +150,15 @@ pub(super) fn recover(
         None => newest_epoch(files, &leaves)?,
     };
     state.epoch = epoch.saturating_add(1);
-    let mut known: Vec<Known> = known.into_values().collect();
-    known.sort_by_key(|known| known.order);
     let mut look_at: BTreeSet<u16> = leaves.into_iter().collect();
-    for known in known {
-        let leaf = (known.key.hash() >> 112) as u16;
-        let adopted = state.adopt(known.key, known.key_meta, known.meta, known.generation, known.checked_ms);
-        // What was not taken over, because the limit is smaller now, still has a file; and of an unlisted folder the file is gone.
-        if !complete || !adopted {
+    let refused = state.adopt_all(known.into_order(), |leaf| {
+        // Of an unlisted folder the file is gone.
+        if !complete {
             look_at.insert(leaf);
         }
-    }
+    });
+    // What was not taken over, because the limit is smaller now, still has a file.
+    look_at.extend(refused);
     state.look_only_at(&look_at);
     // What adoption had to say is known already.
     state.journal.clear();
@@ -450,23 +497,40 @@ impl State {
         self.policy.apply(Event::Commit { id, size: bytes });
         let record = Record::Stored { key: key.clone(), key_meta, meta: meta.clone(), generation, checked_ms };
         record.encode(&mut self.journal);
-        let entry = Entry {
-            key,
-            key_meta,
-            meta: Arc::new(meta),
-            name,
-            charge: bytes,
-            checked_ms,
-            hits: 0,
-            verified: false,
-            ahead: false,
-            revoked: Arc::default(),
-            alive: Arc::default(),
-            open: None,
-            hot: None,
-        };
+        let entry = Entry::from_before(key, key_meta, meta, name, bytes, checked_ms);
         self.index.insert(id, entry);
         true
+    }
+
+    /// Takes the bodies of a journal into the empty index and the books, from cold to hot and without the coldest that do not fit. Tells the
+    /// folder of each to `seen`, and answers the folders of those that it did not take.
+    fn adopt_all(&mut self, known: Vec<Known>, mut seen: impl FnMut(u16)) -> Vec<u16> {
+        let (mut refused, mut evicted, mut entries) = (Vec::new(), Vec::new(), Vec::with_capacity(known.len()));
+        let mut over: u64 = known.iter().fold(0, |sum: u64, known| sum.saturating_add(known.charge()));
+        over = over.saturating_sub(self.policy.limit());
+        for known in known {
+            let leaf = (known.hash >> 112) as u16;
+            seen(leaf);
+            let (id, size) = (id_of(known.hash), known.charge());
+            let fits = over == 0;
+            over = over.saturating_sub(size);
+            let traits = known.key_meta.traits(&known.key.group());
+            let reserved = (fits && self.fences.pass(&known.key, known.generation))
+                .then(|| self.policy.apply(Event::Reserve { id, size, traits }));
+            let Some(reserved) = reserved.filter(|reserved| reserved.verdict == Verdict::Granted) else {
+                refused.push(leaf);
+                continue;
+            };
+            // There is room for all; a policy of the embedder's may evict all the same.
+            evicted.extend(reserved.victims);
+            self.policy.apply(Event::Commit { id, size });
+            let Known { hash, key, key_meta, meta, generation, checked_ms, .. } = known;
+            let name = FileName { hash, len: meta.len, generation };
+            entries.push((id, Box::new(Entry::from_before(key, key_meta, meta, name, size, checked_ms))));
+        }
+        self.index = Index::of(entries);
+        refused.extend(evicted.into_iter().filter_map(|id| Some(self.index.remove(id)?.name.leaf())));
+        refused
     }
 
     /// Fences matter only while something older may still turn up: a fill, a file to be unlinked, a folder not yet looked at.
@@ -477,6 +541,27 @@ impl State {
         let now = Generation(u64::from(self.epoch) << EPOCH_SHIFT | (self.next + 1));
         let oldest = self.flights.keys().next().copied().unwrap_or(now);
         self.fences.forget_below(oldest);
+    }
+}
+
+impl Entry {
+    /// A body that was stored before this start.
+    fn from_before(key: Key, key_meta: KeyMeta, meta: Meta, name: FileName, charge: u64, checked_ms: u64) -> Self {
+        Self {
+            key,
+            key_meta,
+            meta: Arc::new(meta),
+            name,
+            charge,
+            checked_ms,
+            hits: 0,
+            verified: false,
+            ahead: false,
+            revoked: None,
+            alive: None,
+            open: None,
+            hot: None,
+        }
     }
 }
 

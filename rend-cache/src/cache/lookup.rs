@@ -212,7 +212,7 @@ impl State {
 }
 
 impl Entry {
-    fn as_hit(&self, body: Bytes, file: Option<Arc<File>>, tier: Tier) -> Hit {
+    fn as_hit(&mut self, body: Bytes, file: Option<Arc<File>>, tier: Tier) -> Hit {
         Hit {
             meta: Arc::clone(&self.meta),
             body,
@@ -221,7 +221,7 @@ impl Entry {
             checked_ms: self.checked_ms,
             immutable: self.key_meta.immutable,
             tier,
-            revoked: Arc::clone(&self.revoked),
+            revoked: Arc::clone(self.revoked.get_or_insert_default()),
         }
     }
 }
@@ -262,7 +262,8 @@ impl Inner {
             return Ok(None);
         };
         same.verified = true;
-        let guarded = Bytes::from_owner(Mapped { body: body.clone(), _alive: Arc::clone(&same.alive) });
+        let guarded =
+            Bytes::from_owner(Mapped { body: body.clone(), _alive: Arc::clone(same.alive.get_or_insert_default()) });
         let (traits, hits) = (same.key_meta.traits(&key.group()), same.hits);
         let hit = same.as_hit(guarded.clone(), file.clone(), Tier::Disk);
         if file.is_none() && body.len() as u64 <= self.config.hot_object_bytes_max {

@@ -46,7 +46,7 @@ impl Cache {
         for id in ids {
             let Some(entry) = state.drop_entry(id, true) else { continue };
             if mode == Mode::Hard {
-                entry.revoked.store(true, Ordering::Release);
+                entry.revoked.iter().for_each(|revoked| revoked.store(true, Ordering::Release));
             }
             let told_ms = state.told_ms;
             state.departed.note(id, Gone::Purged, told_ms);
