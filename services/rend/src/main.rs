@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command at a terminal prints")]
 
 mod assets;
+mod cache;
 mod client;
 mod doctor;
 mod env;
@@ -84,6 +85,11 @@ enum Verb {
         /// Only this; without it, everything
         patient: Option<doctor::Patient>,
     },
+    /// Replay what a cache decided, or ask an edge why an artifact is kept, evicted or refused
+    Cache {
+        #[command(subcommand)]
+        verb: cache::CacheVerb,
+    },
     /// Print the completion script for a shell
     Completion {
         /// Which shell
@@ -119,6 +125,7 @@ async fn perform(verb: Verb) -> Outcome {
         Verb::Env { verb } => env::env(&verb),
         Verb::Gate(args) => gate::gate(args).await,
         Verb::Doctor { server, patient } => doctor::doctor(&server, patient).await,
+        Verb::Cache { verb } => cache::cache(verb).await,
         Verb::Completion { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "rend", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
