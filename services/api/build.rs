@@ -1,8 +1,13 @@
-//! Puts the web pages, and hls.js when it is there, into the binary.
+//! Puts the web pages, and hls.js when it is there, into the binary: each with its digest, and as gzip where that is smaller.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use sha2::{Digest, Sha256};
 
 fn main() -> io::Result<()> {
     // Asked for at run time: a tree that was moved or copied with its target folder has another place now.
@@ -26,13 +31,35 @@ fn main() -> io::Result<()> {
         files.push(("hls.js".to_owned(), hls));
     }
     files.sort();
-    let mut table = String::from("pub(super) static FILES: &[(&str, &[u8])] = &[\n");
+    let out = env::var_os("OUT_DIR").map(PathBuf::from).ok_or_else(|| io::Error::other("cargo sets OUT_DIR"))?;
+    let mut table = String::from("static FILES: &[WebFile] = &[\n");
     for (name, path) in files {
         let path = path.canonicalize()?;
         println!("cargo::rerun-if-changed={}", path.display());
-        writeln!(table, "    ({name:?}, include_bytes!({path:?})),").map_err(io::Error::other)?;
+        let body = fs::read(&path)?;
+        let digest = Sha256::digest(&body).iter().take(8).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+        let gzip = match small(&body)? {
+            None => "None".to_owned(),
+            Some(gzip) => {
+                let path = out.join(format!("{name}.gz"));
+                fs::write(&path, gzip)?;
+                format!("Some(include_bytes!({path:?}))")
+            }
+        };
+        writeln!(
+            table,
+            "    WebFile {{ name: {name:?}, digest: {digest:?}, body: include_bytes!({path:?}), gzip: {gzip} }},"
+        )
+        .map_err(io::Error::other)?;
     }
     table.push_str("];\n");
-    let out = env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo sets OUT_DIR"))?;
-    fs::write(Path::new(&out).join("web_files.rs"), table)
+    fs::write(out.join("web_files.rs"), table)
+}
+
+/// The same as gzip, if that saves a tenth.
+fn small(body: &[u8]) -> io::Result<Option<Vec<u8>>> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+    gzip.write_all(body)?;
+    let gzip = gzip.finish()?;
+    Ok((gzip.len() < body.len() / 10 * 9).then_some(gzip))
 }

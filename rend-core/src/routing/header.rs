@@ -48,6 +48,16 @@ impl GeoHeaders {
         }
     }
 
+    /// The name of the header that holds the address of whoever asked the network; none when nobody's word counts.
+    pub const fn client_address(self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::Vercel => Some("x-vercel-forwarded-for"),
+            Self::Cloudflare => Some("cf-connecting-ip"),
+            Self::Fastly => Some("fastly-client-ip"),
+        }
+    }
+
     /// What the headers tell of a viewer. Whatever cannot be read counts as not told.
     pub fn viewer<'h>(self, header: impl Fn(&str) -> Option<&'h str>) -> Viewer {
         let Some(names) = self.names() else { return Viewer::default() };

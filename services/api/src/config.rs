@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rend_core::config::{Profile, Settings, variable as v};
+use rend_core::config::{Profile, Settings, Variable, variable as v};
 use rend_core::fleet::ExpectedEdges;
 use rend_core::id::OrgId;
 use rend_core::routing::GeoHeaders;
+use rend_core::upload::pull::Guard;
 use rend_token::{KeyProblems, KeyRingBuf, Policy, RingValues};
 
 use crate::bearer::BearerToken;
+use crate::limits::RateLimits;
 use crate::tickets::Tickets;
 
 /// The API's configuration, checked.
@@ -27,6 +29,10 @@ pub struct ApiConfig {
     pub cookie_domain: Option<String>,
     /// Bytes that one upload may have.
     pub upload_bytes_max: u64,
+    /// Bytes that an original may have, however it arrives.
+    pub source_bytes_max: u64,
+    /// From where originals may be fetched. Nothing but the profile decides it.
+    pub pull_guard: Guard,
     /// Tries that a media job gets.
     pub job_attempts_max: u32,
     /// What edges show, and what is shown to edges.
@@ -45,6 +51,8 @@ pub struct ApiConfig {
     pub gate_report: Option<PathBuf>,
     /// Origins whose pages may read answers.
     pub cors_origins: Vec<String>,
+    /// How often callers and viewers may ask.
+    pub rate_limits: RateLimits,
     /// The organisation that everything belongs to.
     pub org: OrgId,
 }
@@ -65,6 +73,8 @@ impl ApiConfig {
                 .unwrap_or(GeoHeaders::None),
             cookie_domain: settings.text(&v::REND_PLAYBACK_COOKIE_DOMAIN).map(str::to_owned),
             upload_bytes_max: settings.bytes(&v::REND_MAX_UPLOAD_BYTES),
+            source_bytes_max: settings.bytes(&v::REND_MAX_SOURCE_BYTES),
+            pull_guard: Guard { plain_http: settings.profile() == Profile::Local, ..Guard::STRICT },
             job_attempts_max: u32::try_from(settings.number(&v::REND_MEDIA_JOB_MAX_ATTEMPTS)).unwrap_or(u32::MAX),
             edge_token: token(&v::REND_EDGE_INTERNAL_TOKEN),
             telemetry_token: token(&v::REND_INTERNAL_TELEMETRY_TOKEN),
@@ -75,10 +85,19 @@ impl ApiConfig {
                 .unwrap_or(usize::MAX),
             gate_report: None,
             cors_origins: settings.list(&v::REND_API_CORS_ALLOWED_ORIGINS),
+            rate_limits: RateLimits {
+                reads: rate(settings, &v::REND_API_RATE_LIMIT_READS_PER_MINUTE),
+                writes: rate(settings, &v::REND_API_RATE_LIMIT_WRITES_PER_MINUTE),
+                address: rate(settings, &v::REND_API_RATE_LIMIT_ADDRESS_PER_MINUTE),
+            },
             org: SOLE_ORG,
             site_url,
         }
     }
+}
+
+fn rate(settings: &Settings, variable: &Variable) -> u32 {
+    u32::try_from(settings.number(variable)).unwrap_or(u32::MAX)
 }
 
 /// The edges that replace the route table: on a developer's machine, or where the operator says that they hold anywhere.

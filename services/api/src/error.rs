@@ -1,6 +1,9 @@
 //! Every way in which a request can be answered with an error, and the one place where statuses are chosen.
 
-use http::StatusCode;
+use std::time::Duration;
+
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderValue, StatusCode};
 use rend_core::asset::Asset;
 use rend_core::id::RequestId;
 use rend_shell::body::BodyError;
@@ -9,6 +12,12 @@ use rend_storage::StoreError;
 use serde_json::json;
 use warp::Reply;
 use warp::reply::Response;
+
+use crate::limits::secs;
+
+mod upload;
+
+pub use upload::UploadRefusal;
 
 /// Why a request was not done.
 #[derive(Debug)]
@@ -50,6 +59,17 @@ pub enum ApiError {
         /// What stands in the way.
         detail: String,
     },
+    /// The asset is no longer what the caller has seen.
+    Changed,
+    /// A request of this name is being done.
+    OnceRunning,
+    /// The name of the request stands for another one.
+    OnceReused,
+    /// The caller asks too often.
+    TooOften {
+        /// After how long asking again helps.
+        retry_after: Duration,
+    },
     /// The asset can not be played yet.
     NotPlayable(Box<Asset>),
     /// The asset will never play as it is.
@@ -60,6 +80,10 @@ pub enum ApiError {
     EdgeNotExpected,
     /// An edge that has not registered.
     EdgeUnknown,
+    /// An upload in pieces, or a file from a URL, is not taken as it was asked.
+    Upload(UploadRefusal),
+    /// Any of these, answered as tus wants it: with the version that is spoken.
+    Tus(Box<Self>),
     /// There is no room.
     NoSpace,
     /// A dependency failed.
@@ -103,7 +127,18 @@ impl ApiError {
             let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
             tracing::error!(%request, %error, cause, "a store failed");
         }
-        self.problem().into_response(&request.to_string()).into_response()
+        if let Self::Tus(error) = self {
+            let mut response = error.into_response(request);
+            for name in ["tus-resumable", "tus-version"] {
+                response.headers_mut().insert(name, HeaderValue::from_static(rend_core::upload::tus::VERSION));
+            }
+            return response;
+        }
+        let mut response = self.problem().into_response(&request.to_string()).into_response();
+        if response.status() == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"rend\""));
+        }
+        response
     }
 
     fn problem(self) -> Problem {
@@ -114,9 +149,11 @@ impl ApiError {
         };
         match self {
             Self::NoRoute => Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path"),
-            Self::Method => {
-                Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path takes another method")
-            }
+            Self::Method => Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "this path takes another method; the header `Allow` lists those that it takes",
+            ),
             Self::Field { pointer, detail } => {
                 Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", format!("{pointer}: {detail}"))
                     .field(pointer, &detail)
@@ -156,6 +193,28 @@ impl ApiError {
                 "the body ended before its announced length; nothing was kept, send it again",
             ),
             Self::Conflict { detail } => Problem::new(StatusCode::CONFLICT, "conflict", detail),
+            Self::Changed => Problem::new(
+                StatusCode::PRECONDITION_FAILED,
+                "changed_meanwhile",
+                "the asset is not, or no longer, what `If-Match` names; read it again and decide anew",
+            ),
+            Self::OnceRunning => Problem::new(
+                StatusCode::CONFLICT,
+                "idempotency_key_in_use",
+                "a request with this `Idempotency-Key` is still being done; ask again to get its answer",
+            )
+            .retry_after(1),
+            Self::OnceReused => Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency_key_reused",
+                "this `Idempotency-Key` stands for another request; use a new one for each thing to be done",
+            )
+            .field("Idempotency-Key", "a key that no other request had in the last 24 hours"),
+            Self::TooOften { retry_after } => {
+                let secs = secs(retry_after);
+                let detail = format!("you ask too often; wait {secs} seconds, and see the header `RateLimit`");
+                Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).retry_after(secs)
+            }
             Self::NotPlayable(asset) => asset_states(
                 Problem::new(StatusCode::CONFLICT, "not_playable", "the video is still being prepared; ask again soon"),
                 &asset,
@@ -182,6 +241,8 @@ impl ApiError {
             Self::EdgeUnknown => {
                 Problem::new(StatusCode::NOT_FOUND, "edge_unknown", "this edge is not registered; register first")
             }
+            Self::Upload(refusal) => refusal.problem(),
+            Self::Tus(error) => error.problem(),
             Self::NoSpace => Problem::new(
                 StatusCode::INSUFFICIENT_STORAGE,
                 "no_space",

@@ -2,15 +2,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rend_core::time::Clock;
-use rend_shell::client::ClientError;
+use rend_shell::client::{Client, ClientError};
 use rend_shell::{Listening, ServeOptions, Shutdown, spawn};
+use rend_storage::limits::Limiter;
 
 use crate::bus::Bus;
 use crate::config::ApiConfig;
+use crate::limits::Limits;
+use crate::once::MemoryAnswers;
 use crate::state::{ApiMetrics, State, Stores};
-use crate::sync::fanout::Dispatch;
+use crate::sync::fanout::{Dispatch, PUSH_TIMEOUT};
 use crate::tickets::Tickets;
-use crate::{http, routes, sync};
+use crate::{http, ingest, routes, sync};
 
 /// What the API stands on.
 #[derive(Debug)]
@@ -34,6 +37,22 @@ impl State {
     ///
     /// When there is no TLS provider to call edges with.
     pub fn new(config: ApiConfig, deps: Deps) -> Result<Arc<Self>, ClientError> {
+        Self::counting(config, deps, None)
+    }
+
+    /// The same, where requests are counted by `limiter` together with other processes; without one this process counts
+    /// its own.
+    ///
+    /// # Errors
+    ///
+    /// When there is no TLS provider to call edges with.
+    pub fn counting(
+        config: ApiConfig,
+        deps: Deps,
+        limiter: Option<Arc<dyn Limiter>>,
+    ) -> Result<Arc<Self>, ClientError> {
+        let metrics = ApiMetrics::new();
+        let limits = Limits::new(limiter, &config.edge_token.header(), metrics.limiter_away.clone());
         let dispatch = Dispatch::new(
             deps.stores.clone(),
             Arc::clone(&deps.clock),
@@ -49,8 +68,11 @@ impl State {
             clock: deps.clock,
             bus: deps.bus,
             tickets: deps.tickets,
+            client: Client::new(PUSH_TIMEOUT)?,
             dispatch,
-            metrics: ApiMetrics::new(),
+            metrics,
+            limits,
+            answers: Box::new(MemoryAnswers::default()),
             samples: http::health::Samples::default(),
             shutdown: deps.shutdown,
         }))
@@ -62,11 +84,17 @@ impl State {
 pub async fn serve(state: Arc<State>, public: Listening, private: Listening, grace: Duration) {
     let options = ServeOptions { grace, ..ServeOptions::default() };
     let shutdown = state.shutdown.clone();
+    // Before the first request, so that no start lets in what was revoked.
+    if let Err(error) = sync::revoke::learn(&state).await {
+        tracing::warn!(%error, "the log of revocations could not be read; it is tried again");
+    }
     let work = [
         spawn("sample", http::health::sample(Arc::clone(&state))),
         spawn("follow", sync::follow::run(Arc::clone(&state))),
+        spawn("revoke", sync::revoke::run(Arc::clone(&state))),
         spawn("delete", sync::delete::run(Arc::clone(&state))),
         spawn("sweep", sync::sweep::run(Arc::clone(&state))),
+        spawn("ingest", ingest::run(Arc::clone(&state))),
         spawn("private", rend_shell::serve(private, warp::service(routes::private(&state)), options, shutdown.clone())),
     ];
     rend_shell::serve(public, warp::service(routes::public(&state)), options, shutdown).await;

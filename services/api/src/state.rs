@@ -1,10 +1,13 @@
 //! What every handler shares.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rend_core::fleet::{EdgeRow, EdgeState, registry};
 use rend_core::time::{Clock, Mono, Timestamp};
+use rend_core::url::BaseUrl;
 use rend_shell::Shutdown;
+use rend_shell::client::Client;
 use rend_shell::metrics::{Counter, Metrics};
 use rend_storage::analytics::Analytics;
 use rend_storage::assets::AssetStore;
@@ -13,11 +16,15 @@ use rend_storage::edges::{EdgeDirectory, PurgeLog};
 use rend_storage::events::EventLog;
 use rend_storage::jobs::JobQueue;
 use rend_storage::objects::ObjectStore;
+use rend_storage::revocations::RevocationLog;
+use rend_storage::transfers::TransferStore;
 use rend_storage::uploads::UploadStore;
 
 use crate::bus::Bus;
 use crate::config::ApiConfig;
 use crate::http::health::Samples;
+use crate::limits::Limits;
+use crate::once::AnswerBook;
 use crate::sync::fanout::Dispatch;
 use crate::tickets::Tickets;
 
@@ -30,6 +37,8 @@ pub struct Stores {
     pub assets: Arc<dyn AssetStore>,
     /// Upload sessions.
     pub uploads: Arc<dyn UploadStore>,
+    /// How far those in pieces have come.
+    pub transfers: Arc<dyn TransferStore>,
     /// Jobs and leases.
     pub jobs: Arc<dyn JobQueue>,
     /// What happened.
@@ -38,6 +47,8 @@ pub struct Stores {
     pub edges: Arc<dyn EdgeDirectory>,
     /// What the fleet must forget.
     pub purges: Arc<dyn PurgeLog>,
+    /// Which playback tokens the fleet must no longer believe.
+    pub revocations: Arc<dyn RevocationLog>,
     /// API keys.
     pub credentials: Arc<dyn CredentialStore>,
     /// What edges served.
@@ -52,10 +63,12 @@ impl Stores {
             objects: Arc::new(rend_storage::memory::MemoryObjects::default()),
             assets: memory.clone(),
             uploads: memory.clone(),
+            transfers: memory.clone(),
             jobs: memory.clone(),
             events: memory.clone(),
             edges: memory.clone(),
             purges: memory.clone(),
+            revocations: memory.clone(),
             credentials: memory.clone(),
             analytics: memory,
         }
@@ -68,10 +81,12 @@ impl Stores {
             objects: Arc::new(objects),
             assets: database.clone(),
             uploads: database.clone(),
+            transfers: database.clone(),
             jobs: database.clone(),
             events: database.clone(),
             edges: database.clone(),
             purges: database.clone(),
+            revocations: database.clone(),
             credentials: database.clone(),
             analytics: database,
         }
@@ -85,6 +100,7 @@ pub(crate) struct ApiMetrics {
     pub telemetry_events: Counter,
     pub bootstraps: Counter,
     pub bootstraps_denied: Counter,
+    pub limiter_away: Counter,
 }
 
 impl ApiMetrics {
@@ -96,6 +112,11 @@ impl ApiMetrics {
             bootstraps_denied: registry.register(
                 "api_bootstraps_denied",
                 "Bootstraps refused for lack of a token",
+                Counter::default(),
+            ),
+            limiter_away: registry.register(
+                "api_limiter_away",
+                "Requests that could not be counted with the other processes",
                 Counter::default(),
             ),
             registry,
@@ -112,8 +133,11 @@ pub struct State {
     pub(crate) started: Mono,
     pub(crate) bus: Bus,
     pub(crate) tickets: Tickets,
+    pub(crate) client: Client,
     pub(crate) dispatch: Dispatch,
     pub(crate) metrics: ApiMetrics,
+    pub(crate) limits: Limits,
+    pub(crate) answers: Box<dyn AnswerBook>,
     pub(crate) samples: Samples,
     pub(crate) shutdown: Shutdown,
 }
@@ -124,11 +148,18 @@ impl State {
         row.beat.state == EdgeState::Active && registry::is_live(row, now, self.config.heartbeat_window)
     }
 
-    /// The origins that pages may fetch media from.
-    pub(crate) fn media_origins(&self) -> Vec<String> {
-        let mut origins = vec![self.config.playback_base_url.clone()];
-        origins.extend(self.config.expected_edges.iter().map(|edge| edge.public_url.origin().to_owned()));
-        origins.dedup();
-        origins
+    /// The origins that pages may fetch media from, at most [`ORIGINS_MAX`]: every edge that they may be sent to.
+    pub(crate) async fn media_origins(&self) -> Vec<String> {
+        let written = self.config.expected_edges.iter().chain(self.config.route_override.iter());
+        let mut origins: BTreeSet<String> = written.map(|edge| edge.public_url.origin().to_owned()).collect();
+        let base = |url: &str| url.parse::<BaseUrl>().ok().map(|base| base.origin().to_owned());
+        origins.extend(base(&self.config.playback_base_url));
+        // Without the directory the page still plays from the edges that are written down.
+        let rows = self.stores.edges.all().await.unwrap_or_default();
+        origins.extend(rows.iter().filter_map(|row| base(&row.public_url)));
+        if origins.len() > ORIGINS_MAX { vec!["https:".to_owned()] } else { origins.into_iter().collect() }
     }
 }
+
+/// Origins that a policy names, at most: of a larger fleet it names none and allows `https:`, since headers have limits.
+const ORIGINS_MAX: usize = 64;

@@ -1,8 +1,14 @@
 //! The API as its callers meet it, over stores in memory.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+#[path = "routes/contract.rs"]
+mod contract;
+#[path = "routes/manners.rs"]
+mod manners;
 #[path = "routes/playback.rs"]
 mod playback;
+#[path = "routes/revocations.rs"]
+mod revocations;
 #[path = "routes/support.rs"]
 mod support;
 

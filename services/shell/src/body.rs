@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
 use http::{Response, header};
+use http_body_util::BodyExt;
 use hyper::body::Body;
 use thiserror::Error;
 use warp::{Buf, Filter, Rejection};
@@ -45,6 +46,25 @@ pub async fn collect<B: Buf, E>(
         }
     }
     Ok(body.freeze())
+}
+
+/// Reads the body of an answer that has at most `bytes_max` bytes and says so; any other answer is given back as it was.
+///
+/// # Errors
+///
+/// The answer itself.
+pub async fn small<B: Body<Data = Bytes>>(
+    response: Response<B>,
+    bytes_max: usize,
+) -> Result<Response<Bytes>, Response<B>> {
+    let fits = response.body().size_hint().exact().is_some_and(|bytes| bytes <= bytes_max as u64);
+    if !fits {
+        return Err(response);
+    }
+    let (head, body) = response.into_parts();
+    // A body that knows its length is there already, and reading it can not fail.
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    Ok(Response::from_parts(head, body))
 }
 
 /// Takes the body out of an answer to `HEAD`. Its head stays as it would be with the body, length included.

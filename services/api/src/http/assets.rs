@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::header::ETAG;
+use http::{HeaderMap, HeaderValue, StatusCode};
 use rend_core::artifact::{ArtifactPath, ObjectKey};
 use rend_core::asset::{Asset, Edit, METADATA_BYTES_MAX, Move, SourceState};
 use rend_core::credential::Scope;
 use rend_core::id::{AssetId, JobId};
 use rend_core::job::{JobKind, NewJob};
 use rend_shell::body::{BodyError, capped};
+use rend_storage::StoreError;
 use rend_storage::assets::Change;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -18,8 +20,10 @@ use warp::filters::BoxedFilter;
 
 use crate::auth::{Caller, caller};
 use crate::error::ApiError;
+use crate::http::conditional::{insisted, tag_of};
 use crate::http::videos::{check_external_id, check_title, parse_policy, query_pairs};
 use crate::http::{Answer, get, json};
+use crate::once::{once, once_key};
 use crate::state::State;
 use crate::wire::{AssetJson, Page, hex};
 
@@ -50,23 +54,30 @@ pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
         .and(warp::patch())
         .and(with(state))
         .and(caller(state, Scope::Upload))
+        .and(warp::header::headers_cloned())
         .and(capped(PATCH_BYTES_MAX))
-        .then(|id, state: Arc<State>, caller: Result<Caller, ApiError>, body: Result<Bytes, BodyError>| async move {
-            edit(&state, caller?, id, &body?).await
+        .then(|id, state: Arc<State>, caller: Result<Caller, ApiError>, headers, body: Result<Bytes, BodyError>| async move {
+            edit(&state, caller?, id, &headers, &body?).await
         });
     let delete = warp::path!("v1" / "assets" / AssetId)
         .and(warp::delete())
         .and(with(state))
         .and(caller(state, Scope::Delete))
-        .then(
-            |id, state: Arc<State>, caller: Result<Caller, ApiError>| async move { delete(&state, caller?, id).await },
-        );
+        .and(warp::header::headers_cloned())
+        .then(|id, state: Arc<State>, caller: Result<Caller, ApiError>, headers: HeaderMap| async move {
+            delete(&state, caller?, id, &headers).await
+        });
     let retry = warp::path!("v1" / "assets" / AssetId / "retry")
         .and(warp::post())
         .and(with(state))
         .and(caller(state, Scope::Upload))
+        .and(once_key())
         .then(
-            |id, state: Arc<State>, caller: Result<Caller, ApiError>| async move { retry(&state, caller?, id).await },
+            |id: AssetId, state: Arc<State>, caller: Result<Caller, ApiError>, key: Result<_, ApiError>| async move {
+                let (caller, work) = (caller?, Arc::clone(&state));
+                let asked: [&[u8]; 2] = [b"retry", id.as_bytes()];
+                once(&state, caller.org, key?, &asked, async move { retry(&work, caller, id).await }).await
+            },
         );
     let artifacts =
         warp::path!("v1" / "assets" / AssetId / "artifacts")
@@ -118,7 +129,8 @@ async fn list(state: &State, caller: Caller, query: &str) -> Answer {
 async fn show(state: &State, caller: Caller, id: AssetId) -> Answer {
     let asset = owned(state, caller, id).await?;
     let jobs = state.stores.jobs.of_asset(id).await?;
-    json(StatusCode::OK, &AssetJson::new(&asset, &state.config.site_url).with_jobs(&jobs))
+    let shown = AssetJson::new(&asset, &state.config.site_url).with_jobs(&jobs);
+    tagged(json(StatusCode::OK, &shown), &asset)
 }
 
 /// What an owner may send to change an asset. A field that is absent stays; a `null` external id is taken away.
@@ -136,16 +148,36 @@ fn present<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<Option<S
     Option::deserialize(value).map(Some)
 }
 
-async fn edit(state: &State, caller: Caller, id: AssetId, body: &[u8]) -> Answer {
+async fn edit(state: &State, caller: Caller, id: AssetId, headers: &HeaderMap, body: &[u8]) -> Answer {
     let patch: Patch = serde_json::from_slice(body).map_err(|e| {
         ApiError::field("body", format!("a JSON object of title, external_id, metadata and playback_policy ({e})"))
     })?;
-    owned(state, caller, id).await?;
+    let expect = insisted(headers, &owned(state, caller, id).await?)?;
     let step = Move::Edit(checked(patch)?);
-    let change = Change { asset: id, expect: None, step, fence: None, enqueue: None, now: state.clock.wall() };
-    let asset = state.stores.assets.advance(&change).await?;
+    let change = Change { asset: id, expect, step, fence: None, enqueue: None, now: state.clock.wall() };
+    let asset = advance(state, &change).await?;
     state.bus.wake();
-    json(StatusCode::OK, &AssetJson::new(&asset, &state.config.site_url))
+    answer(state, StatusCode::OK, &asset)
+}
+
+/// Makes a change. One that insists on a revision which has passed meanwhile is told so.
+async fn advance(state: &State, change: &Change) -> Result<Asset, ApiError> {
+    state.stores.assets.advance(change).await.map_err(|error| match error {
+        StoreError::Conflict { .. } if change.expect.is_some() => ApiError::Changed,
+        error => error.into(),
+    })
+}
+
+fn answer(state: &State, status: StatusCode, asset: &Asset) -> Answer {
+    tagged(json(status, &AssetJson::new(asset, &state.config.site_url)), asset)
+}
+
+fn tagged(answer: Answer, asset: &Asset) -> Answer {
+    let mut response = answer?;
+    if let Ok(tag) = HeaderValue::from_str(&tag_of(asset)) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    Ok(response)
 }
 
 fn checked(patch: Patch) -> Result<Edit, ApiError> {
@@ -165,8 +197,8 @@ fn checked(patch: Patch) -> Result<Edit, ApiError> {
 
 /// From here on nobody is let in to the asset. Its bytes and what the edges keep of them go after the answer: the event
 /// `asset.deleted` says when.
-async fn delete(state: &Arc<State>, caller: Caller, id: AssetId) -> Answer {
-    owned(state, caller, id).await?;
+async fn delete(state: &Arc<State>, caller: Caller, id: AssetId, headers: &HeaderMap) -> Answer {
+    let expect = insisted(headers, &owned(state, caller, id).await?)?;
     let now = state.clock.wall();
     let job = NewJob {
         id: JobId::new(now, rend_shell::ten()),
@@ -175,8 +207,8 @@ async fn delete(state: &Arc<State>, caller: Caller, id: AssetId) -> Answer {
         run_at: now,
         attempts_max: crate::sync::delete::ATTEMPTS_MAX,
     };
-    let change = Change { asset: id, expect: None, step: Move::RequestDeletion, fence: None, enqueue: Some(job), now };
-    let asset = state.stores.assets.advance(&change).await?;
+    let change = Change { asset: id, expect, step: Move::RequestDeletion, fence: None, enqueue: Some(job), now };
+    let asset = advance(state, &change).await?;
     state.bus.wake();
     let dispatch = state.dispatch.clone();
     rend_shell::spawn("purge", async move {
@@ -185,14 +217,14 @@ async fn delete(state: &Arc<State>, caller: Caller, id: AssetId) -> Answer {
             tracing::warn!(asset = %id, %error, "a purge could not be written down; the delete job tries again");
         }
     });
-    json(StatusCode::ACCEPTED, &AssetJson::new(&asset, &state.config.site_url))
+    answer(state, StatusCode::ACCEPTED, &asset)
 }
 
 async fn retry(state: &State, caller: Caller, id: AssetId) -> Answer {
     let asset = owned(state, caller, id).await?;
     // Asking again for what is under way already changes nothing.
     if matches!(asset.source, SourceState::Uploaded | SourceState::Processing) {
-        return json(StatusCode::ACCEPTED, &AssetJson::new(&asset, &state.config.site_url));
+        return answer(state, StatusCode::ACCEPTED, &asset);
     }
     let now = state.clock.wall();
     let job = NewJob {
@@ -206,7 +238,7 @@ async fn retry(state: &State, caller: Caller, id: AssetId) -> Answer {
         Change { asset: id, expect: Some(asset.revision), step: Move::Retry, fence: None, enqueue: Some(job), now };
     let asset = state.stores.assets.advance(&change).await?;
     state.bus.wake();
-    json(StatusCode::ACCEPTED, &AssetJson::new(&asset, &state.config.site_url))
+    answer(state, StatusCode::ACCEPTED, &asset)
 }
 
 #[derive(Serialize)]
@@ -234,7 +266,7 @@ async fn artifacts(state: &State, caller: Caller, id: AssetId) -> Answer {
                 content_type: meta.content_type,
             }),
             // It went between the listing and the look.
-            Err(rend_storage::StoreError::NotFound { .. }) => {}
+            Err(StoreError::NotFound { .. }) => {}
             Err(error) => return Err(error.into()),
         }
     }

@@ -4,11 +4,12 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{SinkExt, StreamExt};
+use futures::StreamExt;
 use http::StatusCode;
 use rend_core::credential::Scope;
 use rend_core::id::{AssetId, OrgId};
 use rend_storage::events::EventsOf;
+use tokio::sync::mpsc;
 use warp::filters::BoxedFilter;
 use warp::{Filter, Reply, sse};
 
@@ -59,6 +60,7 @@ async fn page(state: &State, caller: Caller, id: AssetId, query: &str) -> Answer
         return Err(ApiError::NotFound { what: "asset" });
     }
     let (after, limit) = window(query)?;
+    reached(state, after).await?;
     let mut events = state.stores.events.after(EventsOf::Asset(id), after, limit + 1).await?;
     let more = events.len() > limit;
     events.truncate(limit);
@@ -88,22 +90,32 @@ fn window(query: &str) -> Result<(u64, usize), ApiError> {
     Ok((after, limit))
 }
 
+/// Refuses a cursor of another log: who waits after a place that this one has not reached would wait in silence.
+async fn reached(state: &State, after: u64) -> Result<(), ApiError> {
+    if after > state.stores.events.head().await? {
+        return Err(ApiError::field("after", "the `seq` of an event of this log, which has not come so far"));
+    }
+    Ok(())
+}
+
 async fn stream(state: Arc<State>, caller: Caller, last: Option<u64>, query: &str) -> Answer {
     let from = match last {
         Some(seq) => seq,
         None if query.is_empty() => state.stores.events.head().await?,
         None => window(query)?.0,
     };
-    let (sender, receiver) = futures::channel::mpsc::channel(STREAM_BUFFER);
+    reached(&state, from).await?;
+    let (sender, mut receiver) = mpsc::channel(STREAM_BUFFER);
+    let entries = futures::stream::poll_fn(move |cx| receiver.poll_recv(cx));
     rend_shell::spawn("event-stream", feed(state, caller.org, from, sender));
-    let reply = sse::reply(sse::keep_alive().interval(KEEP_ALIVE).stream(receiver.map(Ok::<_, Infallible>)));
+    let reply = sse::reply(sse::keep_alive().interval(KEEP_ALIVE).stream(entries.map(Ok::<_, Infallible>)));
     let mut response = reply.into_response();
     response.headers_mut().insert(http::header::CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
     Ok(response)
 }
 
 /// Feeds one stream from the log until its reader is gone. What it missed while it waited is read when it is woken.
-async fn feed(state: Arc<State>, org: OrgId, from: u64, mut sender: futures::channel::mpsc::Sender<sse::Event>) {
+async fn feed(state: Arc<State>, org: OrgId, from: u64, sender: mpsc::Sender<sse::Event>) {
     let mut woken = state.bus.listen();
     let mut shutdown = state.shutdown.clone();
     let mut seen = from;
@@ -124,9 +136,9 @@ async fn feed(state: Arc<State>, org: OrgId, from: u64, mut sender: futures::cha
                 }
             }
         }
-        // A reader that leaves is noticed with the next event; until then this task sleeps and costs nothing.
         tokio::select! {
             woken = woken.changed() => if woken.is_err() { return },
+            () = sender.closed() => return,
             () = shutdown.requested() => return,
         }
     }

@@ -18,6 +18,7 @@ use warp::filters::BoxedFilter;
 use crate::auth::{Caller, caller};
 use crate::error::ApiError;
 use crate::http::{Answer, empty, get, json};
+use crate::once::{once, once_key};
 use crate::state::State;
 use crate::wire::{Page, hex};
 
@@ -39,10 +40,18 @@ pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
         .and(warp::post())
         .and(with(state))
         .and(caller(state, admin))
+        .and(once_key())
         .and(capped(BODY_BYTES_MAX))
-        .then(|state: Arc<State>, caller: Result<Caller, ApiError>, body: Result<Bytes, BodyError>| async move {
-            create(&state, caller?, &body?).await
-        });
+        .then(
+            |state: Arc<State>,
+             caller: Result<Caller, ApiError>,
+             key: Result<_, ApiError>,
+             body: Result<Bytes, BodyError>| async move {
+                let (caller, body, work) = (caller?, body?, Arc::clone(&state));
+                let asked: [&[u8]; 2] = [b"key", &body.clone()];
+                once(&state, caller.org, key?, &asked, async move { create(&work, caller, &body).await }).await
+            },
+        );
     let revoke =
         warp::path!("v1" / "keys" / CredentialId).and(warp::delete()).and(with(state)).and(caller(state, admin)).then(
             |id, state: Arc<State>, caller: Result<Caller, ApiError>| async move { revoke(&state, caller?, id).await },

@@ -1,15 +1,20 @@
 //! One noun a file: parse, ask, remember, reply.
 pub(crate) mod analytics;
 pub(crate) mod assets;
+pub(crate) mod conditional;
 pub(crate) mod edges;
 pub(crate) mod events;
 pub(crate) mod fleet;
 pub(crate) mod health;
 pub(crate) mod keys;
+pub(crate) mod openapi;
 pub(crate) mod pages;
 pub(crate) mod player;
+pub(crate) mod revocations;
 pub(crate) mod telemetry;
+pub(crate) mod uploads;
 pub(crate) mod videos;
+pub(crate) mod web;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};

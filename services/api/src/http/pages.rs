@@ -2,11 +2,8 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-};
-use http::{HeaderValue, StatusCode};
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use rend_core::id::AssetId;
 use serde_json::json as value;
 use warp::filters::BoxedFilter;
@@ -14,12 +11,9 @@ use warp::{Filter, Reply};
 
 use crate::error::ApiError;
 use crate::http::videos::query_pairs;
+use crate::http::web::WebFile;
 use crate::http::{Answer, get, json};
 use crate::state::State;
-
-mod web_files {
-    include!(concat!(env!("OUT_DIR"), "/web_files.rs"));
-}
 
 pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
     let with = |state: &Arc<State>| {
@@ -34,16 +28,22 @@ pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
     let dashboard = warp::path!("dashboard")
         .and(get())
         .and(with(state))
-        .map(|state: Arc<State>| page(&state, "dashboard.html", "'none'"));
+        .and(warp::header::headers_cloned())
+        .then(|state: Arc<State>, headers: HeaderMap| async move { page(&state, &DASHBOARD, &headers).await });
     let watch = warp::path!("watch" / AssetId)
         .and(get())
         .and(with(state))
-        .map(|_, state: Arc<State>| page(&state, "watch.html", "'none'"));
+        .and(warp::header::headers_cloned())
+        .then(|_, state: Arc<State>, headers: HeaderMap| async move { page(&state, &WATCH, &headers).await });
     let embed = warp::path!("embed" / AssetId)
         .and(get())
         .and(with(state))
-        .map(|_, state: Arc<State>| page(&state, "embed.html", "*"));
-    let file = warp::path!("assets" / String).and(get()).map(|name: String| file(&name));
+        .and(warp::header::headers_cloned())
+        .then(|_, state: Arc<State>, headers: HeaderMap| async move { page(&state, &EMBED, &headers).await });
+    let file = warp::path!("assets" / String)
+        .and(get())
+        .and(warp::header::headers_cloned())
+        .map(|name: String, headers: HeaderMap| file(&name, &headers));
     let oembed = warp::path!("oembed")
         .and(get())
         .and(with(state))
@@ -54,26 +54,33 @@ pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
 
 /// Whether hls.js was there when this was built. Without it the player needs a browser with HLS of its own.
 pub fn has_hls_js() -> bool {
-    find("hls.js").is_some()
+    WebFile::find("hls.js").is_some()
 }
 
-fn find(name: &str) -> Option<&'static [u8]> {
-    web_files::FILES.iter().find(|(known, _)| *known == name).map(|(_, bytes)| *bytes)
+/// A page, and what it may do beyond loading its own scripts and styles and asking this server and the edges.
+struct Page {
+    file: &'static str,
+    /// Who may frame it.
+    frames: &'static str,
+    /// Where its forms may go.
+    forms: &'static str,
 }
 
-fn page(state: &State, name: &str, frame_ancestors: &str) -> Answer {
-    let body = find(name).ok_or(ApiError::NotFound { what: "page in this build" })?;
-    let media = state.media_origins().join(" ");
+const DASHBOARD: Page = Page { file: "dashboard.html", frames: "'none'", forms: "'self'" };
+const WATCH: Page = Page { file: "watch.html", frames: "'none'", forms: "'none'" };
+const EMBED: Page = Page { file: "embed.html", frames: "*", forms: "'none'" };
+
+async fn page(state: &State, page: &Page, request: &HeaderMap) -> Answer {
+    let file = WebFile::find(page.file).ok_or(ApiError::NotFound { what: "page in this build" })?;
+    let media = state.media_origins().await.join(" ");
+    // Media that a script puts together has a `blob:` URL.
     let policy = format!(
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' {media}; \
-         media-src 'self' blob: {media}; img-src 'self' data: blob: {media}; worker-src 'self' blob:; font-src 'self'; \
-         manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors {frame_ancestors}"
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' {media}; media-src blob: {media}; \
+         img-src 'self' {media}; base-uri 'none'; form-action {}; frame-ancestors {}",
+        page.forms, page.frames
     );
-    let mut response = http::Response::new(Bytes::from_static(body));
+    let mut response = file.answer(request);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // A watch page's query may hold a token.
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     if let Ok(policy) = HeaderValue::from_str(&policy) {
@@ -82,24 +89,12 @@ fn page(state: &State, name: &str, frame_ancestors: &str) -> Answer {
     Ok(response.into_response())
 }
 
-fn file(name: &str) -> Answer {
-    let body =
-        find(name).filter(|_| !name.ends_with(".html")).ok_or(ApiError::NotFound { what: "file in this build" })?;
-    let kind = match name.rsplit('.').next() {
-        Some("js" | "mjs") => "text/javascript; charset=utf-8",
-        Some("css") => "text/css; charset=utf-8",
-        Some("svg") => "image/svg+xml",
-        Some("png") => "image/png",
-        Some("json" | "webmanifest") => "application/json",
-        _ => "application/octet-stream",
-    };
-    let mut response = http::Response::new(Bytes::from_static(body));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+fn file(name: &str, request: &HeaderMap) -> Answer {
+    let file =
+        WebFile::find(name).filter(|file| !file.is_page()).ok_or(ApiError::NotFound { what: "file in this build" })?;
+    let mut response = file.answer(request);
     // `<rend-player>` is made to stand on other people's pages, and modules are fetched with CORS.
-    headers.insert(http::header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     Ok(response.into_response())
 }
 

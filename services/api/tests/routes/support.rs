@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use rend_api::config::{ApiConfig, SOLE_ORG};
-use rend_api::{BearerToken, Bus, Deps, State, Stores, Tickets, make_key, routes};
+use rend_api::{BearerToken, Bus, Deps, RateLimits, State, Stores, Tickets, make_key, routes};
 use rend_core::asset::{MediaFacts, Move};
 use rend_core::credential::Scopes;
 use rend_core::id::AssetId;
@@ -16,6 +16,8 @@ use rend_shell::{ShutdownTrigger, SystemClock, shutdown_pair};
 use rend_storage::assets::Change;
 use rend_token::{KeyRingBuf, Policy, RingValues};
 use serde_json::Value;
+
+use crate::contract;
 
 /// An API over memory, with a key for everything.
 pub(crate) struct Api {
@@ -52,6 +54,8 @@ impl Api {
             geo_headers: GeoHeaders::Vercel,
             cookie_domain: None,
             upload_bytes_max: UPLOAD_BYTES_MAX,
+            source_bytes_max: UPLOAD_BYTES_MAX * 50_000,
+            pull_guard: rend_core::upload::pull::Guard::STRICT,
             job_attempts_max: 3,
             edge_token: BearerToken::new("the-edges-token"),
             telemetry_token: BearerToken::new("the-telemetry-token"),
@@ -61,6 +65,7 @@ impl Api {
             warm_artifacts_max: 16,
             gate_report: None,
             cors_origins: vec!["https://www.example.com".into()],
+            rate_limits: RateLimits::default(),
             org: SOLE_ORG,
         };
         change(&mut config);
@@ -91,7 +96,16 @@ impl Api {
         }
         let private = path.starts_with("/internal") || path == "/metrics";
         let routes = if private { routes::private(&self.state) } else { routes::public(&self.state) };
-        Answer(request.reply(&routes).await)
+        let answer = Answer(request.reply(&routes).await);
+        contract::check(method, path, &answer);
+        answer
+    }
+
+    /// Asks the private listener, also for what both have.
+    pub(crate) async fn send_private(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let request = warp::test::request().method(method).path(path).body("{}");
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        Answer(request.reply(&routes::private(&self.state)).await)
     }
 
     pub(crate) async fn advance(&self, asset: &str, step: Move) {

@@ -1,0 +1,360 @@
+//! Every route as data: what the `Allow` header, the OpenAPI document and the tests of all routes are made from.
+//!
+//! [`crate::routes`] puts the handlers together; a test holds the two to each other.
+
+mod document;
+mod schemas;
+
+use rend_core::credential::Scope;
+
+pub use document::{components, document};
+
+/// One method at one path.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    /// The method. One that reads answers `HEAD` too.
+    pub verb: Verb,
+    /// The path, with each parameter in braces.
+    pub path: &'static str,
+    /// Who may call it.
+    pub opens: Opens,
+    /// What it does, in a few words.
+    pub says: &'static str,
+    /// What may stand in its query or headers.
+    pub takes: &'static [Param],
+    /// What its body is.
+    pub body: Body,
+    /// What it answers when all is well: status and schema.
+    pub answers: &'static [(u16, Shape)],
+}
+
+/// A method.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Verb {
+    /// `GET`, and `HEAD` with it.
+    Get,
+    /// `HEAD` alone.
+    Head,
+    /// `POST`.
+    Post,
+    /// `PATCH`.
+    Patch,
+    /// `DELETE`.
+    Delete,
+    /// `OPTIONS`, where it says more than what a browser asks before a request from elsewhere.
+    Options,
+}
+
+impl Verb {
+    /// The method's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+            Self::Options => "OPTIONS",
+        }
+    }
+}
+
+/// Who may call a route.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Opens {
+    /// Anybody.
+    Anybody,
+    /// Whoever may see the page, the video or nothing at all: the handler judges by more than a key.
+    Viewer,
+    /// A key with this scope.
+    Scope(Scope),
+    /// An edge, by `REND_EDGE_INTERNAL_TOKEN`.
+    Edge,
+    /// An edge that delivers telemetry, by `REND_INTERNAL_TELEMETRY_TOKEN`.
+    Telemetry,
+}
+
+/// What a request's body is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Body {
+    /// There is none.
+    None,
+    /// The bytes of a video file.
+    Bytes,
+    /// JSON of this schema.
+    Json(&'static str),
+}
+
+/// What an answer's body is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Shape {
+    /// There is none.
+    None,
+    /// JSON of this schema.
+    Json(&'static str),
+    /// A page of things of this schema.
+    Page(&'static str),
+    /// Something else, of this media type.
+    Other(&'static str),
+}
+
+/// What may stand in a query or a header.
+#[derive(Clone, Copy, Debug)]
+pub struct Param {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether it stands in a header.
+    pub in_header: bool,
+    /// What it is, as a type of JSON schema.
+    pub kind: &'static str,
+    /// What it means.
+    pub says: &'static str,
+}
+
+impl Route {
+    const fn new(verb: Verb, path: &'static str, opens: Opens, says: &'static str) -> Self {
+        Self { verb, path, opens, says, takes: &[], body: Body::None, answers: &[(200, Shape::None)] }
+    }
+
+    const fn takes(mut self, takes: &'static [Param]) -> Self {
+        self.takes = takes;
+        self
+    }
+
+    const fn body(mut self, body: Body) -> Self {
+        self.body = body;
+        self
+    }
+
+    const fn answers(mut self, answers: &'static [(u16, Shape)]) -> Self {
+        self.answers = answers;
+        self
+    }
+
+    /// Whether `path` is one of this route's.
+    pub fn is_at(&self, path: &str) -> bool {
+        let mut pattern = self.path.split('/');
+        let mut parts = path.split('/');
+        loop {
+            match (pattern.next(), parts.next()) {
+                (None, None) => return true,
+                (Some(known), Some(part)) if known.starts_with('{') && !part.is_empty() => {}
+                (Some(known), Some(part)) if known == part => {}
+                (Some(_) | None, Some(_) | None) => return false,
+            }
+        }
+    }
+}
+
+/// The methods that `path` takes among `routes`, as the `Allow` header lists them.
+pub fn allowed(routes: &[Route], path: &str) -> String {
+    let mut methods = Vec::new();
+    for route in routes.iter().filter(|route| route.is_at(path)) {
+        methods.push(route.verb.as_str());
+        if route.verb == Verb::Get {
+            methods.push("HEAD");
+        }
+    }
+    methods.sort_unstable();
+    methods.dedup();
+    methods.join(", ")
+}
+
+/// What callers, viewers and browsers reach.
+pub const PUBLIC: &[Route] = &[
+    Route::new(Verb::Post, "/v1/videos", Opens::Scope(Scope::Upload), "Bring in a video")
+        .takes(&[TITLE, POLICY, EXTERNAL_ID, ONCE])
+        .body(Body::Bytes)
+        .answers(&[(201, Shape::Json("Asset")), (202, Shape::Json("Asset"))]),
+    Route::new(Verb::Options, "/v1/uploads", Opens::Anybody, "What of tus 1.0 is spoken")
+        .answers(&[(204, Shape::None)]),
+    Route::new(
+        Verb::Post,
+        "/v1/uploads",
+        Opens::Scope(Scope::Upload),
+        "Begin to bring in a video in pieces, as tus 1.0",
+    )
+    .takes(&[UPLOAD_LENGTH, UPLOAD_METADATA, ONCE])
+    .answers(&[(201, Shape::None)]),
+    Route::new(Verb::Options, "/v1/uploads/{id}", Opens::Anybody, "What of tus 1.0 is spoken")
+        .answers(&[(204, Shape::None)]),
+    Route::new(Verb::Get, "/v1/uploads/{id}", Opens::Scope(Scope::Upload), "How far an upload has come")
+        .answers(&[(200, Shape::None)]),
+    Route::new(Verb::Patch, "/v1/uploads/{id}", Opens::Scope(Scope::Upload), "Send the next piece of an upload")
+        .takes(&[UPLOAD_OFFSET, UPLOAD_CHECKSUM])
+        .body(Body::Bytes)
+        .answers(&[(204, Shape::None)]),
+    Route::new(Verb::Delete, "/v1/uploads/{id}", Opens::Scope(Scope::Upload), "Give an upload up")
+        .answers(&[(204, Shape::None)]),
+    Route::new(Verb::Get, "/v1/assets", Opens::Scope(Scope::Read), "List assets, newest first")
+        .takes(&[LIMIT, CURSOR])
+        .answers(&[(200, Shape::Page("Asset"))]),
+    Route::new(Verb::Get, "/v1/assets/{id}", Opens::Scope(Scope::Read), "Show an asset and the jobs that worked on it")
+        .answers(&[(200, Shape::Json("Asset"))]),
+    Route::new(Verb::Patch, "/v1/assets/{id}", Opens::Scope(Scope::Upload), "Change what is said of an asset")
+        .takes(&[IF_MATCH])
+        .body(Body::Json("AssetChange"))
+        .answers(&[(200, Shape::Json("Asset"))]),
+    Route::new(
+        Verb::Delete,
+        "/v1/assets/{id}",
+        Opens::Scope(Scope::Delete),
+        "Delete an asset and all that edges keep of it",
+    )
+    .takes(&[IF_MATCH])
+    .answers(&[(202, Shape::Json("Asset"))]),
+    Route::new(Verb::Post, "/v1/assets/{id}/retry", Opens::Scope(Scope::Upload), "Try a failed asset again")
+        .takes(&[ONCE])
+        .answers(&[(202, Shape::Json("Asset"))]),
+    Route::new(Verb::Get, "/v1/assets/{id}/artifacts", Opens::Scope(Scope::Read), "List what is published of an asset")
+        .answers(&[(200, Shape::Page("Artifact"))]),
+    Route::new(Verb::Get, "/v1/assets/{id}/events", Opens::Scope(Scope::Read), "Read an asset's history, oldest first")
+        .takes(&[AFTER, LIMIT])
+        .answers(&[(200, Shape::Page("Event"))]),
+    Route::new(Verb::Get, "/v1/assets/{id}/playback", Opens::Scope(Scope::Read), "Let one viewer in")
+        .answers(&[(200, Shape::Json("Handout"))]),
+    Route::new(
+        Verb::Get,
+        "/v1/assets/{id}/analytics/playback",
+        Opens::Scope(Scope::Analytics),
+        "What was served of an asset",
+    )
+    .takes(&[WINDOW])
+    .answers(&[(200, Shape::Json("PlaybackReport"))]),
+    Route::new(Verb::Get, "/v1/events", Opens::Scope(Scope::Read), "Follow the event log as a stream")
+        .takes(&[AFTER, LAST_EVENT_ID])
+        .answers(&[(200, Shape::Other("text/event-stream"))]),
+    Route::new(Verb::Get, "/v1/analytics/overview", Opens::Scope(Scope::Analytics), "What was served of all assets")
+        .takes(&[WINDOW])
+        .answers(&[(200, Shape::Json("PlaybackReport"))]),
+    Route::new(Verb::Get, "/v1/fleet", Opens::Scope(Scope::Read), "Show the edges and the latest readiness gate")
+        .answers(&[(200, Shape::Json("Fleet"))]),
+    Route::new(Verb::Get, "/v1/keys", Opens::Scope(Scope::Admin), "List API keys")
+        .answers(&[(200, Shape::Page("Key"))]),
+    Route::new(Verb::Post, "/v1/keys", Opens::Scope(Scope::Admin), "Make an API key, which is shown once")
+        .takes(&[ONCE])
+        .body(Body::Json("KeyWish"))
+        .answers(&[(201, Shape::Json("Key"))]),
+    Route::new(Verb::Delete, "/v1/keys/{id}", Opens::Scope(Scope::Admin), "Revoke an API key")
+        .answers(&[(204, Shape::None)]),
+    Route::new(
+        Verb::Get,
+        "/v1/revocations",
+        Opens::Scope(Scope::Admin),
+        "List the playback tokens that are believed no longer",
+    )
+    .answers(&[(200, Shape::Page("Revocation"))]),
+    Route::new(Verb::Post, "/v1/revocations", Opens::Scope(Scope::Admin), "Have playback tokens believed no longer")
+        .body(Body::Json("RevocationWish"))
+        .answers(&[(201, Shape::Json("Revoked"))]),
+    Route::new(Verb::Get, "/api/player/{id}", Opens::Viewer, "What a player needs to start")
+        .takes(&[TOKEN, TRANSPORT])
+        .answers(&[(200, Shape::Json("Bootstrap"))]),
+    Route::new(Verb::Get, "/oembed", Opens::Anybody, "How to embed a watch page elsewhere")
+        .takes(&[URL])
+        .answers(&[(200, Shape::Json("Oembed"))]),
+    Route::new(Verb::Get, "/", Opens::Anybody, "Go to the dashboard").answers(&[(302, Shape::None)]),
+    Route::new(Verb::Get, "/dashboard", Opens::Anybody, "The dashboard").answers(HTML),
+    Route::new(Verb::Get, "/watch/{id}", Opens::Anybody, "The player page of a video").answers(HTML),
+    Route::new(Verb::Get, "/embed/{id}", Opens::Anybody, "The player as an iframe").answers(HTML),
+    Route::new(Verb::Get, "/assets/{file}", Opens::Anybody, "What the pages load")
+        .answers(&[(200, Shape::Other("*/*")), (304, Shape::None)]),
+    Route::new(Verb::Get, "/openapi.json", Opens::Anybody, "This document").answers(&[(200, Shape::Json("Document"))]),
+    Route::new(Verb::Get, "/healthz", Opens::Anybody, "Whether the process is alive")
+        .answers(&[(200, Shape::Json("Health"))]),
+    Route::new(Verb::Get, "/readyz", Opens::Anybody, "Whether what the process depends on answers")
+        .answers(&[(200, Shape::Json("Readiness")), (503, Shape::Json("Readiness"))]),
+];
+
+/// What edges and operators reach, on a listener of its own.
+pub const PRIVATE: &[Route] = &[
+    Route::new(Verb::Post, "/internal/edges/register", Opens::Edge, "Join the fleet")
+        .body(Body::Json("Register"))
+        .answers(&[(200, Shape::Json("Registered"))]),
+    Route::new(Verb::Post, "/internal/edges/heartbeat", Opens::Edge, "Say that an edge is there")
+        .body(Body::Json("Heartbeat"))
+        .answers(&[(200, Shape::Json("Beaten"))]),
+    Route::new(Verb::Get, "/internal/edges", Opens::Edge, "List the edges").answers(&[(200, Shape::Page("Edge"))]),
+    Route::new(Verb::Get, "/internal/purges", Opens::Edge, "What to forget, in order")
+        .takes(&[AFTER, LIMIT])
+        .answers(&[(200, Shape::Json("Purges"))]),
+    Route::new(Verb::Get, "/internal/revocations", Opens::Edge, "What to believe no longer, in order")
+        .takes(&[AFTER, LIMIT])
+        .answers(&[(200, Shape::Json("Revocations"))]),
+    Route::new(Verb::Post, "/internal/telemetry/playback", Opens::Telemetry, "Deliver what was served")
+        .body(Body::Json("TelemetryBatch"))
+        .answers(&[(200, Shape::Json("Ingested"))]),
+    Route::new(Verb::Get, "/metrics", Opens::Anybody, "Metrics in the OpenMetrics text format")
+        .answers(&[(200, Shape::Other("application/openmetrics-text"))]),
+    Route::new(Verb::Get, "/healthz", Opens::Anybody, "Whether the process is alive")
+        .answers(&[(200, Shape::Json("Health"))]),
+    Route::new(Verb::Get, "/readyz", Opens::Anybody, "Whether what the process depends on answers")
+        .answers(&[(200, Shape::Json("Readiness")), (503, Shape::Json("Readiness"))]),
+];
+
+const HTML: &[(u16, Shape)] = &[(200, Shape::Other("text/html")), (304, Shape::None)];
+
+const fn query(name: &'static str, kind: &'static str, says: &'static str) -> Param {
+    Param { name, in_header: false, kind, says }
+}
+
+const fn header(name: &'static str, kind: &'static str, says: &'static str) -> Param {
+    Param { name, in_header: true, kind, says }
+}
+
+const TITLE: Param = query("title", "string", "What people call it, up to 255 characters.");
+const POLICY: Param = query("policy", "string", "`public` or `signed`; signed when absent.");
+const EXTERNAL_ID: Param = query("external_id", "string", "What your own system calls it, up to 255 bytes.");
+const LIMIT: Param = query("limit", "integer", "How many to answer at most.");
+const CURSOR: Param = query("cursor", "string", "The `next_cursor` of the page before.");
+const AFTER: Param = query("after", "integer", "Only what has a higher `seq`.");
+const WINDOW: Param = query("window_seconds", "integer", "How far back to look: up to 604800, a day when absent.");
+const TOKEN: Param = query("token", "string", "The bootstrap token that the owner's server handed out.");
+const TRANSPORT: Param = query("transport", "string", "`cookie` or `path`: how the right to fetch should travel.");
+const URL: Param = query("url", "string", "The watch page.");
+const LAST_EVENT_ID: Param = header("Last-Event-ID", "integer", "The `seq` after which to go on.");
+const IF_MATCH: Param =
+    header("If-Match", "string", "The `ETag` that the asset must still have; 412 when it has another.");
+const UPLOAD_LENGTH: Param = header("Upload-Length", "integer", "The bytes of the whole file.");
+const UPLOAD_METADATA: Param = header(
+    "Upload-Metadata",
+    "string",
+    "`filename`, `title`, `policy` and `external_id`, each followed by its value in base64, with commas between.",
+);
+const UPLOAD_OFFSET: Param =
+    header("Upload-Offset", "integer", "Where the piece begins: where the received bytes end.");
+const UPLOAD_CHECKSUM: Param = header("Upload-Checksum", "string", "`sha1` or `sha256` and the digest in base64.");
+const ONCE: Param = header(
+    "Idempotency-Key",
+    "string",
+    "1 to 255 visible ASCII characters. A repeat with this key gets the first answer for 24 hours.",
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(path: &str, expect: &str) {
+        assert_eq!(allowed(PUBLIC, path), expect, "{path}");
+    }
+
+    #[test]
+    fn a_path_takes_the_methods_of_all_its_routes() {
+        check("/v1/assets/018f5d3e-7c1a-7b2c-9d4e-5f60718293a4", "DELETE, GET, HEAD, PATCH");
+        check("/v1/keys", "GET, HEAD, POST");
+        check("/v1/videos", "POST");
+        check("/v1/assets/", "");
+        check("/v1/assets/x/y", "");
+        check("/", "GET, HEAD");
+    }
+
+    #[test]
+    fn no_route_is_listed_twice() {
+        for table in [PUBLIC, PRIVATE] {
+            for (at, route) in table.iter().enumerate() {
+                assert!(!table[..at].iter().any(|r| r.path == route.path && r.verb == route.verb), "{}", route.path);
+            }
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! How everything that is sent as JSON looks, as JSON schemas. A test holds every answer of the other tests to them.
+
+use rend_core::asset::{PlayableState, PlaybackPolicy, SourceState};
+use rend_core::credential::Scope;
+use rend_core::fleet::EdgeState;
+use rend_core::job::{JobKind, JobState};
+use serde_json::{Map, Value, json};
+
+/// Every schema but those of pages, by name.
+pub(super) fn all() -> Map<String, Value> {
+    let named = [
+        ("Problem", problem()),
+        ("Failure", object(&[("code", text()), ("detail", text())])),
+        ("Asset", asset()),
+        ("Rendition", rendition()),
+        ("Job", job()),
+        ("AssetChange", asset_change()),
+        ("Artifact", artifact()),
+        ("Event", event()),
+        ("Handout", handout()),
+        ("PlaybackReport", playback_report()),
+        ("Fleet", fleet()),
+        ("Edge", edge()),
+        ("Key", key()),
+        ("KeyWish", key_wish()),
+        ("Bootstrap", bootstrap()),
+        ("EdgeRef", object(&[("id", text()), ("region", text())])),
+        ("Oembed", oembed()),
+        ("Revocation", revocation()),
+        ("RevocationWish", revocation_wish()),
+        ("Revoked", revoked()),
+        ("Revocations", object(&[("data", list(to("Revocation"))), ("head", count())])),
+        ("Document", json!({ "type": "object", "required": ["openapi", "info", "paths"] })),
+        ("Health", health()),
+        ("Readiness", readiness()),
+        ("Register", register()),
+        ("Registered", object(&[("purge_head", count()), ("heartbeat_interval_secs", count())])),
+        ("Heartbeat", object(&[("id", text()), ("beat", to("Beat"))])),
+        ("Beaten", object(&[("purge_head", count())])),
+        ("Beat", beat()),
+        ("Purges", purges()),
+        ("TelemetryBatch", json!({ "type": "object" })),
+        ("Ingested", ingested()),
+    ];
+    named.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
+}
+
+/// A page of things of one schema.
+pub(super) fn page(of: Value) -> Value {
+    object(&[("data", list(of)), ("next_cursor", or_null(text()))])
+}
+
+fn problem() -> Value {
+    let mut schema = object(&[
+        ("type", text()),
+        ("title", text()),
+        ("status", count()),
+        ("detail", text()),
+        ("code", text()),
+        ("request_id", uuid()),
+    ]);
+    schema["properties"]["errors"] = list(object(&[("pointer", text()), ("detail", text())]));
+    // A problem may tell more, such as the states of the asset that can not be played.
+    schema["additionalProperties"] = json!(true);
+    schema
+}
+
+fn asset() -> Value {
+    let schema = object(&[
+        ("id", uuid()),
+        ("title", text()),
+        ("external_id", or_null(text())),
+        ("metadata", json!({ "type": "object" })),
+        ("playback_policy", one_of(PlaybackPolicy::ALL)),
+        ("source_state", one_of(SourceState::ALL)),
+        ("playable_state", one_of(PlayableState::ALL)),
+        ("degraded", flag()),
+        ("failure", to_or_null("Failure")),
+        ("bytes", or_null(count())),
+        ("sha256", or_null(text())),
+        ("duration_ms", or_null(count())),
+        ("width", or_null(count())),
+        ("height", or_null(count())),
+        ("fps", or_null(json!({ "type": "number" }))),
+        ("video_codec", or_null(text())),
+        ("audio_codec", or_null(text())),
+        ("notes", list(text())),
+        ("renditions", list(to("Rendition"))),
+        ("playback_url", uri()),
+        ("created_at", time()),
+        ("updated_at", time()),
+    ]);
+    with_optional(schema, &[("jobs", list(to("Job")))])
+}
+
+fn rendition() -> Value {
+    object(&[
+        ("name", text()),
+        ("state", json!({ "enum": ["planned", "ready", "failed"] })),
+        ("bandwidth", or_null(count())),
+        ("error", to_or_null("Failure")),
+    ])
+}
+
+fn job() -> Value {
+    let error = object(&[("class", text()), ("code", text()), ("detail", text()), ("stderr_tail", text())]);
+    object(&[
+        ("kind", one_of(JobKind::ALL)),
+        ("state", one_of(JobState::ALL)),
+        ("attempt", count()),
+        ("attempts_max", count()),
+        ("next_run_at", or_null(time())),
+        ("error", json!({ "anyOf": [error, { "type": "null" }] })),
+    ])
+}
+
+fn asset_change() -> Value {
+    let fields = [
+        ("title", text()),
+        ("external_id", or_null(text())),
+        ("metadata", json!({ "type": "object" })),
+        ("playback_policy", one_of(PlaybackPolicy::ALL)),
+    ];
+    with_optional(object(&[]), &fields)
+}
+
+fn artifact() -> Value {
+    object(&[("path", text()), ("bytes", count()), ("sha256", or_null(text())), ("content_type", text())])
+}
+
+fn event() -> Value {
+    object(&[
+        ("seq", count()),
+        ("asset_seq", count()),
+        ("at", time()),
+        ("asset_id", uuid()),
+        ("type", text()),
+        ("data", json!({ "type": "object" })),
+    ])
+}
+
+fn handout() -> Value {
+    object(&[
+        ("asset_id", uuid()),
+        ("bootstrap_token", text()),
+        ("expires_at", time()),
+        ("player_url", text()),
+        ("playback_url", uri()),
+        ("playback_expires_at", time()),
+    ])
+}
+
+fn playback_report() -> Value {
+    let counts = json!({ "type": "object", "additionalProperties": count() });
+    let schema = object(&[
+        ("window_seconds", count()),
+        ("requests", count()),
+        ("bytes", count()),
+        ("sessions", count()),
+        ("by_cache", counts.clone()),
+        ("by_status", counts),
+        ("first_seen", or_null(time())),
+        ("last_seen", or_null(time())),
+    ]);
+    with_optional(schema, &[("asset_id", uuid()), ("top_assets", list(to("PlaybackReport")))])
+}
+
+fn fleet() -> Value {
+    object(&[("edges", list(to("Edge"))), ("purge_head", count()), ("gate", json!({ "type": ["object", "null"] }))])
+}
+
+fn edge() -> Value {
+    let cache = object(&[("bytes_max", count()), ("bytes_used", count()), ("entries", count())]);
+    object(&[
+        ("id", text()),
+        ("region", text()),
+        ("state", one_of(EdgeState::ALL)),
+        ("live", flag()),
+        ("version", text()),
+        ("heartbeat_age_ms", count()),
+        ("public_url", uri()),
+        ("cache", cache),
+        ("disk_bytes_free", count()),
+        ("fills", count()),
+        ("spool_events", count()),
+        ("dropped_events", count()),
+        ("purge_seen", count()),
+    ])
+}
+
+fn key() -> Value {
+    let schema = object(&[
+        ("id", uuid()),
+        ("name", text()),
+        ("prefix", text()),
+        ("scopes", list(one_of(Scope::ALL))),
+        ("created_at", time()),
+        ("expires_at", or_null(time())),
+        ("last_used_at", or_null(time())),
+        ("revoked_at", or_null(time())),
+    ]);
+    with_optional(schema, &[("key", text())])
+}
+
+fn key_wish() -> Value {
+    let schema = object(&[("name", text()), ("scopes", list(one_of(Scope::ALL)))]);
+    with_optional(schema, &[("expires_at", or_null(time()))])
+}
+
+fn bootstrap() -> Value {
+    let transport = json!({ "enum": ["cookie", "path"] });
+    let fallback = object(&[("edge", to("EdgeRef")), ("playback_url", uri()), ("transport", transport.clone())]);
+    object(&[
+        ("asset_id", uuid()),
+        ("source_state", one_of(SourceState::ALL)),
+        ("playable_state", one_of(PlayableState::ALL)),
+        ("status", json!({ "enum": ["ready"] })),
+        ("title", text()),
+        ("duration_ms", or_null(count())),
+        ("playback_url", uri()),
+        ("playback_content_type", text()),
+        ("manifest_url", uri()),
+        ("opener_url", uri()),
+        ("poster_url", uri()),
+        ("transport", transport),
+        ("transport_reason", text()),
+        ("expires_at", time()),
+        ("ttl_seconds", count()),
+        ("refresh_after_seconds", count()),
+        ("prefetch_hints", list(uri())),
+        ("edge", to("EdgeRef")),
+        ("fallbacks", list(fallback)),
+        ("telemetry", json!({ "type": ["object", "null"] })),
+    ])
+}
+
+fn oembed() -> Value {
+    object(&[
+        ("version", text()),
+        ("type", text()),
+        ("provider_name", text()),
+        ("provider_url", uri()),
+        ("title", text()),
+        ("width", count()),
+        ("height", count()),
+        ("html", text()),
+    ])
+}
+
+fn revocation() -> Value {
+    let kind = json!({ "enum": ["key", "org", "asset", "session"] });
+    let schema = object(&[("seq", count()), ("kind", kind), ("subject", text()), ("at", time())]);
+    with_optional(schema, &[("issued_before", time()), ("expires_at", time())])
+}
+
+fn revocation_wish() -> Value {
+    let fields = ["key", "org", "asset", "session"].map(|kind| (kind, text()));
+    with_optional(with_optional(object(&[]), &fields), &[("issued_before", time())])
+}
+
+/// The order, and how many edges were told at once.
+fn revoked() -> Value {
+    let mut schema = revocation();
+    schema["properties"]["edges"] = object(&[("asked", count()), ("told", count())]);
+    schema["required"] = json!(["seq", "kind", "subject", "at", "edges"]);
+    schema
+}
+
+fn health() -> Value {
+    object(&[
+        ("status", text()),
+        ("service", text()),
+        ("version", text()),
+        ("git_sha", or_null(text())),
+        ("uptime_seconds", count()),
+    ])
+}
+
+fn readiness() -> Value {
+    let check = object(&[("status", text()), ("age_ms", count()), ("latency_ms", count())]);
+    let checks = json!({ "type": "object", "additionalProperties": check });
+    object(&[("status", json!({ "enum": ["ready", "not_ready"] })), ("checks", checks)])
+}
+
+fn register() -> Value {
+    object(&[
+        ("id", text()),
+        ("region", text()),
+        ("public_url", uri()),
+        ("private_url", uri()),
+        ("version", text()),
+        ("beat", to("Beat")),
+    ])
+}
+
+fn beat() -> Value {
+    object(&[
+        ("state", one_of(EdgeState::ALL)),
+        ("cache_bytes_max", count()),
+        ("cache_bytes_used", count()),
+        ("cache_entries", count()),
+        ("disk_bytes_free", count()),
+        ("fills", count()),
+        ("spool_events", count()),
+        ("dropped_events", count()),
+        ("purge_seen", count()),
+    ])
+}
+
+fn purges() -> Value {
+    let order = object(&[("seq", count()), ("asset_id", uuid()), ("at", time())]);
+    object(&[("data", list(order)), ("head", count())])
+}
+
+fn ingested() -> Value {
+    let rejected = object(&[("index", count()), ("reason", text())]);
+    object(&[("new", count()), ("repeated", count()), ("rejected", list(rejected))])
+}
+
+/// An object with exactly these fields, all of them there.
+fn object(fields: &[(&str, Value)]) -> Value {
+    let properties: Map<String, Value> =
+        fields.iter().map(|(name, schema)| ((*name).to_owned(), schema.clone())).collect();
+    let required: Vec<_> = fields.iter().map(|(name, _)| *name).collect();
+    json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
+}
+
+/// The same with fields that may be absent.
+fn with_optional(mut schema: Value, fields: &[(&str, Value)]) -> Value {
+    for (name, field) in fields {
+        schema["properties"][*name] = field.clone();
+    }
+    schema
+}
+
+fn text() -> Value {
+    json!({ "type": "string" })
+}
+
+fn uuid() -> Value {
+    json!({ "type": "string", "format": "uuid" })
+}
+
+fn time() -> Value {
+    json!({ "type": "string", "format": "date-time" })
+}
+
+fn uri() -> Value {
+    json!({ "type": "string", "format": "uri" })
+}
+
+fn count() -> Value {
+    json!({ "type": "integer", "minimum": 0 })
+}
+
+fn flag() -> Value {
+    json!({ "type": "boolean" })
+}
+
+fn list(of: Value) -> Value {
+    json!({ "type": "array", "items": of })
+}
+
+fn to(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+fn to_or_null(name: &str) -> Value {
+    json!({ "anyOf": [to(name), { "type": "null" }] })
+}
+
+/// The same or null, for schemas with one type.
+fn or_null(mut schema: Value) -> Value {
+    let kind = schema["type"].take();
+    schema["type"] = json!([kind, "null"]);
+    schema
+}
+
+/// One of the words of an enum of ours.
+fn one_of<T: ToString>(all: &[T]) -> Value {
+    json!({ "enum": all.iter().map(ToString::to_string).collect::<Vec<_>>() })
+}
