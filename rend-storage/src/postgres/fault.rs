@@ -35,9 +35,10 @@ pub(super) enum Fault {
 impl Fault {
     /// What a caller of the port is told.
     pub(super) fn into_store(self) -> StoreError {
-        let state = match &self {
-            Self::Sql(cause) | Self::Pool(PoolError::Backend(cause)) => cause.code().cloned(),
-            _ => None,
+        let state = if let Self::Sql(cause) | Self::Pool(PoolError::Backend(cause)) = &self {
+            cause.code().cloned()
+        } else {
+            None
         };
         match (self, state) {
             (Self::Store(answer), _) => answer,

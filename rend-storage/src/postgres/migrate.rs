@@ -12,7 +12,7 @@ pub(super) const NEWEST: u32 = MIGRATIONS.len() as u32;
 
 /// The version that the schema has, 0 when there is none.
 pub(super) async fn version(db: &Session) -> Result<u32, Fault> {
-    let Some(there) = db.first("SELECT to_regclass('rend_schema') IS NOT NULL", &[]).await? else { return Ok(0) };
+    let Some(there) = db.first(include_str!("sql/schema_there.sql"), &[]).await? else { return Ok(0) };
     if !there.try_get::<_, bool>(0)? {
         return Ok(0);
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rend_storage::postgres::{Postgres, PostgresOptions};
 use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 
 /// Runs a future to its end. Connections live as long as the runtime that made them, so all tests of a process share one.
 pub(crate) fn block_on<F: Future>(f: F) -> F::Output {
@@ -26,7 +27,8 @@ pub(crate) fn fresh() -> (Postgres, Schema) {
 
 /// An empty schema, which nobody else uses.
 pub(crate) struct Schema {
-    name: String,
+    /// Its name.
+    pub(crate) name: String,
 }
 
 impl Schema {
@@ -58,18 +60,35 @@ impl Drop for Schema {
     }
 }
 
-/// Statements that no port has.
+/// Statements that no port has, done when this returns.
 pub(crate) fn admin(sql: &str) {
-    let config = format!("{}{}sslmode=disable", base(), if base().contains('?') { '&' } else { '?' });
-    block_on(async {
-        let (client, connection) = tokio_postgres::connect(&config, tokio_postgres::NoTls).await.unwrap();
-        let talk = async {
+    drop(Talk::begin(sql));
+}
+
+/// A connection on which something was begun that lasts until this is dropped.
+pub(crate) struct Talk {
+    client: Option<tokio_postgres::Client>,
+    connection: JoinHandle<Result<(), tokio_postgres::Error>>,
+}
+
+impl Talk {
+    #[expect(clippy::disallowed_methods, reason = "the connection lives beside the test")]
+    pub(crate) fn begin(sql: &str) -> Self {
+        let config = format!("{}{}sslmode=disable", base(), if base().contains('?') { '&' } else { '?' });
+        block_on(async {
+            let (client, connection) = tokio_postgres::connect(&config, tokio_postgres::NoTls).await.unwrap();
+            let connection = tokio::spawn(connection);
             client.batch_execute(sql).await.unwrap();
-            drop(client);
-        };
-        let (ended, ()) = futures::future::join(connection, talk).await;
-        ended.unwrap();
-    });
+            Self { client: Some(client), connection }
+        })
+    }
+}
+
+impl Drop for Talk {
+    fn drop(&mut self) {
+        drop(self.client.take());
+        block_on(&mut self.connection).unwrap().unwrap();
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests read their surroundings")]
