@@ -269,7 +269,7 @@ impl Bits<'_> {
 }
 
 #[cfg(test)]
-pub(in crate::media) mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -286,6 +286,11 @@ pub(in crate::media) mod tests {
         config.extend_from_slice(SET);
         config.extend_from_slice(&[1, 0, 4, 0x68, 0xEB, 0xE3, 0xCB]);
         config.into()
+    }
+
+    /// A description of pictures of this size, whatever their parameter set says.
+    pub(crate) fn avc(size: (u16, u16)) -> Avc {
+        Avc::read(&config(), size, true, None).unwrap()
     }
 
     #[test]

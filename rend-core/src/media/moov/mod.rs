@@ -78,3 +78,8 @@ pub const MOOV_BYTES_MAX: u64 = 32 << 20;
 const EDITS_MAX: usize = 16;
 /// Samples of one track at most: four hours at 60 frames a second.
 pub const SAMPLES_MAX: u32 = 1 << 20;
+
+#[cfg(test)]
+pub(super) mod tests {
+    pub(crate) use super::avc::tests::avc;
+}

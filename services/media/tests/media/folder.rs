@@ -43,6 +43,7 @@ async fn every_clip_of_a_folder_ends_as_it_should() {
             "{name}: {} after {took} ms, degraded={} {secs} ms {made:?} {failure}",
             asset.playable, asset.degraded
         );
+        asset.media.iter().flat_map(|media| &media.notes).for_each(|note| println!("    {note}"));
         if let Some(to) = &export {
             machine.export(asset.id, &Path::new(to).join(&name)).await;
         }
