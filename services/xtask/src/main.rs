@@ -12,6 +12,7 @@ mod ci;
 mod engines;
 mod fuzz;
 mod run;
+mod soak;
 mod test;
 mod tools;
 mod up;
@@ -62,6 +63,14 @@ enum Verb {
         /// `path`: upload to first frame beside ffmpeg; `edge`: signed hits beside nginx
         what: Bench,
     },
+    /// Run an edge under viewers, purges, restarts, kills and an origin that comes and goes, and audit it
+    Soak {
+        /// What to soak
+        what: Soak,
+        /// For how long
+        #[arg(long, default_value_t = 30)]
+        minutes: u64,
+    },
     /// Only the browser tests, against a Rend of their own
     Browser,
     /// Fetch the locked npm packages of the web pages
@@ -74,6 +83,11 @@ enum Bench {
     Edge,
 }
 
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Soak {
+    Edge,
+}
+
 fn main() -> ExitCode {
     let done = match Args::parse().verb {
         Verb::Up { no_install, once, data_dir } => up::up(!no_install, once, &data_dir),
@@ -82,6 +96,7 @@ fn main() -> ExitCode {
         Verb::Fuzz { target, seconds } => fuzz::fuzz(&target, seconds),
         Verb::Bench { what: Bench::Path } => return bench_path::run(),
         Verb::Bench { what: Bench::Edge } => return bench_edge::run(),
+        Verb::Soak { what: Soak::Edge, minutes } => soak::edge(minutes),
         Verb::Browser => tools::need(&[tools::CHROMIUM, tools::NPM, tools::FFMPEG], true)
             .and_then(|()| tools::web(true))
             .and_then(|()| up::browser_tests()),
