@@ -29,14 +29,20 @@ pub(crate) struct OnceKey(String);
 /// Extracts the request's name, if it has one.
 pub(crate) fn once_key()
 -> impl Filter<Extract = (Result<Option<OnceKey>, ApiError>,), Error = Infallible> + Clone + Send + Sync + 'static {
-    warp::header::headers_cloned().map(|headers: HeaderMap| {
-        let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-        let key = value.to_str().ok().filter(|key| is_key(key));
-        let wrong = || {
-            ApiError::field("Idempotency-Key", format!("1 to {KEY_CHARS_MAX} visible ASCII characters, without spaces"))
-        };
-        key.map(|key| Some(OnceKey(key.to_owned()))).ok_or_else(wrong)
-    })
+    warp::header::headers_cloned().map(|headers: HeaderMap| named(&headers))
+}
+
+/// The name that `headers` give their request, if they do.
+///
+/// # Errors
+///
+/// [`ApiError::Field`] for what can be no name.
+pub(crate) fn named(headers: &HeaderMap) -> Result<Option<OnceKey>, ApiError> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = value.to_str().ok().filter(|key| is_key(key));
+    let wrong =
+        || ApiError::field("Idempotency-Key", format!("1 to {KEY_CHARS_MAX} visible ASCII characters, without spaces"));
+    key.map(|key| Some(OnceKey(key.to_owned()))).ok_or_else(wrong)
 }
 
 /// Does `work` unless a request with this name did it before: then the first answer is given again.

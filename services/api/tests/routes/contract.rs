@@ -175,15 +175,18 @@ async fn what_reads_answers_head_with_the_same_head_and_no_body() {
 async fn a_wrong_method_is_told_the_right_ones() {
     let api = Api::new().await;
     let asset = api.playable("public").await;
+    let bearer = format!("Bearer {}", api.key);
     let mut paths: Vec<_> = PUBLIC.iter().map(|route| filled(route, &asset)).collect();
     paths.dedup();
-    for path in paths {
+    // Of an upload that is not there it is said first that it is not there.
+    for path in paths.into_iter().filter(|path| !path.starts_with("/v1/uploads/")) {
         let allow = allowed(PUBLIC, &path);
         for method in [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
             if allow.split(", ").any(|known| known == method.as_str()) {
                 continue;
             }
-            let answer = api.send(method.as_str(), &path, b"").await;
+            let headers = [("authorization", bearer.as_str()), ("tus-resumable", "1.0.0")];
+            let answer = api.send_as(method.as_str(), &path, b"", &headers).await;
             assert_eq!(answer.0.status(), StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
             let told = answer.0.headers()["allow"].to_str().unwrap();
             let missing = allow.split(", ").find(|known| !told.split(", ").any(|told| told == *known));

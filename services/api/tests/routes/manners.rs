@@ -41,6 +41,21 @@ async fn a_request_with_a_name_is_done_once_and_answered_alike() {
 }
 
 #[tokio::test]
+async fn an_upload_with_a_name_makes_one_asset() {
+    let api = Api::new().await;
+    let first = api.named("a", "POST", "/v1/videos?title=A", b"bytes").await;
+    let again = api.named("a", "POST", "/v1/videos?title=A", b"bytes").await;
+    assert_eq!((again.0.status(), again.json()["id"].clone()), (StatusCode::CREATED, first.json()["id"].clone()));
+    let longer = api.named("a", "POST", "/v1/videos?title=A", b"more bytes").await;
+    longer.is(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused");
+    let other = api.named("a", "POST", "/v1/videos?title=B", b"bytes").await;
+    other.is(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused");
+    assert_eq!(api.send("GET", "/v1/assets", b"").await.json()["data"].as_array().unwrap().len(), 1);
+    api.named("b", "POST", "/v1/videos", b"").await.is(StatusCode::UNPROCESSABLE_ENTITY, "empty_upload");
+    assert_eq!(api.named("b", "POST", "/v1/videos", b"x").await.0.status(), StatusCode::CREATED);
+}
+
+#[tokio::test]
 async fn a_change_of_what_the_caller_has_not_seen_is_refused() {
     let api = Api::new().await;
     let id = api.send("POST", "/v1/videos", b"x").await.json()["id"].as_str().unwrap().to_owned();
