@@ -4,12 +4,13 @@ use crate::run::{Done, cargo, has, run};
 
 /// The libraries: each must stand alone.
 const LIBRARIES: [&str; 5] = ["rend-token", "rend-cache", "rend-core", "rend-telemetry", "rend-storage"];
+/// How long each target is fuzzed. Hours are for `cargo xtask fuzz all --minutes 10 --jobs 2`.
+const FUZZ: crate::fuzz::Plan = crate::fuzz::Plan { seconds: 20, jobs: 2 };
 /// What no library may pull in without a feature: runtimes, HTTP, databases.
 const IMPURE: [&str; 10] =
     ["tokio", "warp", "hyper", "reqwest", "rusqlite", "tokio-postgres", "redis", "rust-s3", "mio", "async-std"];
 
-/// Format, lints, docs, purity, examples, then every test. The tests replay the fuzz corpora; fuzzing itself is
-/// `cargo xtask fuzz all`.
+/// Format, lints, docs, purity, examples, every fuzz target for a short while, then every test.
 pub(crate) fn ci() -> Done {
     run(cargo().args(["fmt", "--all", "--check"]))?;
     crate::tools::need(&[crate::tools::CC], true)?;
@@ -22,6 +23,7 @@ pub(crate) fn ci() -> Done {
     purity()?;
     msrv()?;
     examples()?;
+    crate::fuzz::fuzz("all", FUZZ)?;
     crate::test::test(true)
 }
 

@@ -1,34 +1,177 @@
-//! Fuzzing on the stable toolchain.
+//! Fuzzing on the stable toolchain: libFuzzer's runtime, and coverage from flags that the stable compiler takes.
+//!
+//! No address sanitizer, which only nightly has: our own code holds next to no `unsafe`, and what fuzzing looks for is
+//! panics, broken properties, hangs and memory that grows.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use crate::run::{Done, cargo, has, root, run};
+use crate::run::{Done, cargo, read, root, run};
 
-/// Fuzzes `target`, or each there is, for `seconds`.
-pub(crate) fn fuzz(target: &str, seconds: u64) -> Done {
-    if !has("cargo-fuzz") {
-        run(cargo().args(["install", "cargo-fuzz", "--locked"]))?;
-    }
+/// How long to fuzz, and how many targets at once.
+#[derive(Clone, Copy)]
+pub(crate) struct Plan {
+    pub seconds: u64,
+    pub jobs: usize,
+}
+
+/// Builds every target once, fuzzes `target`, or each there is, and prints what came of it.
+pub(crate) fn fuzz(target: &str, plan: Plan) -> Done {
     let targets = targets()?;
     let chosen: Vec<_> = targets.iter().filter(|name| target == "all" || *name == target).collect();
     if chosen.is_empty() {
         return Err(format!("there is no fuzz target `{target}`; there are {}", targets.join(", ")));
     }
-    for name in chosen {
-        let time = format!("-max_total_time={seconds}");
-        // What is found goes to a folder of its own; the committed corpus is only read.
-        let found = root().join("target/fuzz-corpus").join(name);
-        fs::create_dir_all(&found).map_err(|e| format!("{} can not be made: {e}", found.display()))?;
-        let known = root().join("fuzz/corpus").join(name);
-        // The sanitizers are in the stable toolchain; this variable lets its compiler take the flags for them.
-        run(cargo().env("RUSTC_BOOTSTRAP", "1").args(["fuzz", "run", name]).arg(&found).arg(&known).args([
-            "--",
-            &time,
-            "-max_len=4096",
-            "-rss_limit_mb=512",
-        ]))?;
+    let programs = build(if target == "all" { None } else { Some(target) })?;
+    println!("\nfuzzing {} targets, {} at once, {} s each", chosen.len(), plan.jobs.max(1), plan.seconds);
+    let (waiting, done) = (Mutex::new(chosen.into_iter()), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..plan.jobs.max(1) {
+            scope.spawn(|| {
+                loop {
+                    let Some(name) = waiting.lock().ok().and_then(|mut waiting| waiting.next()) else { return };
+                    let ran = one(&programs.join(name), name, plan.seconds);
+                    println!("{}", ran.line());
+                    if let Ok(mut done) = done.lock() {
+                        done.push(ran);
+                    }
+                }
+            });
+        }
+    });
+    let mut ran = done.into_inner().unwrap_or_default();
+    ran.sort_by(|a, b| a.name.cmp(&b.name));
+    println!("\n{}", Ran::HEAD);
+    for ran in &ran {
+        println!("{}", ran.line());
     }
-    Ok(())
+    let runs: u64 = ran.iter().map(|ran| ran.runs).sum();
+    println!("{:<18} {runs:>14}", "all");
+    let found: Vec<_> = ran.iter().filter(|ran| !ran.found.is_empty()).collect();
+    for ran in &found {
+        println!("\n{}:\n{}", ran.name, ran.found.join("\n"));
+    }
+    if found.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<_> = found.iter().map(|ran| ran.name.as_str()).collect();
+    Err(format!("found something in {}; put the input into fuzz/corpus when it is mended", names.join(", ")))
+}
+
+/// What came of one target.
+struct Ran {
+    name: String,
+    runs: u64,
+    per_second: u64,
+    features: u64,
+    found: Vec<String>,
+}
+
+impl Ran {
+    const HEAD: &str = "target                       runs     exec/s   features  finds";
+
+    fn line(&self) -> String {
+        let Self { name, runs, per_second, features, found } = self;
+        format!("{name:<18} {runs:>14} {per_second:>10} {features:>10} {:>6}", found.len())
+    }
+}
+
+/// Builds the targets with coverage, into a folder of their own, and answers where they are.
+fn build(only: Option<&str>) -> Result<PathBuf, String> {
+    let said = read(Command::new("rustc").arg("-vV")).ok_or("`rustc -vV` failed")?;
+    let host = said.lines().find_map(|line| line.strip_prefix("host: ")).ok_or("rustc names no host")?;
+    let folder = root().join("target/fuzz");
+    let mut build = cargo();
+    // Naming the host as a target keeps the flags from build scripts and macros.
+    build.args(["build", "--release", "--manifest-path", "fuzz/Cargo.toml", "--target", host, "--target-dir"]);
+    build.arg(&folder).env("RUSTFLAGS", COVERAGE.join(" "));
+    match only {
+        Some(name) => build.args(["--bin", name]),
+        None => build.arg("--bins"),
+    };
+    run(&mut build)?;
+    Ok(folder.join(host).join("release"))
+}
+
+fn one(program: &Path, name: &str, seconds: u64) -> Ran {
+    let mut ran = Ran { name: name.to_owned(), runs: 0, per_second: 0, features: 0, found: Vec::new() };
+    // What is found goes to folders of its own; the committed corpus is only read.
+    let found = root().join("target/fuzz-corpus").join(name);
+    let artifacts = root().join("target/fuzz-artifacts").join(name);
+    for folder in [&found, &artifacts] {
+        if let Err(error) = fs::create_dir_all(folder) {
+            ran.found.push(format!("{} can not be made: {error}", folder.display()));
+            return ran;
+        }
+    }
+    let mut command = Command::new(program);
+    command.arg(&found).arg(root().join("fuzz/corpus").join(name)).args([
+        format!("-max_total_time={seconds}"),
+        format!("-artifact_prefix={}/", artifacts.display()),
+        "-max_len=4096".to_owned(),
+        "-rss_limit_mb=512".to_owned(),
+        format!("-timeout={HANG_SECS}"),
+        "-print_final_stats=1".to_owned(),
+    ]);
+    let child = command.current_dir(root()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+    let mut child = match child {
+        Ok(child) => child,
+        Err(error) => {
+            ran.found.push(format!("{} can not be started: {error}", program.display()));
+            return ran;
+        }
+    };
+    let said = child.stderr.take().map(|said| thread::spawn(move || last_lines(BufReader::new(said))));
+    // libFuzzer ends by itself, and ends a run that hangs. Should it not, it is ended from outside.
+    let end = Instant::now() + Duration::from_secs(seconds + GRACE_SECS);
+    let status = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break Some(status),
+            Ok(None) if Instant::now() < end => thread::sleep(Duration::from_millis(50)),
+            Ok(None) | Err(_) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                break None;
+            }
+        }
+    };
+    let said = said.and_then(|said| said.join().ok()).unwrap_or_default();
+    for line in &said {
+        let number = |text: &str| text.trim().split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0);
+        if let Some(rest) = line.strip_prefix("stat::number_of_executed_units:") {
+            ran.runs = number(rest);
+        } else if let Some(rest) = line.strip_prefix("stat::average_exec_per_sec:") {
+            ran.per_second = number(rest);
+        } else if let Some((_, rest)) = line.split_once(" ft: ") {
+            ran.features = number(rest);
+        }
+    }
+    match status {
+        Some(status) if status.success() => {}
+        status => {
+            ran.found
+                .push(status.map_or_else(|| "it did not end and was killed".to_owned(), |status| status.to_string()));
+            ran.found.extend(said.into_iter().rev().take(SHOWN_LINES).rev());
+        }
+    }
+    ran
+}
+
+/// The last lines of what a fuzzer says; it may say a great deal.
+fn last_lines(said: impl BufRead) -> Vec<String> {
+    let mut lines = std::collections::VecDeque::new();
+    for line in said.lines().map_while(Result::ok) {
+        if lines.len() == KEPT_LINES {
+            lines.pop_front();
+        }
+        lines.push_back(line);
+    }
+    lines.into()
 }
 
 fn targets() -> Result<Vec<String>, String> {
@@ -39,3 +182,21 @@ fn targets() -> Result<Vec<String>, String> {
     names.sort();
     Ok(names)
 }
+
+/// Coverage as libFuzzer reads it: counters on every edge, their places, and what is compared with what.
+const COVERAGE: [&str; 8] = [
+    "--cfg=fuzzing",
+    "-Cpasses=sancov-module",
+    "-Cllvm-args=-sanitizer-coverage-level=4",
+    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+    "-Cllvm-args=-sanitizer-coverage-pc-table",
+    "-Cllvm-args=-sanitizer-coverage-trace-compares",
+    "-Cllvm-args=-simplifycfg-branch-fold-threshold=0",
+    "-Cdebug-assertions",
+];
+/// One input may take so long.
+const HANG_SECS: u64 = 10;
+/// A fuzzer may take so long to end.
+const GRACE_SECS: u64 = 60;
+const KEPT_LINES: usize = 4096;
+const SHOWN_LINES: usize = 25;

@@ -58,6 +58,12 @@ enum Verb {
         #[arg(long, default_value_t = 20)]
         seconds: u64,
     },
+        /// How long, for each, in minutes
+        #[arg(long, conflicts_with = "seconds")]
+        minutes: Option<u64>,
+        /// Targets at once
+        #[arg(long, default_value_t = 1)]
+        jobs: usize,
     /// Measure, side by side with a peer in the same run
     Bench {
         /// `path`: upload to first frame beside ffmpeg; `edge`: signed hits beside nginx
@@ -93,7 +99,10 @@ fn main() -> ExitCode {
         Verb::Up { no_install, once, data_dir } => up::up(!no_install, once, &data_dir),
         Verb::Test { no_install } => test::test(!no_install),
         Verb::Ci => ci::ci(),
-        Verb::Fuzz { target, seconds } => fuzz::fuzz(&target, seconds),
+        Verb::Fuzz { target, seconds, minutes, jobs } => {
+            let seconds = minutes.map_or(seconds, |minutes| minutes * 60);
+            fuzz::fuzz(&target, fuzz::Plan { seconds, jobs })
+        }
         Verb::Bench { what: Bench::Path } => return bench_path::run(),
         Verb::Bench { what: Bench::Edge } => return bench_edge::run(),
         Verb::Soak { what: Soak::Edge, minutes } => soak::edge(minutes),
