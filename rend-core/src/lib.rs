@@ -24,6 +24,7 @@
 //! | [`playback`] | may this viewer start, how does the right to fetch travel, what is fetched ahead |
 //! | [`routing`] | which edge, and why |
 //! | [`analytics`] | what was served |
+//! | [`metering`] | what that comes to, in seconds of media |
 //!
 //! | what holds it together | answers |
 //! |---|---|
@@ -57,6 +58,7 @@ pub mod job;
 pub mod limit;
 pub mod machine;
 pub mod media;
+pub mod metering;
 pub mod playback;
 pub mod prng;
 pub mod routing;
