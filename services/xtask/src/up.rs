@@ -59,13 +59,14 @@ pub(crate) fn browser_tests() -> Done {
     // Few words of its own: the last lines are to be the test runner's.
     let vars = [("REND_PLAYBACK_TOKEN_TTL_SECS", "10"), ("REND_LOG", "warn")];
     let mut running = Running::start(&target().join("debug/rend"), &data_dir, &vars)?;
-    let clip = sample(&data_dir)?;
+    let (good, clip) = (sample(&data_dir)?, encoded_sample(&data_dir)?);
     let mut node = Command::new("npm");
     node.current_dir(root().join("services/web"))
         .args(["run", "test:real"])
         .env("REND_API_BASE", &running.api)
         .env("REND_API_KEY", &running.key)
-        .env("REND_TEST_CLIP", &clip);
+        .env("REND_TEST_CLIP", &clip)
+        .env("REND_TEST_CLIP_GOOD", &good);
     let tested = run(&mut node);
     let stopped = running.stop();
     let _ = fs::remove_dir_all(&data_dir);
@@ -149,21 +150,28 @@ pub(crate) fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
-/// A clip of our own making: twelve seconds of moving colour bars with a tone.
+/// A clip of our own making: twelve seconds of moving colour bars with a tone, which plays as it is.
 fn sample(data_dir: &Path) -> Result<PathBuf, String> {
-    let clip = data_dir.join("sample.mp4");
+    make(data_dir, "sample", &["libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-g", "60"])
+}
+
+/// The same in a codec that has to be encoded anew.
+fn encoded_sample(data_dir: &Path) -> Result<PathBuf, String> {
+    make(data_dir, "sample-mpeg4", &["mpeg4", "-q:v", "4"])
+}
+
+fn make(data_dir: &Path, name: &str, codec: &[&str]) -> Result<PathBuf, String> {
+    let clip = data_dir.join(name).with_extension("mp4");
     if clip.is_file() {
         return Ok(clip);
     }
-    let part = data_dir.join("sample.part.mp4");
+    let part = clip.with_extension("part.mp4");
     let mut ffmpeg = Command::new("ffmpeg");
     ffmpeg.args(["-nostdin", "-v", "error", "-y"]);
     ffmpeg.args(["-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=30:duration=12"]);
     ffmpeg.args(["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000:duration=12"]);
-    ffmpeg.args([
-        "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-g", "60", "-c:a", "aac", "-b:a", "96k",
-    ]);
-    run(ffmpeg.args(["-movflags", "+faststart"]).arg(&part))?;
+    ffmpeg.arg("-c:v").args(codec).args(["-c:a", "aac", "-b:a", "96k", "-movflags", "+faststart"]);
+    run(ffmpeg.arg(&part))?;
     fs::rename(&part, &clip).map_err(|e| e.to_string())?;
     Ok(clip)
 }

@@ -96,23 +96,26 @@ pub(crate) fn pause() {
     thread::sleep(Duration::from_millis(50));
 }
 
-/// A clip of `secs` seconds with moving bars and a tone.
+/// A clip of `secs` seconds with moving bars and a tone, in a codec that has to be encoded anew.
 pub(crate) fn clip(folder: &Path, secs: u32) -> PathBuf {
-    let path = folder.join(format!("clip-{secs}.mp4"));
+    make(folder, secs, "mpeg4", &["-q:v", "4"])
+}
+
+/// The same in H.264 and AAC, which plays as it is.
+pub(crate) fn good_clip(folder: &Path, secs: u32) -> PathBuf {
+    make(folder, secs, "libx264", &["-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "60"])
+}
+
+fn make(folder: &Path, secs: u32, codec: &str, options: &[&str]) -> PathBuf {
+    let path = folder.join(format!("clip-{codec}-{secs}.mp4"));
     let duration = format!("duration={secs}");
+    let pictures = format!("testsrc2=size=640x360:rate=30:{duration}");
+    let sound = format!("sine=frequency=440:sample_rate=48000:{duration}");
     let made = Command::new("ffmpeg")
-        .args([
-            "-nostdin",
-            "-v",
-            "error",
-            "-y",
-            "-f",
-            "lavfi",
-            "-i",
-            &format!("testsrc2=size=640x360:rate=30:{duration}"),
-        ])
-        .args(["-f", "lavfi", "-i", &format!("sine=frequency=440:sample_rate=48000:{duration}")])
-        .args(["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "60", "-c:a", "aac"])
+        .args(["-nostdin", "-v", "error", "-y", "-f", "lavfi", "-i", &pictures, "-f", "lavfi", "-i", &sound])
+        .args(["-c:v", codec])
+        .args(options)
+        .args(["-c:a", "aac"])
         .arg(&path)
         .status()
         .expect("ffmpeg is needed for this test; `cargo xtask test` installs it");

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::common::{REND, Up, clip, pause};
+use crate::common::{REND, Up, clip, good_clip, pause};
 use rend_core::artifact::ArtifactPath;
 use rend_core::prng::Prng;
 
@@ -21,14 +21,15 @@ fn twenty_kills_lose_no_acknowledged_upload_and_every_asset_ends_ready() {
     let mut prng = Prng::seeded(seed.into());
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let clips = [clip(folder.path(), 2), clip(folder.path(), 5), clip(folder.path(), 9)];
+    let place = folder.path();
+    let clips = [clip(place, 2), clip(place, 5), clip(place, 9), good_clip(place, 9)];
     let mut acknowledged = BTreeSet::new();
     for round in 0..KILLS {
         let up = Up::start(&data, &[]);
         // Uploads run while the process dies: those that printed an id were acknowledged.
         let uploads: Vec<_> = (0..1 + prng.below(2))
             .map(|_| {
-                let clip = &clips[usize::try_from(prng.below(3)).unwrap()];
+                let clip = &clips[usize::try_from(prng.below(clips.len() as u64)).unwrap()];
                 let mut command = Command::new(REND);
                 command.arg("upload").arg(clip).env("REND_DATA_DIR", &data);
                 command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
@@ -55,11 +56,11 @@ fn twenty_kills_lose_no_acknowledged_upload_and_every_asset_ends_ready() {
     let up = Up::start(&data, &[]);
     let mut waiting = acknowledged.clone();
     for _ in 0..6000 {
-        waiting.retain(|id| up.asset(id)["playable_state"] != "hls_ready");
-        for id in &waiting {
+        waiting.retain(|id| {
             let asset = up.asset(id);
             assert_ne!(asset["playable_state"], "failed", "{asset}");
-        }
+            asset["playable_state"] != "hls_ready" || asset["source_state"] != "ready"
+        });
         if waiting.is_empty() {
             break;
         }

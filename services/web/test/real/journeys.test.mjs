@@ -1,8 +1,8 @@
 // The journeys of a viewer and of an owner against a real Rend, in a real browser, with hls.js forced.
 //
-//   REND_API_BASE=http://127.0.0.1:4000 REND_API_KEY=rend_live_… REND_TEST_CLIP=clip.mp4 npm run test:real
+//   REND_API_BASE=http://127.0.0.1:4000 REND_API_KEY=rend_live_… REND_TEST_CLIP=clip.mp4 REND_TEST_CLIP_GOOD=good.mp4 npm run test:real
 //
-// The clip should be longer than ten seconds. The key needs the scopes upload, read, delete and analytics.
+// The clips should be longer than ten seconds. The first has to be encoded, the second is H.264 and AAC that plays as it is. The key needs the scopes upload, read, delete and analytics.
 
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -20,18 +20,20 @@ const AFTER_DELETION = [/404/, /401/];
 let api;
 let key;
 let clip;
+let goodClip;
 let browser;
 let folder;
 let ready;
 const made = [];
 
 before(async () => {
-  const wanted = ['REND_API_BASE', 'REND_API_KEY', 'REND_TEST_CLIP'];
+  const wanted = ['REND_API_BASE', 'REND_API_KEY', 'REND_TEST_CLIP', 'REND_TEST_CLIP_GOOD'];
   const missing = wanted.filter((name) => !process.env[name]);
   if (missing.length > 0) throw new Error(`these tests need a running Rend: set ${missing.join(', ')}`);
   api = process.env.REND_API_BASE.replace(/\/$/, '');
   key = process.env.REND_API_KEY;
   clip = process.env.REND_TEST_CLIP;
+  goodClip = process.env.REND_TEST_CLIP_GOOD;
   folder = await mkdtemp(path.join(tmpdir(), 'rend-real-'));
   browser = await openBrowser();
 });
@@ -81,15 +83,15 @@ async function watch(where, body, expect = []) {
   }
 }
 
-test('a fresh upload plays while it is still encoded, from its start to its end', async () => {
-  const { id } = await upload('Fresh from the camera', await readFile(clip));
+async function playsFresh(file, picture) {
+  const { id } = await upload('Fresh from the camera', await readFile(file));
   await watch(
     `/watch/${id}?engine=hls`,
     async (page) => {
       await untilTime(page, 0.1, WAIT_MS);
       assert.ok((await facts(page)).playedFrom[0] < 0.5, 'it starts at the start');
       await page.locator('rend-player').hover();
-      await shoot(page, 'real-watch-fresh');
+      await shoot(page, picture);
       const { duration_ms: length } = await settled(id);
       await untilState(page, 'ended', length * 2 + 60_000);
       const end = await facts(page);
@@ -99,7 +101,11 @@ test('a fresh upload plays while it is still encoded, from its start to its end'
     },
     PREPARING,
   );
-});
+}
+
+test('a fresh upload plays while it is still encoded, from its start to its end', () => playsFresh(clip, 'real-watch-fresh'));
+
+test('a good upload plays as it is while its other rungs are made, from its start to its end', () => playsFresh(goodClip, 'real-watch-good'));
 
 test('a ready video plays to its end without any media error', async () => {
   const { id, duration_ms: length } = await readyAsset();
