@@ -1,13 +1,15 @@
 //! The control plane and its media worker, as processes of their own.
-#![expect(clippy::print_stderr, reason = "a command at a terminal prints")]
+#![expect(clippy::print_stderr, clippy::print_stdout, reason = "a command at a terminal prints")]
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use rend_api::config::{ApiConfig, tickets};
-use rend_api::{Bus, Deps, State, open};
+use rend_api::config::{ApiConfig, SOLE_ORG, tickets};
+use rend_api::{Bus, Deps, State, make_key, open};
 use rend_core::config::{Role, Settings, check, profile_of, variable as v};
+use rend_core::credential::Scopes;
+use rend_core::time::Clock;
 use rend_shell::{ProcessVars, SystemClock, bind, init_logs, shutdown_on_signals};
 
 #[derive(Parser)]
@@ -28,6 +30,11 @@ enum Verb {
     },
     /// Bring the database's schema up to date, and end
     Migrate,
+    /// Write an API key for everything into the database and print it: the first one of an installation
+    Key {
+        /// What to call it
+        name: String,
+    },
     /// Ask the API on this machine whether it is ready; status 0 says yes
     Healthcheck,
 }
@@ -60,6 +67,7 @@ async fn perform(verb: Verb) -> Result<(), String> {
         Verb::Serve => serve(&settings(Role::Api)?).await,
         Verb::Worker { kind: WorkerKind::Media } => work(&settings(Role::Worker)?).await,
         Verb::Migrate => migrate(&settings(Role::Api)?).await,
+        Verb::Key { name } => key(&settings(Role::Api)?, &name).await,
         Verb::Healthcheck => healthcheck(&settings(Role::Api)?).await,
     }
 }
@@ -105,6 +113,15 @@ async fn work(settings: &Settings) -> Result<(), String> {
 async fn migrate(settings: &Settings) -> Result<(), String> {
     let had = open::migrate(settings).await?;
     eprintln!("the schema is current; it was at version {had}");
+    Ok(())
+}
+
+async fn key(settings: &Settings, name: &str) -> Result<(), String> {
+    let store = open::database(settings).await?.credentials();
+    let now = SystemClock::start().wall();
+    let (_, key) = make_key(store.as_ref(), SOLE_ORG, name, Scopes::ALL, None, now).await.map_err(|e| e.to_string())?;
+    println!("{key}");
+    eprintln!("this is the only time the key is shown");
     Ok(())
 }
 

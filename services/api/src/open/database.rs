@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use rend_core::config::{Role, Settings, variable as v};
 use rend_storage::analytics::Analytics;
+use rend_storage::credentials::CredentialStore;
 use rend_storage::objects::ObjectStore;
 use rend_storage::postgres::{Postgres, PostgresOptions};
 use rend_storage::sqlite::Sqlite;
@@ -28,6 +29,14 @@ impl Database {
         }
     }
 
+    /// The API keys.
+    pub fn credentials(&self) -> Arc<dyn CredentialStore> {
+        match self {
+            Self::Sqlite(store) => Arc::new(store.clone()),
+            Self::Postgres(store) => Arc::new(store.clone()),
+        }
+    }
+
     /// Every port: those of the database, and the two that may lie elsewhere.
     pub fn stores(self, objects: Arc<dyn ObjectStore>, analytics: Arc<dyn Analytics>) -> Stores {
         macro_rules! over {
@@ -37,10 +46,12 @@ impl Database {
                     objects,
                     assets: store.clone(),
                     uploads: store.clone(),
+                    transfers: store.clone(),
                     jobs: store.clone(),
                     events: store.clone(),
                     edges: store.clone(),
                     purges: store.clone(),
+                    revocations: store.clone(),
                     credentials: store,
                     analytics,
                 }
