@@ -113,7 +113,7 @@ impl ObjectStore for FsObjects {
 
     async fn get(&self, key: &ObjectKey, range: Option<Range<u64>>) -> Result<Object, StoreError> {
         let folder = layout::folder(&self.0.objects, key.as_str());
-        let opened = self.blocking(move |_| open_newest(&folder, range)).await?;
+        let opened = self.blocking(move |inner| inner.absent_or(open_newest(&folder, range)?)).await?;
         let (meta, file, bytes) = opened.ok_or(StoreError::NotFound { what: "object" })?;
         let body = futures::stream::try_unfold((file, bytes), |(file, rest)| async move {
             if rest == 0 {
@@ -128,7 +128,7 @@ impl ObjectStore for FsObjects {
 
     async fn head(&self, key: &ObjectKey) -> Result<ObjectMeta, StoreError> {
         let folder = layout::folder(&self.0.objects, key.as_str());
-        let newest = self.blocking(move |_| newest(&folder)).await?;
+        let newest = self.blocking(move |inner| inner.absent_or(newest(&folder)?)).await?;
         newest.map(|entry| entry.meta).ok_or(StoreError::NotFound { what: "object" })
     }
 
@@ -153,6 +153,15 @@ impl ObjectStore for FsObjects {
 }
 
 impl Inner {
+    /// What was found. That nothing was found means something only while the store's own folder is there: a file system that
+    /// is not mounted has nothing, and that is no reason to forget what it will have again.
+    fn absent_or<T>(&self, found: Option<T>) -> io::Result<Option<T>> {
+        if found.is_none() && !self.objects.try_exists()? {
+            return Err(io::Error::other("the folder of objects is gone"));
+        }
+        Ok(found)
+    }
+
     /// Makes the whole and durable file at `temp` the object of `folder`.
     fn publish(&self, temp: &Path, folder: &Path, meta: &ObjectMeta) -> io::Result<()> {
         for _ in 0..RACES_MAX {
@@ -319,6 +328,22 @@ mod tests {
         let mut full = File::options().write(true).open("/dev/full").unwrap();
         let refused = full.write_all(b"x").unwrap_err();
         assert!(matches!(failed(refused), StoreError::NoSpace));
+    }
+
+    #[test]
+    fn a_store_whose_folder_is_gone_says_so_and_not_that_its_objects_are() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("store");
+        let store = FsObjects::open(&root).unwrap();
+        let key: ObjectKey = "health/probe".parse().unwrap();
+        let head = || runtime.block_on(store.head(&key)).unwrap_err();
+        let get = || runtime.block_on(store.get(&key, None)).map(|_| ()).unwrap_err();
+        assert!(matches!(head(), StoreError::NotFound { .. }) && matches!(get(), StoreError::NotFound { .. }));
+        std::fs::rename(&root, folder.path().join("unmounted")).unwrap();
+        assert!(matches!(head(), StoreError::Unavailable(_)) && matches!(get(), StoreError::Unavailable(_)));
+        std::fs::rename(folder.path().join("unmounted"), &root).unwrap();
+        assert!(matches!(head(), StoreError::NotFound { .. }));
     }
 
     #[test]

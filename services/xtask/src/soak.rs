@@ -198,8 +198,8 @@ fn trouble(
             fs::rename(&objects, &away).map_err(|error| format!("the origin: {error}"))?;
             std::thread::sleep(Duration::from_millis(1500));
             fs::rename(&away, &objects).map_err(|error| format!("the origin: {error}"))?;
-            // A failure is remembered for a moment, an absence for three seconds.
-            std::thread::sleep(Duration::from_millis(3500));
+            // A failure is remembered for a quarter of a second.
+            std::thread::sleep(Duration::from_millis(500));
             world.count("times the origin was away");
             world.troubles.fetch_add(1, Ordering::SeqCst);
         }
