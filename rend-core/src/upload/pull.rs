@@ -22,13 +22,13 @@ pub const ATTEMPTS_MAX: u32 = 8;
 pub struct Guard {
     /// Whether `http` is allowed beside `https`.
     pub plain_http: bool,
-    /// Whether addresses that are not public are allowed: for tests alone. No configuration sets it.
-    pub any_address: bool,
+    /// An address that is allowed though it is not public: for tests alone. No configuration sets it.
+    pub also: Option<IpAddr>,
 }
 
 impl Guard {
     /// Public addresses by `https`.
-    pub const STRICT: Self = Self { plain_http: false, any_address: false };
+    pub const STRICT: Self = Self { plain_http: false, also: None };
 
     /// Judges a URL by the parts that a URL parser found in it. `host` is a name, an IPv4 address, or an IPv6 address in
     /// brackets. An address in the URL is judged here; a name's addresses are judged by [`Guard::address`] once they are
@@ -61,7 +61,7 @@ impl Guard {
     ///
     /// [`Refused::Address`].
     pub fn address(&self, address: IpAddr) -> Result<(), Refused> {
-        if self.any_address || is_public(address) { Ok(()) } else { Err(Refused::Address(kind(address))) }
+        if self.also == Some(address) || is_public(address) { Ok(()) } else { Err(Refused::Address(kind(address))) }
     }
 }
 
@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_url_leads_to_a_public_address_by_https_and_shows_no_password() {
-        let (strict, plain) = (Guard::STRICT, Guard { plain_http: true, any_address: false });
+        let (strict, plain) = (Guard::STRICT, Guard { plain_http: true, also: None });
         url(strict, ("https", "example.com", false), Ok(()));
         url(strict, ("https", "1.1.1.1", false), Ok(()));
         url(strict, ("http", "example.com", false), Err(Refused::Scheme));
@@ -259,7 +259,9 @@ mod tests {
         url(plain, ("http", "127.0.0.1", false), Err(Refused::Address(Kind::Loopback)));
         url(plain, ("http", "[::ffff:10.0.0.1]", false), Err(Refused::Address(Kind::Private)));
         url(plain, ("http", "169.254.169.254", false), Err(Refused::Address(Kind::LinkLocal)));
-        url(Guard { any_address: true, ..plain }, ("http", "127.0.0.1", false), Ok(()));
+        let one = Guard { also: Some([127, 0, 0, 1].into()), ..plain };
+        url(one, ("http", "127.0.0.1", false), Ok(()));
+        url(one, ("http", "127.0.0.2", false), Err(Refused::Address(Kind::Loopback)));
         assert_eq!(strict.url("https", None, false), Err(Refused::Host));
     }
 

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use futures::{Stream, StreamExt};
-use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, StatusCode};
 use rend_core::artifact::ObjectKey;
-use rend_core::asset::{Asset, Failure, Move, PlaybackPolicy, StoredSource};
+use rend_core::asset::{Asset, Move, PlaybackPolicy, StoredSource};
 use rend_core::credential::Scope;
 use rend_core::id::{AssetId, JobId, UploadId};
 use rend_core::job::{JobKind, NewJob};
-use rend_core::time::Timestamp;
 use rend_core::upload::admission::{Admission, Arrival, Limits, admit, arrived};
 use rend_core::upload::sweep::SESSION_KEPT;
+use rend_core::upload::transfer::Pull;
 use rend_core::upload::{UploadSession, UploadState};
 use rend_storage::StoreError;
 use rend_storage::assets::Change;
@@ -23,18 +24,22 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 
 use crate::auth::{Caller, caller};
-use crate::error::ApiError;
+use crate::error::{ApiError, UploadRefusal};
+pub(crate) use crate::http::uploads::abandon;
+use crate::http::uploads::{Ask, key, open};
 use crate::http::{Answer, json};
-use crate::state::{State, Stores};
+use crate::ingest::fetch;
+use crate::once::{named, once};
+use crate::state::State;
 use crate::wire::AssetJson;
 
 /// The words that come with a video.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Words {
-    title: Option<String>,
-    policy: Option<String>,
-    external_id: Option<String>,
+pub(crate) struct Words {
+    pub title: Option<String>,
+    pub policy: Option<String>,
+    pub external_id: Option<String>,
 }
 
 pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
@@ -44,12 +49,84 @@ pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
         .and(caller(state, Scope::Upload))
         .and(warp::header::optional::<u64>("content-length"))
         .and(warp::query::raw().or(warp::any().map(String::new)).unify())
+        .and(warp::header::headers_cloned())
         .and(warp::body::stream())
-        .then(move |caller: Result<Caller, ApiError>, length, query: String, body| {
+        .then(move |caller: Result<Caller, ApiError>, length: Option<u64>, query: String, headers: HeaderMap, body| {
             let state = Arc::clone(&with);
-            async move { create(&state, caller?, length, &query, body).await }
+            async move {
+                let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+                if media_type.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(JSON)) {
+                    return pull(&state, caller?, &query, &headers, body).await;
+                }
+                let (caller, work) = (caller?, Arc::clone(&state));
+                // The bytes are still to come, so it is their number and the digest that was announced that tell one upload
+                // from another.
+                let digest = headers.get("content-digest").map_or(&[][..], HeaderValue::as_bytes);
+                let asked: [&[u8]; 4] = [b"video", query.as_bytes(), &length.unwrap_or(u64::MAX).to_be_bytes(), digest];
+                let create = {
+                    let query = query.clone();
+                    async move { create(&work, caller, length, &query, body).await }
+                };
+                once(&state, caller.org, named(&headers)?, &asked, create).await
+            }
         })
         .boxed()
+}
+
+/// What is asked for instead of being sent. No video is of this type, so it tells the two apart.
+const JSON: &str = "application/json";
+/// Bytes of such a wish, at most.
+const WISH_BYTES_MAX: usize = 16 << 10;
+
+/// A wish for a video to be fetched.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wish {
+    source_url: String,
+    title: Option<String>,
+    policy: Option<String>,
+    external_id: Option<String>,
+}
+
+/// Writes down that a video is to be fetched. A job does it; the answer comes before the first byte.
+async fn pull<B: Buf>(
+    state: &Arc<State>,
+    caller: Caller,
+    query: &str,
+    headers: &HeaderMap,
+    body: impl Stream<Item = Result<B, warp::Error>> + Send,
+) -> Answer {
+    if !query.is_empty() {
+        return Err(ApiError::field("query", "title, policy and external_id stand beside source_url in the body"));
+    }
+    let body = rend_shell::body::collect(body, WISH_BYTES_MAX).await?;
+    let wish: Wish = serde_json::from_slice(&body).map_err(|error| {
+        // Its own words may repeat the URL.
+        let at = format!("line {}, column {}", error.line(), error.column());
+        ApiError::field(
+            "body",
+            format!("an object with source_url, and title, policy and external_id if wanted ({at})"),
+        )
+    })?;
+    let url = fetch::parse(&wish.source_url).map_err(|why| ApiError::Upload(UploadRefusal::Url(why)))?;
+    fetch::judge(state.config.pull_guard, &url).map_err(|why| ApiError::Upload(UploadRefusal::Url(why)))?;
+    let words = Words {
+        title: wish.title.or_else(|| title_of(url.path())),
+        policy: wish.policy,
+        external_id: wish.external_id,
+    };
+    let asset = new_asset(state, caller, words)?;
+    let ask = Ask { bytes: None, note: String::new(), pull: Some(Pull { url: url.into(), validator: None }) };
+    let transfer = open(state, asset, ask, key(headers)?).await?;
+    let asset = state.stores.assets.get(transfer.session.asset).await?;
+    json(StatusCode::ACCEPTED, &AssetJson::new(&asset, &state.config.site_url))
+}
+
+/// The last part of a path as a title, if it can be one.
+fn title_of(path: &str) -> Option<String> {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let name = query_pairs(&format!("name={}", name.replace('+', "%2B"))).pop()?.1;
+    Some(name).filter(|name| check_title(name).is_ok() && !name.trim().is_empty())
 }
 
 async fn create<B: Buf>(
@@ -66,7 +143,7 @@ async fn create<B: Buf>(
     let (bytes_max, asset) = match judged {
         Ok(judged) => judged,
         Err(refusal) => {
-            let _ = tokio::time::timeout(DRAIN_WAIT, drain(body)).await;
+            drain(body).await;
             return Err(refusal);
         }
     };
@@ -91,13 +168,17 @@ const DRAIN_BYTES_MAX: usize = 16 << 20;
 /// How long that may take.
 const DRAIN_WAIT: Duration = Duration::from_secs(2);
 
-async fn drain<B: Buf>(body: impl Stream<Item = Result<B, warp::Error>>) {
+/// Reads and throws away what comes of a refused body, within bounds.
+pub(crate) async fn drain<B: Buf, E>(body: impl Stream<Item = Result<B, E>>) {
     let mut body = std::pin::pin!(body);
-    let mut left = DRAIN_BYTES_MAX;
-    while let Some(Ok(chunk)) = body.next().await {
-        let Some(rest) = left.checked_sub(chunk.remaining()) else { return };
-        left = rest;
-    }
+    let read = async {
+        let mut left = DRAIN_BYTES_MAX;
+        while let Some(Ok(chunk)) = body.next().await {
+            let Some(rest) = left.checked_sub(chunk.remaining()) else { return };
+            left = rest;
+        }
+    };
+    let _ = tokio::time::timeout(DRAIN_WAIT, read).await;
 }
 
 /// Remembers the asset and its session, stores the bytes, and settles: as a source with its job, or as nothing.
@@ -157,21 +238,6 @@ async fn receive(
     }
 }
 
-/// Settles a session that brought nothing: its bytes go, and its asset says why.
-pub(crate) async fn abandon(stores: &Stores, session: &UploadSession, now: Timestamp) {
-    let failure = Failure {
-        code: "upload_incomplete".into(),
-        detail: "the upload ended before all of the file had arrived; upload it again".into(),
-    };
-    let (asset, step) = (session.asset, Move::Fail(failure));
-    let gone = stores.objects.delete(&ObjectKey::source(asset)).await;
-    let failed = stores.assets.advance(&Change { asset, expect: None, step, fence: None, enqueue: None, now }).await;
-    let settled = stores.uploads.settle(session.id, UploadState::Abandoned).await;
-    if gone.is_err() || failed.is_err() || settled.is_err() {
-        tracing::warn!(asset = %session.asset, "an abandoned upload could not be settled; the sweep will try again");
-    }
-}
-
 async fn advance(state: &State, asset: AssetId, step: Move, enqueue: Option<NewJob>) -> Result<Asset, ApiError> {
     let change = Change { asset, expect: None, step, fence: None, enqueue, now: state.clock.wall() };
     let asset = state.stores.assets.advance(&change).await?;
@@ -215,7 +281,7 @@ pub(crate) fn query_pairs(query: &str) -> Vec<(String, String)> {
     form_urlencoded::parse(query.as_bytes()).into_owned().collect()
 }
 
-fn new_asset(state: &State, caller: Caller, words: Words) -> Result<Asset, ApiError> {
+pub(crate) fn new_asset(state: &State, caller: Caller, words: Words) -> Result<Asset, ApiError> {
     let title = words.title.unwrap_or_else(|| "Untitled".into());
     check_title(&title)?;
     let policy = match words.policy {

@@ -1,0 +1,132 @@
+//! Pieces become one original.
+
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use rend_core::artifact::ObjectKey;
+use rend_core::asset::{Move, SourceState, StoredSource};
+use rend_core::id::{JobId, UploadId};
+use rend_core::job::{JobKind, Lease, NewJob};
+use rend_core::time::Clock;
+use rend_core::upload::UploadState;
+use rend_core::upload::transfer::{Part, Transfer};
+use rend_storage::StoreError;
+use rend_storage::assets::Change;
+use rend_storage::objects::{ObjectBody, Put};
+
+use super::source::OCTETS;
+use crate::state::Stores;
+
+/// Parts that are read at a time from the record.
+const PARTS_PAGE: usize = 256;
+/// Keys that are listed at a time.
+const KEYS_PAGE: usize = 500;
+
+/// Puts the parts of a whole transfer together, and hands the original on to be made playable. Doing it twice, or going on
+/// where a killed process stopped, leads to the same.
+///
+/// # Errors
+///
+/// What a store answers; nothing is lost then.
+pub(crate) async fn assemble(
+    stores: &Stores,
+    clock: &Arc<dyn Clock>,
+    transfer: &Transfer,
+    lease: &Lease,
+    media_attempts_max: u32,
+) -> Result<(), StoreError> {
+    let (id, asset) = (transfer.session.id, transfer.session.asset);
+    let found = match stores.assets.get(asset).await {
+        Ok(found) => Some(found),
+        Err(StoreError::NotFound { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    match found.map(|asset| (asset.source, asset.stored.is_some())) {
+        // A crash fell between the move and the end of the session.
+        Some((_, true)) => return end(stores, id, UploadState::Complete).await,
+        Some((SourceState::Uploading, false)) => {}
+        // Deleted or failed meanwhile, or never written down.
+        Some(_) | None => return end(stores, id, UploadState::Abandoned).await,
+    }
+    let put =
+        Put { content_type: OCTETS.into(), len: transfer.session.bytes_expected, sha256: None, now: clock.wall() };
+    let key = ObjectKey::source(asset);
+    let stored = stores.objects.put(&key, put, whole(stores, id)).await?;
+    let source = StoredSource { bytes: stored.len, sha256: stored.sha256.unwrap_or_default() };
+    let now = clock.wall();
+    let media = NewJob {
+        id: JobId::new(now, rend_shell::ten()),
+        asset,
+        kind: JobKind::Media,
+        run_at: now,
+        attempts_max: media_attempts_max,
+    };
+    let step = Move::SourceStored(source);
+    let change = Change { asset, expect: None, step, fence: Some(lease.clone()), enqueue: Some(media), now };
+    match stores.assets.advance(&change).await {
+        Ok(_) => end(stores, id, UploadState::Complete).await,
+        // It was deleted while its bytes were put together; the delete may have looked before they were there.
+        Err(StoreError::Illegal(_) | StoreError::NotFound { .. }) => {
+            stores.objects.delete(&key).await?;
+            end(stores, id, UploadState::Abandoned).await
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Ends the session, and removes its parts, which nobody needs any more.
+async fn end(stores: &Stores, id: UploadId, state: UploadState) -> Result<(), StoreError> {
+    match stores.uploads.settle(id, state).await {
+        // Somebody ended it otherwise: the sweep, or its sender. What they did stands.
+        Ok(()) | Err(StoreError::Conflict { .. } | StoreError::NotFound { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    forget_parts(stores, id).await.map(|_| ())
+}
+
+/// Removes whatever lies there of the parts of a session, counted or not, and answers how many there were.
+///
+/// # Errors
+///
+/// What the store answers; some may be gone then.
+pub(crate) async fn forget_parts(stores: &Stores, id: UploadId) -> Result<usize, StoreError> {
+    let prefix = ObjectKey::upload_prefix(id);
+    let mut gone = 0;
+    loop {
+        let keys = stores.objects.list(&prefix, None, KEYS_PAGE).await?;
+        if keys.is_empty() {
+            return Ok(gone);
+        }
+        for key in &keys {
+            stores.objects.delete(key).await?;
+        }
+        gone += keys.len();
+    }
+}
+
+/// All counted bytes, from the first to the last.
+fn whole(stores: &Stores, id: UploadId) -> ObjectBody {
+    let (transfers, objects) = (Arc::clone(&stores.transfers), Arc::clone(&stores.objects));
+    let pages = stream::try_unfold(0, move |from| {
+        let transfers = Arc::clone(&transfers);
+        async move {
+            let page = transfers.parts(id, from, PARTS_PAGE).await?;
+            Ok::<_, StoreError>(page.last().map(|last| last.start + 1).map(|next| (page, next)))
+        }
+    });
+    pages
+        .map_ok(|page| stream::iter(page.into_iter().map(Ok::<Part, StoreError>)))
+        .try_flatten()
+        .and_then(move |part| {
+            let objects = Arc::clone(&objects);
+            async move {
+                let object = objects.get(&part.key(id), None).await?;
+                if object.meta.len != part.bytes {
+                    return Err(StoreError::BadBody { reason: "a part has another length than was counted".into() });
+                }
+                Ok(object.body)
+            }
+        })
+        .try_flatten()
+        .boxed()
+}

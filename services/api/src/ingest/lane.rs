@@ -1,0 +1,248 @@
+//! Claims the jobs that bring originals in, and works on a few of them at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rend_core::asset::{Failure, Move};
+use rend_core::id::{AssetId, JobId, LeaseToken, UploadId};
+use rend_core::job::lease::beat_every;
+use rend_core::job::{ErrorClass, Job, JobError, JobKind, Lease, NewJob, Outcome};
+use rend_core::upload::UploadState;
+use rend_storage::StoreError;
+use rend_storage::assets::Change;
+use rend_storage::jobs::Claim;
+use tokio::sync::Semaphore;
+
+use super::assemble::{assemble, forget_parts};
+use super::fetch::{Fetched, fetch};
+use crate::state::State;
+
+/// Originals that are put together at once; further ones wait in the queue.
+const ASSEMBLING_MAX: usize = 2;
+/// Originals that are fetched at once; further ones wait in the queue.
+const FETCHING_MAX: usize = 4;
+/// Tries to put an original together. With the longest wait between them this is about a day: as long as a disk that is
+/// full may take to be cleared, and as long as the session lasts.
+const ASSEMBLE_ATTEMPTS_MAX: u32 = 100;
+/// Tries after which parts that do not fit together count as damaged.
+const DAMAGED_AFTER: u32 = 3;
+/// How long a lease lasts; it is renewed while work goes on.
+const LEASE_FOR: Duration = Duration::from_secs(60);
+/// How often the queue is looked at when nothing wakes the loop.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Works until a stop is requested, then gives back what it holds.
+pub(crate) async fn run(state: Arc<State>) {
+    let assembling = lane(&state, JobKind::Assemble, ASSEMBLING_MAX);
+    let fetching = lane(&state, JobKind::Pull, FETCHING_MAX);
+    futures::join!(assembling, fetching, super::sweep::run(&state));
+}
+
+/// Asks for the pieces of `upload` to be put together. Asking again changes nothing: the job has the upload's name.
+///
+/// # Errors
+///
+/// What the queue answers; the sweep asks again.
+pub(crate) async fn assemble_later(state: &State, upload: UploadId, asset: AssetId) -> Result<(), StoreError> {
+    let now = state.clock.wall();
+    let id = JobId::from_bytes(*upload.as_bytes());
+    let job = NewJob { id, asset, kind: JobKind::Assemble, run_at: now, attempts_max: ASSEMBLE_ATTEMPTS_MAX };
+    match state.stores.jobs.enqueue(&job, now).await {
+        Ok(()) | Err(StoreError::Conflict { .. }) => {
+            state.bus.wake();
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn lane(state: &Arc<State>, kind: JobKind, at_once: usize) {
+    let places = Arc::new(Semaphore::new(at_once));
+    let mut shutdown = state.shutdown.clone();
+    let mut woken = state.bus.listen();
+    loop {
+        let place = tokio::select! {
+            place = Arc::clone(&places).acquire_owned() => place,
+            () = shutdown.requested() => break,
+        };
+        woken.mark_unchanged();
+        if let Some((job, lease)) = claim(state, kind).await {
+            let state = Arc::clone(state);
+            rend_shell::spawn("ingest", async move {
+                perform(&state, &job, lease).await;
+                drop(place);
+            });
+            continue;
+        }
+        drop(place);
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            _ = woken.changed() => {}
+            () = shutdown.requested() => break,
+        }
+    }
+    // Everybody who still works hears the same request and gives the job back.
+    let _ = tokio::time::timeout(LEASE_FOR, places.acquire_many(u32::try_from(at_once).unwrap_or(1))).await;
+}
+
+async fn claim(state: &State, kind: JobKind) -> Option<(Job, Lease)> {
+    let now = state.clock.wall();
+    let claim = Claim {
+        worker: "rend-api".into(),
+        kinds: vec![kind],
+        token: LeaseToken::new(now, rend_shell::ten()),
+        now,
+        expires: now + LEASE_FOR,
+    };
+    state.stores.jobs.claim(&claim).await.ok().flatten()
+}
+
+/// Works on one job while its lease holds, and lets go of it.
+async fn perform(state: &Arc<State>, job: &Job, lease: Lease) {
+    let mut shutdown = state.shutdown.clone();
+    let outcome = tokio::select! {
+        outcome = work(state, job, &lease) => outcome,
+        () = lost(state, &lease) => {
+            tracing::warn!(job = %job.id, "the lease on a job was lost; whoever has it goes on");
+            return;
+        }
+        () = shutdown.requested() => Outcome::Defer { at: state.clock.wall() },
+    };
+    if let Err(error) = state.stores.jobs.finish(&lease, &outcome, state.clock.wall()).await {
+        tracing::warn!(job = %job.id, %error, "a job could not be finished; its lease will run out");
+    }
+    state.bus.wake();
+}
+
+/// Renews the lease as long as it can be renewed.
+async fn lost(state: &State, lease: &Lease) {
+    loop {
+        tokio::time::sleep(beat_every(LEASE_FOR)).await;
+        let expires = state.clock.wall() + LEASE_FOR;
+        if matches!(state.stores.jobs.extend(lease, expires).await, Err(StoreError::LeaseLost)) {
+            return;
+        }
+    }
+}
+
+async fn work(state: &Arc<State>, job: &Job, lease: &Lease) -> Outcome {
+    let upload = UploadId::from_bytes(*job.id.as_bytes());
+    // Taking it over ends whoever still sends: nothing changes while the parts are read.
+    let transfer = match state.stores.transfers.take_over(upload).await {
+        Ok(transfer) => transfer,
+        Err(StoreError::Conflict { .. } | StoreError::NotFound { .. }) => {
+            return swept(forget_parts(&state.stores, upload).await.map(|_| ()), state, job);
+        }
+        Err(error) => return again(state, job, &error),
+    };
+    let transfer = if job.kind == JobKind::Pull && !transfer.is_whole() {
+        match fetch(state, transfer).await {
+            Fetched::Whole(transfer) => transfer,
+            // A try that brought something does not count.
+            Fetched::Some => return Outcome::Defer { at: state.clock.wall() + PULL_PAUSE },
+            Fetched::Nothing(error) => return retry_or_fail(state, job, lease, error, &PULL_FAILED).await,
+            Fetched::Never(failure) => return fail(state, job, lease, failure).await,
+        }
+    } else {
+        transfer
+    };
+    match assemble(&state.stores, &state.clock, &transfer, lease, state.config.job_attempts_max).await {
+        Ok(()) => Outcome::Succeed,
+        Err(StoreError::BadBody { .. }) if job.attempt >= DAMAGED_AFTER => fail(state, job, lease, damaged()).await,
+        Err(error) => again(state, job, &error),
+    }
+}
+
+fn swept(gone: Result<(), StoreError>, state: &State, job: &Job) -> Outcome {
+    match gone {
+        Ok(()) => Outcome::Succeed,
+        Err(error) => again(state, job, &error),
+    }
+}
+
+/// Tries again after a while, since a store failed.
+fn again(state: &State, job: &Job, error: &StoreError) -> Outcome {
+    tracing::warn!(job = %job.id, asset = %job.asset, %error, "an original could not be put together yet");
+    Outcome::after(
+        trouble("store_failed"),
+        job.attempt,
+        job.attempts_max,
+        state.clock.wall(),
+        &mut rend_shell::seeded(),
+    )
+}
+
+async fn retry_or_fail(state: &State, job: &Job, lease: &Lease, code: &'static str, last: &Known) -> Outcome {
+    if job.attempt < job.attempts_max {
+        return Outcome::after(
+            trouble(code),
+            job.attempt,
+            job.attempts_max,
+            state.clock.wall(),
+            &mut rend_shell::seeded(),
+        );
+    }
+    fail(state, job, lease, Failure { code: last.code.into(), detail: last.detail.into() }).await
+}
+
+/// Gives up: the asset says why, and nothing of it stays.
+async fn fail(state: &State, job: &Job, lease: &Lease, failure: Failure) -> Outcome {
+    let now = state.clock.wall();
+    tracing::info!(job = %job.id, asset = %job.asset, code = failure.code, "an original did not come in");
+    let error = JobError {
+        class: ErrorClass::Permanent,
+        code: failure.code.clone(),
+        detail: failure.detail.clone(),
+        stderr_tail: String::new(),
+    };
+    let step = Move::Fail(failure);
+    let change = Change { asset: job.asset, expect: None, step, fence: Some(lease.clone()), enqueue: None, now };
+    let upload = UploadId::from_bytes(*job.id.as_bytes());
+    match give_up(state, &change, upload).await {
+        Ok(()) => Outcome::Fail { error },
+        Err(error) => again(state, job, &error),
+    }
+}
+
+async fn give_up(state: &State, change: &Change, upload: UploadId) -> Result<(), StoreError> {
+    match state.stores.assets.advance(change).await {
+        // Deleted meanwhile: that stands.
+        Ok(_) | Err(StoreError::Illegal(_) | StoreError::NotFound { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    match state.stores.uploads.settle(upload, UploadState::Abandoned).await {
+        Ok(()) | Err(StoreError::Conflict { .. } | StoreError::NotFound { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    forget_parts(&state.stores, upload).await.map(|_| ())
+}
+
+fn trouble(code: &str) -> JobError {
+    JobError {
+        class: ErrorClass::Transient,
+        code: code.into(),
+        detail: "the original did not come in yet; it is tried again".into(),
+        stderr_tail: String::new(),
+    }
+}
+
+/// A reason in fixed words.
+struct Known {
+    code: &'static str,
+    detail: &'static str,
+}
+
+const PULL_FAILED: Known = Known {
+    code: "source_unreachable",
+    detail: "the file could not be fetched from its URL in several tries; check that it can be reached, then ask again",
+};
+
+fn damaged() -> Failure {
+    Failure {
+        code: "upload_damaged".into(),
+        detail: "parts of the upload were lost in storage; upload the file again".into(),
+    }
+}
+
+/// Rest before a file that came in part is asked for again.
+const PULL_PAUSE: Duration = Duration::from_secs(2);
