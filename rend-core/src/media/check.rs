@@ -72,6 +72,11 @@ pub enum Weight {
 }
 
 impl Broken {
+    /// An error that was found by other means than the rules here.
+    pub const fn error(rule: &'static str, detail: String) -> Self {
+        Self { rule, weight: Weight::Error, detail }
+    }
+
     /// Whether it keeps an asset from being called ready.
     pub fn is_error(&self) -> bool {
         self.weight == Weight::Error

@@ -16,6 +16,7 @@ pub mod runner;
 mod sound;
 mod stills;
 mod trouble;
+mod verify;
 pub mod worker;
 
 pub use doctor::{Finding, State, doctor};

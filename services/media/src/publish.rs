@@ -104,11 +104,6 @@ impl Catalogue {
         (self.behind, self.top) = (true, top);
     }
 
-    /// What is listed above the rungs.
-    pub(crate) fn top(&self) -> Option<Rendered> {
-        self.top.as_ref().map(|(rendered, _)| rendered.clone())
-    }
-
     /// A unit came to its end, in this attempt or an earlier one.
     pub(crate) fn ended(&mut self, end: UnitEnd) {
         self.ended.insert(end.unit, end);

@@ -1,16 +1,11 @@
 //! The end of an attempt: every list is ended, measured and checked.
 
-use futures::{StreamExt, TryStreamExt};
-use rend_core::artifact::{ArtifactPath, ObjectKey, Rendition};
+use rend_core::artifact::ArtifactPath;
 use rend_core::asset::Move;
 use rend_core::job::{ErrorClass, JobError};
-use rend_core::media::check::{self, Rendered};
-use rend_core::media::isobmff::read_segment;
-use rend_core::media::playlist::{Master, Media};
 use rend_core::media::probe::{Cadence, Reject};
 
-use crate::encode::{Encode, Fault, UnitEnd, no_track, torn};
-use crate::publish::SMALL;
+use crate::encode::{Encode, Fault, UnitEnd};
 use crate::trouble::Trouble;
 
 impl Encode<'_> {
@@ -28,7 +23,6 @@ impl Encode<'_> {
         if plan.rungs.is_empty() {
             self.put_poster().await;
         }
-        let mut master = Master::default();
         let mut rendered = Vec::new();
         let now = self.attempt.shelf.clock.mono();
         for (place, rendition) in plan.renditions().iter().enumerate() {
@@ -40,13 +34,12 @@ impl Encode<'_> {
                 let keys = catalogue.iframes(*rendition);
                 self.put_text(ArtifactPath::IFrames(*rendition), keys.to_string()).await?;
             }
-            master = catalogue.master();
-            self.put_text(ArtifactPath::Master, master.to_string()).await?;
-            rendered.push((*rendition, list, bandwidth));
+            self.put_text(ArtifactPath::Master, catalogue.master().to_string()).await?;
+            rendered.push((*rendition, bandwidth));
         }
         drop(catalogue);
-        self.check(&master, &rendered).await?;
-        for (rendition, _, bandwidth) in &rendered {
+        self.check().await?;
+        for (rendition, bandwidth) in &rendered {
             let ready = Move::RenditionReady { rendition: *rendition, bandwidth: *bandwidth };
             self.attempt.advance(ready, None).await?;
         }
@@ -94,39 +87,21 @@ impl Encode<'_> {
     }
 
     /// Reads back what was made and holds it against the rules.
-    async fn check(&self, master: &Master, made: &[(Rendition, Media, u64)]) -> Result<(), Trouble> {
-        let shelf = &self.attempt.shelf;
-        let inits = self.inits.lock().await;
-        let mut all = Vec::new();
-        for ((rendition, media, _), variant) in made.iter().zip(&master.variants) {
-            let init = inits.get(rendition).ok_or_else(no_track)?;
-            let reads = (0..media.segments.len()).map(|index| async move {
-                let index = u32::try_from(index).unwrap_or(u32::MAX);
-                let key = ObjectKey::artifact(shelf.asset, ArtifactPath::Segment { rendition: *rendition, index });
-                let (bytes, len) = shelf.get(&key, SMALL).await?;
-                Ok::<_, Trouble>((len, read_segment(init, &bytes).map_err(torn)?))
-            });
-            let segments = futures::stream::iter(reads).buffered(CHECKS_AT_ONCE).try_collect().await?;
-            all.push(Rendered { variant: variant.clone(), media: media.clone(), init: init.clone(), segments });
-        }
-        all.extend(self.catalogue.lock().await.top());
-        let mut broken = check::text("master", &master.to_string());
-        broken.extend(check::renditions(master, &all));
-        match broken.first() {
-            None => Ok(()),
+    async fn check(&self) -> Result<(), Trouble> {
+        let broken = self.attempt.shelf.verify().await?;
+        let told: Vec<String> = broken.iter().map(ToString::to_string).collect();
+        match broken.iter().find(|broken| broken.is_error()) {
+            None => {
+                tracing::debug!(asset = %self.attempt.shelf.asset, warnings = told.join("; "), "checked");
+                Ok(())
+            }
             Some(first) => {
-                let all: Vec<String> = broken.iter().map(ToString::to_string).collect();
-                Err(Trouble::permanent(
-                    "check_failed",
-                    format!("what was made breaks a rule of HLS: {first}"),
-                    all.join("\n"),
-                ))
+                let detail = format!("what was made breaks a rule of HLS: {first}");
+                Err(Trouble::permanent("check_failed", detail, told.join("\n")))
             }
         }
     }
 }
 
-/// Segments read at once for the check.
-const CHECKS_AT_ONCE: usize = 8;
 /// A result shorter than its source by more than this, or by a fiftieth, was made of a damaged source.
 const SHORT_US_MAX: u64 = 1_000_000;

@@ -33,6 +33,7 @@ struct Stream {
     index: u32,
     codec_type: String,
     codec_name: String,
+    codec_tag_string: String,
     profile: Value,
     width: Value,
     height: Value,
@@ -135,7 +136,10 @@ impl Stream {
         notes: &mut Vec<String>,
     ) -> Result<Video, Reject> {
         if self.codec_name.is_empty() || self.codec_name == "unknown" {
-            return Err(Reject::Unsupported("its picture has an unknown codec".to_owned()));
+            // Without even the mark of a codec, the description itself is cut off.
+            let marked = !matches!(self.codec_tag_string.as_str(), "" | "[0][0][0][0]");
+            let unknown = Reject::Unsupported("its picture has an unknown codec".to_owned());
+            return Err(if marked { unknown } else { Reject::Unreadable });
         }
         let (width, height) = (natural(&self.width).unwrap_or(0), natural(&self.height).unwrap_or(0));
         if width == 0 || height == 0 {

@@ -1,23 +1,69 @@
 //! Walks a folder of clips that is named by `REND_TEST_MEDIA_DIR`, and tells how each ended.
 use std::path::{Path, PathBuf};
 
-use crate::support::Machine;
-use rend_core::asset::PlayableState;
+use crate::support::{Machine, files, probe};
+use rend_core::artifact::{ArtifactPath, ObjectKey};
+use rend_core::asset::{Asset, PlayableState};
+use rend_core::media::sniff::sniff;
 use rend_core::time::Clock;
 
-fn files(folder: &Path, out: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files(&path, out);
-        } else if path.extension().is_some_and(|ext| ext != "md") {
-            out.push(path);
-        }
+/// How a clip may end.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// It plays.
+    Plays,
+    /// It plays, and its owner is told that it was damaged.
+    Degraded,
+    /// Either, or it is refused as unreadable: how much of it decodes is a matter of luck.
+    Damaged,
+    /// It is refused with this word.
+    Refused(&'static str),
+    /// Nothing is known of it but that its owner must be told.
+    Told,
+}
+
+/// What is known of clips by a part of their name; the first that fits counts.
+const KNOWN: &[(&str, End)] = &[
+    ("single_frame", End::Refused("not_a_video")),
+    ("malformed/bitflips", End::Damaged),
+    ("malformed/bomb", End::Refused("over_limit")),
+    ("malformed/moov_size_overflow", End::Refused("unreadable")),
+    ("malformed/mvhd_duration_lie", End::Plays),
+    ("malformed/stts_giant_delta", End::Degraded),
+    ("malformed/truncated_in_moov", End::Refused("unreadable")),
+    ("malformed/truncated_mdat", End::Degraded),
+    ("ssrf", End::Refused("not_a_video")),
+    ("jpeg_renamed", End::Refused("not_a_video")),
+    ("malformed/text", End::Refused("not_a_video")),
+    ("zero_bytes", End::Refused("not_a_video")),
+    ("malformed/", End::Told),
+    ("", End::Plays),
+];
+
+fn known(clip: &Path) -> End {
+    let name = clip.to_string_lossy();
+    KNOWN.iter().find(|(part, _)| name.contains(part)).map_or(End::Told, |(_, end)| *end)
+}
+
+fn fits(asset: &Asset, end: End) -> bool {
+    let plays = asset.playable == PlayableState::HlsReady;
+    let code = asset.failure.as_ref().map(|failure| failure.code.as_str());
+    match end {
+        End::Plays => plays,
+        End::Degraded => plays && asset.degraded,
+        End::Damaged => plays || code == Some("unreadable"),
+        End::Refused(word) => code == Some(word),
+        End::Told => plays || code.is_some(),
     }
 }
 
-/// Every file ends as ready or as failed for a reason that its owner is told. Files whose folder is called `malformed`
-/// may end either way; all others must play.
+/// Where it was filmed and with what: words of the source that no output may hold.
+fn secrets(clip: &Path) -> Vec<String> {
+    let entries = "-show_entries format_tags=location,location-eng,make,model,comment,com.android.version";
+    let Ok(said) = std::panic::catch_unwind(|| probe(clip, entries)) else { return Vec::new() };
+    said.split(',').map(|word| word.trim().trim_matches('"').to_owned()).filter(|word| word.len() > 6).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[expect(clippy::disallowed_methods, reason = "a test that is told where to look")]
 async fn every_clip_of_a_folder_ends_as_it_should() {
@@ -25,34 +71,44 @@ async fn every_clip_of_a_folder_ends_as_it_should() {
         println!("skipped: REND_TEST_MEDIA_DIR names no folder of clips");
         return;
     };
-    let mut clips = Vec::new();
-    files(Path::new(&folder), &mut clips);
-    clips.sort();
+    let mut clips: Vec<PathBuf> = files(Path::new(&folder));
+    clips.retain(|clip| clip.extension().is_some_and(|ext| ext != "md"));
     let only = std::env::var("REND_TEST_MEDIA_ONLY").unwrap_or_default();
     let export = std::env::var("REND_TEST_MEDIA_EXPORT").ok();
     let mut wrong = Vec::new();
     for clip in clips.iter().filter(|clip| clip.to_string_lossy().contains(&only)) {
         let machine = Machine::new();
+        let began = machine.clock.mono();
         let asset = machine.make(clip, |_| {}).await;
-        let took = machine.clock.mono().since_start().as_millis();
+        let took = machine.clock.mono().since(began).as_millis();
         let name = clip.file_stem().unwrap().to_string_lossy().into_owned();
+        let kind = sniff(&std::fs::read(clip).unwrap()).map_or("no media".to_owned(), |kind| kind.to_string());
         let made: Vec<_> = asset.renditions.iter().map(|row| row.rendition.to_string()).collect();
         let secs = asset.media.as_ref().map_or(0, |media| media.duration_ms);
         let failure = asset.failure.as_ref().map_or(String::new(), |f| format!("{}: {}", f.code, f.detail));
-        println!(
-            "{name}: {} after {took} ms, degraded={} {secs} ms {made:?} {failure}",
-            asset.playable, asset.degraded
-        );
-        asset.media.iter().flat_map(|media| &media.notes).for_each(|note| println!("    {note}"));
+        let state = if asset.degraded { "plays, degraded" } else { asset.playable.as_str() };
+        println!("{name} ({kind}): {state} after {took} ms, {secs} ms {made:?} {failure}");
         if let Some(to) = &export {
             machine.export(asset.id, &Path::new(to).join(&name)).await;
         }
-        let malformed = clip.components().any(|part| part.as_os_str() == "malformed");
-        let single = name == "single_frame";
-        let told = asset.playable == PlayableState::HlsReady || asset.failure.is_some();
-        if !told || (!malformed && !single && asset.playable != PlayableState::HlsReady) {
-            wrong.push(name);
+        if !fits(&asset, known(clip)) {
+            wrong.push(format!("{name}: should be {:?}", known(clip)));
+        }
+        if asset.playable == PlayableState::HlsReady {
+            let told = told_secrets(&machine, &asset, &secrets(clip)).await;
+            wrong.extend(told.into_iter().map(|file| format!("{name}: {file} tells where it was made")));
         }
     }
-    assert!(wrong.is_empty(), "{wrong:?}");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+async fn told_secrets(machine: &Machine, asset: &Asset, secrets: &[String]) -> Vec<String> {
+    let to = machine.folder.path().join("told");
+    machine.export(asset.id, &to).await;
+    let tells = |file: &PathBuf| {
+        let bytes = std::fs::read(file).unwrap();
+        secrets.iter().any(|secret| bytes.windows(secret.len()).any(|part| part == secret.as_bytes()))
+    };
+    assert!(machine.artifact(asset.id, ArtifactPath::Master).await.is_some(), "{}", ObjectKey::asset_prefix(asset.id));
+    files(&to).into_iter().filter(tells).map(|file| file.display().to_string()).collect()
 }

@@ -1,7 +1,9 @@
 //! The worker on real files: on clips that are made here, and on a folder of others when one is named.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 mod folder;
+mod jail;
 mod kills;
+mod odd;
 mod passthrough;
 mod pipeline;
 mod rungs;
