@@ -526,6 +526,13 @@ pub(super) mod tests {
         check_refused(&format!(r#""width":3840,"height":2160,{fine}"#), "10801", "over_limit");
         check_refused(&format!(r#""width":0,"height":0,{fine}"#), "8", "unreadable");
         check_refused(&format!(r#""width":640,"height":360,{fine},"nb_frames":"1""#), "0.04", "not_a_video");
+        let unknown = r#""codec_name":"unknown","width":640,"height":360"#;
+        let strange = |fields: &str| {
+            let stream = format!(r#"{{"index":0,"codec_type":"video",{fields}}}"#);
+            probe(&[stream], "8").map_err(|e| e.code())
+        };
+        assert_eq!(strange(&format!(r#"{unknown},"codec_tag_string":"abcd""#)), Err("unsupported"));
+        assert_eq!(strange(&format!(r#"{unknown},"codec_tag_string":"[0][0][0][0]""#)), Err("unreadable"));
         assert_eq!(read(b"{}", Container::Mov, &Limits::default()), Err(Reject::NotAVideo));
         assert_eq!(read(b"", Container::Mov, &Limits::default()), Err(Reject::Unreadable));
     }

@@ -82,7 +82,7 @@ async fn every_clip_of_a_folder_ends_as_it_should() {
         let asset = machine.make(clip, |_| {}).await;
         let took = machine.clock.mono().since(began).as_millis();
         let name = clip.file_stem().unwrap().to_string_lossy().into_owned();
-        let kind = sniff(&std::fs::read(clip).unwrap()).map_or("no media".to_owned(), |kind| kind.to_string());
+        let kind = sniff(&std::fs::read(clip).unwrap()).map_or_else(|| "no media".to_owned(), |kind| kind.to_string());
         let made: Vec<_> = asset.renditions.iter().map(|row| row.rendition.to_string()).collect();
         let secs = asset.media.as_ref().map_or(0, |media| media.duration_ms);
         let failure = asset.failure.as_ref().map_or(String::new(), |f| format!("{}: {}", f.code, f.detail));
