@@ -3,6 +3,7 @@
 import { isPlayable, statusOf, titleFrom } from './asset-view.js';
 import { h, icon, say } from './dom.js';
 import { bytes, percent, plural, rate, span } from './format.js';
+import { byXhr, discard, sendInPieces, unfinished } from './resumable.js';
 import { sentence } from './session.js';
 import { UploadMeter } from './upload-meter.js';
 
@@ -25,6 +26,7 @@ export class Uploads {
     this.#signal = signal;
     byId('uploads').replaceChildren();
     this.#listen(signal);
+    this.#remind();
   }
 
   /** An asset that this page uploaded moved on: its line says since when it plays. */
@@ -76,6 +78,16 @@ export class Uploads {
     on(window, 'beforeunload', (event) => this.#running && event.preventDefault());
   }
 
+  /** A page can not keep a file across a reload. Whoever chooses it again goes on, so it says which. */
+  #remind() {
+    for (const { title, name, size, sent } of unfinished(storage())) {
+      const words = h('p', { class: 'words', text: `${percent(sent, size)} of ${bytes(size)} uploaded. Choose ${name} again to go on.` });
+      const close = h('button', { type: 'button', class: 'button bare small', onclick: () => element.remove() }, 'Close');
+      const element = h('li', { class: 'upload', dataset: { state: 'idle', unfinished: name } }, h('div', { class: 'upload-head' }, h('p', { class: 'name', text: title }), close), words);
+      byId('uploads').append(element);
+    }
+  }
+
   #pick(files) {
     this.#picked = files;
     byId('invite').hidden = files.length > 0;
@@ -91,6 +103,7 @@ export class Uploads {
 
   #enqueue(file, title, policy) {
     const item = new UploadItem(file, title, { again: () => this.#enqueue(file, title, policy) });
+    for (const old of byId('uploads').querySelectorAll('[data-unfinished]')) if (old.dataset.unfinished === file.name) old.remove();
     byId('uploads').append(item.element);
     if (file.size === 0) return item.end('bad', 'This file is empty, so there is nothing to upload.');
     if (this.#waiting.length >= WAITING_MAX) return item.end('bad', `Not queued: ${WAITING_MAX} files are waiting already. Try again when some are done.`);
@@ -109,23 +122,38 @@ export class Uploads {
   async #send({ item, file, title, policy }) {
     if (item.signal.aborted) return;
     item.begin();
+    const server = { origin: this.#api.url('/').origin, send: byXhr(this.#api), store: storage() };
     try {
       const signal = AbortSignal.any([item.signal, this.#signal]);
-      const asset = await this.#api.upload(file, { title, policy }, { onProgress: (sent) => item.progress(sent), signal });
+      const id = await sendInPieces(file, { title, policy }, { ...server, onProgress: (sent) => item.progress(sent), onState: (state) => item.line(state), signal });
       item.sent();
-      this.#following.set(asset.id, item);
+      this.#following.set(id, item);
+      const asset = await this.#api.asset(id);
       this.#onUploaded(asset);
+      // It may have moved on before anybody followed it.
+      this.follow(asset);
     } catch (problem) {
+      // Leaving the page keeps what was sent; cancelling does not.
+      if (item.signal.aborted) await discard(file, { title, policy }, server);
       if (problem.name === 'AbortError') item.end('idle', 'Cancelled');
       else item.end('bad', advice(problem), problem.status === 0 || problem.status >= 500);
     }
   }
 }
 
+/** Where unfinished uploads are remembered; a browser may forbid it. */
+function storage() {
+  try {
+    return window.localStorage;
+  } catch {
+    return { length: 0, key: () => null, getItem: () => null, setItem: () => {}, removeItem: () => {} };
+  }
+}
+
 /** What to do about a refused upload. */
 export function advice(problem) {
   const said = sentence(problem.message);
-  if (problem.status === 413) return `${said} A larger limit is set by REND_MAX_UPLOAD_BYTES.`;
+  if (problem.status === 413) return `${said} A larger limit is set by REND_MAX_SOURCE_BYTES.`;
   if (problem.status === 507) return `${said} Delete something, or give Rend more disk.`;
   if (problem.status === 403) return `${said} This key needs the scope "upload".`;
   return said;
@@ -137,6 +165,7 @@ class UploadItem {
   #meter = null;
   #ticker = 0;
   #announced = 0;
+  #isWaiting = false;
   #title;
   /** When its last byte was acknowledged. */
   sentAt = 0;
@@ -165,6 +194,12 @@ class UploadItem {
     this.element.dataset.state = 'sending';
     this.#meter = new UploadMeter(this.#file.size, performance.now());
     this.#ticker = setInterval(() => this.#paint(), 500);
+    this.#paint();
+  }
+
+  /** Whether bytes leave, or the server is waited for. */
+  line(state) {
+    this.#isWaiting = state === 'waiting';
     this.#paint();
   }
 
@@ -215,9 +250,10 @@ class UploadItem {
     const left = this.#meter.left(now);
     const speed = this.#meter.speed(now);
     const parts = [`${percent(sent, total)} of ${bytes(total)}`];
+    if (this.#isWaiting) return say(this.words, [...parts, 'the connection is lost; going on when it is back'].join(' · '));
     if (speed !== null) parts.push(speed > 0 ? rate(speed) : 'stalled');
     if (sent >= total) parts.push('waiting for the answer');
     else if (left !== null) parts.push(`${span(Math.max(1000, left))} left`);
-    say(this.words, parts.join(' · '));
+    return say(this.words, parts.join(' · '));
   }
 }

@@ -1,6 +1,7 @@
 // The dashboard in a real browser, against the mock.
 
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -112,6 +113,36 @@ test('an upload shows its progress and ends in a video that plays', () =>
       await shoot(page, 'dashboard-uploaded');
     },
     { expect: [/409/] },
+  ));
+
+test('an upload whose connection breaks goes on, and one whose page was reloaded goes on with the same file', () =>
+  desk(
+    { slowUpload: true },
+    (mock) => (mock.breakUploadAt = 8 << 20),
+    async (page, mock) => {
+      const big = path.join(folder, 'Long walk.mp4');
+      const bytes = Buffer.alloc(24 << 20, 7);
+      bytes.write('\0\0\0\x18ftypisom', 0, 'latin1');
+      await writeFile(big, bytes);
+      const choose = async () => {
+        await page.locator('#file').setInputFiles(big);
+        await page.getByRole('button', { name: 'Upload', exact: true }).click();
+      };
+      await choose();
+      await page.locator('.upload .words', { hasText: 'the connection is lost' }).waitFor();
+      await page.locator('.upload[data-state="sending"] .words', { hasText: /^([4-9]\d)\s?%/ }).waitFor();
+      page.once('dialog', (dialog) => dialog.accept());
+      await page.reload();
+      const reminder = page.locator('.upload[data-state="idle"] .words', { hasText: 'Choose Long walk.mp4 again' });
+      await reminder.waitFor();
+      await choose();
+      assert.equal(await reminder.count(), 0);
+      await page.locator('.upload .words', { hasText: 'after the upload' }).waitFor();
+      const asset = mock.asset(await line(page, 'Long walk').getAttribute('data-id'));
+      assert.equal(asset.sha256, createHash('sha256').update(bytes).digest('hex'));
+      assert.equal(await page.locator('.asset').count(), 1, 'it is one video');
+    },
+    { expect: [/409/, /ERR_/] },
   ));
 
 test('states arrive live, without anybody asking', () =>

@@ -39,8 +39,11 @@ class Mock {
   #followers = new Set();
   #timers = new Set();
   #bytesServed = new Map();
+  #uploads = new Map();
   #folder = null;
   #startedAt = Date.now();
+  /** Set to a number and the connection of an upload that has so many bytes breaks, once. */
+  breakUploadAt = null;
   /** Set to true and the first edge drops every connection. */
   edgeDown = false;
   /** Requests that the edges saw: {edge, path, status}. */
@@ -152,6 +155,7 @@ class Mock {
     const asset = id ? this.#assets.get(id) : null;
     const { method } = req;
     if (noun === 'videos' && method === 'POST') return this.#upload(req, res, url);
+    if (noun === 'uploads') return this.#piece(req, res, id);
     if (noun === 'events') return this.#follow(req, res, url);
     if (noun === 'fleet') return this.#json(res, 200, this.#fleet());
     if (noun === 'assets' && !id) {
@@ -216,6 +220,62 @@ class Mock {
     this.#tell(asset, 'media.processing_queued');
     this.#process(asset, first.includes('ftyp'));
     this.#json(res, 201, this.#wire(asset));
+  }
+
+  /** Uploads in pieces: what came before a connection broke is kept, as Rend keeps it. */
+  async #piece(req, res, id) {
+    const { method, headers } = req;
+    const answer = (status, more = {}) => res.writeHead(status, { 'tus-resumable': '1.0.0', 'cache-control': 'no-store', ...more }).end();
+    if (headers['tus-resumable'] !== '1.0.0') return this.#problem(res, 412, 'tus_version', 'send the header `Tus-Resumable: 1.0.0`');
+    if (!id && method === 'POST') {
+      const key = headers['idempotency-key'];
+      let upload = [...this.#uploads.values()].find((other) => key && other.key === key);
+      if (!upload) {
+        const words = Object.fromEntries((headers['upload-metadata'] ?? '').split(',').map((pair) => pair.trim().split(' ')).map(([name, value]) => [name, Buffer.from(value ?? '', 'base64').toString()]));
+        const asset = this.#create(words.title || words.filename || 'Untitled', words.policy ?? 'signed', Number(headers['upload-length']));
+        asset.source_state = 'uploading';
+        this.#tell(asset, 'asset.created');
+        upload = { id: uuid7(), key, asset, size: Number(headers['upload-length']), received: 0, turn: 0, head: Buffer.alloc(0), hash: createHash('sha256') };
+        this.#uploads.set(upload.id, upload);
+      }
+      return answer(201, { location: `/v1/uploads/${upload.id}`, 'rend-asset-id': upload.asset.id });
+    }
+    const upload = this.#uploads.get(id);
+    if (!upload) return this.#problem(res, 404, 'not_found', 'there is no such upload');
+    const stands = () => ({ 'upload-offset': upload.received, 'upload-length': upload.size, 'rend-asset-id': upload.asset.id });
+    if (method === 'HEAD') return answer(200, stands());
+    if (method === 'DELETE') {
+      this.#uploads.delete(id);
+      this.delete(upload.asset.id);
+      return answer(204);
+    }
+    // Whoever sends now ends whoever sent before.
+    upload.turn += 1;
+    const { turn } = upload;
+    if (Number(headers['upload-offset']) !== upload.received) return this.#problem(res, 409, 'offset_mismatch', `${upload.received} bytes are stored`);
+    try {
+      for await (const chunk of req) {
+        if (turn !== upload.turn) return res.destroy();
+        if (upload.head.length < 64) upload.head = Buffer.concat([upload.head, chunk]).subarray(0, 64);
+        upload.received += chunk.length;
+        upload.hash.update(chunk);
+        if (this.breakUploadAt !== null && upload.received >= this.breakUploadAt) {
+          this.breakUploadAt = null;
+          return res.destroy();
+        }
+        if (this.#settings.slowUpload) await new Promise((done) => setTimeout(done, 20));
+      }
+    } catch {
+      return undefined;
+    }
+    if (upload.received === upload.size) {
+      const { asset } = upload;
+      Object.assign(asset, { source_state: 'uploaded', sha256: upload.hash.copy().digest('hex') });
+      this.#tell(asset, 'source.uploaded', { bytes: String(upload.size) });
+      this.#tell(asset, 'media.processing_queued');
+      this.#process(asset, upload.head.includes('ftyp'));
+    }
+    return answer(204, stands());
   }
 
   #process(asset, good = true) {
