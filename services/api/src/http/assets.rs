@@ -162,9 +162,9 @@ async fn edit(state: &State, caller: Caller, id: AssetId, headers: &HeaderMap, b
 
 /// Makes a change. One that insists on a revision which has passed meanwhile is told so.
 async fn advance(state: &State, change: &Change) -> Result<Asset, ApiError> {
-    state.stores.assets.advance(change).await.map_err(|error| match error {
-        StoreError::Conflict { .. } if change.expect.is_some() => ApiError::Changed,
-        error => error.into(),
+    state.stores.assets.advance(change).await.map_err(|error| {
+        let passed = matches!(error, StoreError::Conflict { .. }) && change.expect.is_some();
+        if passed { ApiError::Changed } else { error.into() }
     })
 }
 

@@ -148,9 +148,9 @@ mod tests {
         match value {
             Value::Object(map) => map
                 .iter()
-                .flat_map(|(name, value)| match value {
-                    Value::String(target) if name == "$ref" => vec![target.clone()],
-                    _ => references(value),
+                .flat_map(|(name, value)| match value.as_str() {
+                    Some(target) if name == "$ref" => vec![target.to_owned()],
+                    Some(_) | None => references(value),
                 })
                 .collect(),
             Value::Array(list) => list.iter().flat_map(references).collect(),

@@ -93,23 +93,26 @@ impl Unwarmed {
         if now.since(event.at) > MATTERS_FOR {
             return;
         }
-        match &event.kind {
-            EventKind::PlayableStateChanged { to } if to.is_playable() => {
+        if let EventKind::PlayableStateChanged { to } = &event.kind {
+            if to.is_playable() {
                 self.0.insert(event.asset, event.at + BEGIN_WITHIN);
-            }
-            EventKind::PlayableStateChanged { .. } | EventKind::DeletionRequested => {
+            } else {
                 self.0.remove(&event.asset);
             }
-            EventKind::EdgeWarm { outcome: FanoutOutcome::Attempted, .. } => {
-                if let Some(due) = self.0.get_mut(&event.asset) {
-                    *due = event.at + END_WITHIN;
+        } else if let EventKind::EdgeWarm { outcome, .. } = &event.kind {
+            match outcome {
+                FanoutOutcome::Attempted => {
+                    if let Some(due) = self.0.get_mut(&event.asset) {
+                        *due = event.at + END_WITHIN;
+                    }
+                }
+                // What failed was asked often enough.
+                FanoutOutcome::Succeeded | FanoutOutcome::Failed => {
+                    self.0.remove(&event.asset);
                 }
             }
-            // What failed was asked often enough.
-            EventKind::EdgeWarm { outcome: FanoutOutcome::Succeeded | FanoutOutcome::Failed, .. } => {
-                self.0.remove(&event.asset);
-            }
-            _ => {}
+        } else if event.kind == EventKind::DeletionRequested {
+            self.0.remove(&event.asset);
         }
         if self.0.len() > UNWARMED_MAX
             && let Some(last) = self.0.iter().max_by_key(|(_, due)| **due).map(|(asset, _)| *asset)
