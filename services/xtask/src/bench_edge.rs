@@ -1,7 +1,7 @@
 //! The edge beside nginx (and Varnish, when it is installed): same files, same client, interleaved rounds.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -200,21 +200,29 @@ fn start_varnish(dir: &Path, origin: SocketAddr) -> Result<Server, Failure> {
 fn stampede(edge: &Server, private: SocketAddr) -> Result<(), Failure> {
     let before = origin_reads(private)?;
     let start = Arc::new(Barrier::new(COLD_CLIENTS));
+    // Bodies are read only when everybody has a first byte: a gigabyte through one loopback would be measured else.
+    let begun = Arc::new(Barrier::new(COLD_CLIENTS));
     let clients: Vec<_> = (0..COLD_CLIENTS)
         .map(|_| {
-            let (start, request, at) = (Arc::clone(&start), head(edge, COLD), edge.at);
+            let (start, begun) = (Arc::clone(&start), Arc::clone(&begun));
+            let (request, at) = (head(edge, COLD), edge.at);
             std::thread::Builder::new().stack_size(128 << 10).spawn(move || {
-                let mut stream = TcpStream::connect(at)?;
+                let connected = TcpStream::connect(at);
                 start.wait();
-                stream.write_all(request.as_bytes())?;
+                let Ok(mut stream) = connected else {
+                    begun.wait();
+                    return Err(io::ErrorKind::ConnectionRefused.into());
+                };
                 let mut first = [0; 1];
-                stream.read_exact(&mut first)?;
+                let came = stream.write_all(request.as_bytes()).and_then(|()| stream.read_exact(&mut first));
                 let at = Instant::now();
+                begun.wait();
+                came?;
                 let mut buffer = vec![0; 64 << 10];
                 let mut len = 1;
                 loop {
                     match stream.read(&mut buffer)? {
-                        0 => return Ok::<_, std::io::Error>((at, len)),
+                        0 => return Ok::<_, io::Error>((at, len)),
                         read => len += read,
                     }
                 }
