@@ -22,7 +22,7 @@ impl Shelf {
             }
             let keys_only = list.text.lines().any(|line| line == "#EXT-X-I-FRAMES-ONLY");
             if let (Some(described), false) = (&list.init, keys_only) {
-                let reads = segments.iter().map(|name| async move {
+                let reads = segments.into_iter().map(|name: String| async move {
                     let head = self.head(&format!("{folder}/{name}")).await?;
                     let read = head.and_then(|(bytes, len)| Segment::read(&described.init, &bytes, len).ok());
                     Ok::<_, Trouble>(read)

@@ -290,3 +290,15 @@ impl Worker {
 const BACKOFF: Duration = Duration::from_secs(2);
 /// The wait grows to about four minutes.
 const BACKOFF_DOUBLINGS_MAX: u32 = 7;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_can_run_on_any_thread() {
+        fn is_sent<T: Send>(_: impl FnOnce(&'static Worker, &'static Shutdown) -> T) {}
+        is_sent(|worker, shutdown| worker.run_once(shutdown));
+        is_sent(|worker, shutdown| worker.run(shutdown.clone()));
+    }
+}
