@@ -7,6 +7,7 @@ mod client;
 mod doctor;
 mod env;
 mod gate;
+mod hls;
 mod key;
 mod up;
 mod upload;
@@ -90,6 +91,11 @@ enum Verb {
         #[command(subcommand)]
         verb: cache::CacheVerb,
     },
+    /// Check what is served against the rules of HLS
+    Hls {
+        #[command(subcommand)]
+        verb: hls::HlsVerb,
+    },
     /// Print the completion script for a shell
     Completion {
         /// Which shell
@@ -126,6 +132,7 @@ async fn perform(verb: Verb) -> Outcome {
         Verb::Gate(args) => gate::gate(args).await,
         Verb::Doctor { server, patient } => doctor::doctor(&server, patient).await,
         Verb::Cache { verb } => cache::cache(verb).await,
+        Verb::Hls { verb } => hls::hls(verb).await,
         Verb::Completion { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "rend", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
