@@ -194,34 +194,43 @@ pub(crate) fn fmt_uuid(bytes: &[u8; 16], f: &mut fmt::Formatter<'_>) -> fmt::Res
     Ok(())
 }
 
-/// Reads the canonical form alone: a table says what each character is worth, and one test at the end says whether all
-/// were good.
+/// Reads the canonical form alone, eight digits in one word at a time; one test at the end says whether all were good.
+#[inline]
 fn parse_uuid(text: &[u8]) -> Option<[u8; 16]> {
     let text: &[u8; 36] = text.try_into().ok()?;
     if [text[8], text[13], text[18], text[23]] != [b'-'; 4] {
         return None;
     }
-    let mut bytes = [0; 16];
-    let mut bad = 0;
-    for (byte, at) in bytes.iter_mut().zip(UUID_PAIRS) {
-        let (high, low) = (NIBBLE[usize::from(text[at])], NIBBLE[usize::from(text[at + 1])]);
-        bad |= high | low;
-        *byte = (high << 4) | (low & 15);
-    }
-    (bad < 16).then_some(bytes)
+    let [a, b, c, d, e, f, g, h, _, i, j, k, l, _, m, n, o, p, _, q, r, s, t, _, rest @ ..] = *text;
+    let [u, v, w, x, tail @ ..] = rest;
+    let (one, good_one) = eight_digits([a, b, c, d, e, f, g, h]);
+    let (two, good_two) = eight_digits([i, j, k, l, m, n, o, p]);
+    let (three, good_three) = eight_digits([q, r, s, t, u, v, w, x]);
+    let (four, good_four) = eight_digits(tail);
+    let number = u128::from(one) << 96 | u128::from(two) << 64 | u128::from(three) << 32 | u128::from(four);
+    (good_one & good_two & good_three & good_four).then_some(number.to_be_bytes())
 }
 
-const NIBBLE: [u8; 256] = {
-    let mut table = [0xff; 256];
-    let mut value = 0;
-    while value < 16 {
-        table[b"0123456789abcdef"[value] as usize] = value as u8;
-        value += 1;
-    }
-    table
-};
+/// The number that eight lower-case hexadecimal digits write, and whether they are eight such digits. Each digit has a
+/// byte of a word, and no sum carries from one into the next.
+#[inline]
+const fn eight_digits(text: [u8; 8]) -> (u32, bool) {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * ONES;
+    let word = u64::from_be_bytes(text);
+    let low = word & !HIGH;
+    // The highest bit of a byte of each says: at least `0`, above `9`, at least `a`, above `f`.
+    let (from_zero, past_nine) = (low + (0x80 - b'0' as u64) * ONES, low + (0x7f - b'9' as u64) * ONES);
+    let (from_a, past_f) = (low + (0x80 - b'a' as u64) * ONES, low + (0x7f - b'f' as u64) * ONES);
+    let (digit, letter) = (from_zero & !past_nine, from_a & !past_f);
+    let good = (digit | letter) & !word & HIGH == HIGH;
+    // A letter's last four bits count from 1; nine more make them count from 10.
+    let mut nibbles = (word & (0x0f * ONES)) + (letter & HIGH) / 0x80 * 9;
+    nibbles = (nibbles | nibbles >> 4) & 0x00ff_00ff_00ff_00ff;
+    nibbles = (nibbles | nibbles >> 8) & 0x0000_ffff_0000_ffff;
+    (((nibbles | nibbles >> 16) & 0xffff_ffff) as u32, good)
+}
 
-const UUID_PAIRS: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
 const OPAQUE_LEN_MAX: usize = 64;
 const ASSET_DOMAIN: &[u8] = b"rend-token/rt1/asset\0";
 
@@ -253,6 +262,23 @@ mod tests {
         }
         for tail in [".", " ", "%20", "%00"] {
             check(&std::format!("018f5d3e-7c1a-7b2c-9d4e-5f60718293a4{tail}"), None);
+        }
+    }
+
+    #[test]
+    fn every_byte_at_every_place_of_a_uuid_is_read_or_refused() {
+        let good = *b"018f5d3e-7c1a-7b2c-9d4e-5f60718293a4";
+        for at in 0..36 {
+            for byte in 0..=255 {
+                let mut text = good;
+                text[at] = byte;
+                let dash = matches!(at, 8 | 13 | 18 | 23);
+                let fits = if dash { byte == b'-' } else { byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte) };
+                let read = parse_uuid(&text);
+                assert_eq!(read.is_some(), fits, "{at} {byte}");
+                let digits: std::string::String = text.iter().filter(|b| **b != b'-').map(|b| char::from(*b)).collect();
+                assert_eq!(read.map(u128::from_be_bytes), u128::from_str_radix(&digits, 16).ok().filter(|_| fits));
+            }
         }
     }
 

@@ -25,6 +25,9 @@ use crate::transport::{self, CANDIDATES_MAX, COOKIE_SECURE};
 use crate::verify::{Request, Verified, Verifier};
 use crate::{KeyRingBuf, RingValues, TOKEN_LEN_MAX};
 
+#[cfg(feature = "proptest")]
+pub mod strategies;
+
 /// The issue time of every vector and every arbitrary grant.
 pub const NOW: UnixSecs = UnixSecs::new(1_800_000_000);
 /// The asset of the vectors.

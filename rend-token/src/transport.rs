@@ -117,7 +117,13 @@ impl fmt::Debug for PlaybackPath<'_> {
 /// Relative addresses in a playlist inherit a token in the path, which makes this the one way for players that neither
 /// keep cookies nor rewrite playlists.
 pub fn split_path(path: &str) -> Option<PlaybackPath<'_>> {
-    let (asset, rest) = path.strip_prefix("/v/")?.split_once('/')?;
+    let path = path.strip_prefix("/v/")?;
+    // Nearly every asset is a UUID, and looking where its slash must stand is cheaper than looking for it.
+    let at_uuid_end = path.as_bytes().get(UUID_LEN) == Some(&b'/') && !path.as_bytes()[..UUID_LEN].contains(&b'/');
+    let (asset, rest) = match path.split_at_checked(UUID_LEN) {
+        Some((asset, rest)) if at_uuid_end => (asset, rest.get(1..)?),
+        _ => path.split_once('/')?,
+    };
     let (token, artifact) = match rest.strip_prefix('~') {
         Some(rest) => rest.split_once('/').map(|(token, artifact)| (Some(token), artifact))?,
         None => (None, rest),
@@ -306,6 +312,8 @@ fn is_second_level(domain: &str) -> bool {
     matches!(domain.split_once('.'), Some((second, country)) if country.len() == 2 && SECOND_LEVELS.contains(&second))
 }
 
+/// The length of a UUID as text.
+const UUID_LEN: usize = 36;
 const SECOND_LEVELS: &[&str] = &["ac", "co", "com", "edu", "gov", "net", "ne", "or", "org"];
 const SHARED_SUFFIXES: &[&str] = &[
     "github.io",

@@ -6,22 +6,15 @@ use std::net::{IpAddr, Ipv6Addr};
 use hmac::{Hmac, KeyInit, Mac};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use rend_token::testing::strategies::{claims, edited_tokens, sign};
 use rend_token::testing::{self, Choices, NOW, arbitrary_claims, bytes_of, decode, payload_of, request, ring, text_of};
 use rend_token::transport::{COOKIE_SECURE, CookieDomain, CookieSite, SetCookie, candidates, redact, split_path};
 use rend_token::{
-    Artifact, ArtifactClass, AssetRef, Claims, ClassMask, Grant, KeyLabel, KeyRingBuf, KeySpec, Network, Policy,
-    Reason, Request, Revocation, RevocationBuf, RingError, Rung, Secret, SecretPolicy, SessionId, Signer, UnixSecs,
-    Use, Verifier,
+    Artifact, ArtifactClass, ArtifactGrammar, AssetRef, Claims, ClassMask, Grant, KeyLabel, KeyRingBuf, KeySpec,
+    Network, Policy, PrefixGrammar, Reason, Request, Revocation, RevocationBuf, RingError, Rung, Secret, SecretPolicy,
+    SessionId, Signer, UnixSecs, Use, Verifier,
 };
 use sha2::Sha256;
-
-fn claims() -> impl Strategy<Value = Claims> {
-    vec(any::<u8>(), 0..128).prop_map(|bytes| arbitrary_claims(&mut Choices(&bytes)))
-}
-
-fn sign(claims: &Claims) -> String {
-    Signer::new(ring()).sign(claims).unwrap().as_str().to_owned()
-}
 
 fn denied(claims: &Claims, token: &[u8], request: &Request<'_>) -> Option<Reason> {
     testing::verifier(ring(), claims).verify(token, request).err().map(|denied| denied.reason())
@@ -146,6 +139,21 @@ proptest! {
     }
 
     #[test]
+    fn p8_a_path_is_canonical_or_no_artifact(
+        path in "([a-z0-9_.~%/\\\\-]|\\.\\.|//|\\PC){0,24}", plain in "[a-z0-9_]{1,8}(/[a-z0-9_.]{1,8}x){0,3}",
+    ) {
+        for text in [&path, &plain] {
+            let parsed = PrefixGrammar.parse(text);
+            // A reference that knows nothing of how the grammar is written.
+            let canonical = !text.is_empty()
+                && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-.~/".contains(c))
+                && text.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
+            prop_assert_eq!(parsed.map(|artifact| artifact.path()), canonical.then_some(text.as_str()));
+        }
+        prop_assert!(PrefixGrammar.parse(&plain).is_some());
+    }
+
+    #[test]
     fn p9_two_names_never_name_one_asset(a in "[A-Za-z0-9_-]{1,64}", b in "[A-Za-z0-9_-]{1,64}", uuid in any::<[u8; 16]>()) {
         let asset = |text: &str| AssetRef::parse(text).unwrap();
         prop_assert_eq!(asset(&a).key() == asset(&b).key(), a == b);
@@ -200,6 +208,18 @@ proptest! {
         for part in token.as_bytes().windows(8) {
             let part = str::from_utf8(part).unwrap();
             prop_assert!(!shown.contains(part) && !dump.contains(part), "{}", part);
+        }
+    }
+
+    #[test]
+    fn p16_denials_say_the_same_whatever_the_reason((claims, edited) in edited_tokens(), later in any::<u32>()) {
+        let request = request(&claims, UnixSecs::new(later));
+        for token in [&edited[..], sign(&claims).as_bytes(), b"", b"rt1."] {
+            if let Err(denied) = testing::verifier(ring(), &claims).verify(token, &request) {
+                prop_assert_eq!((denied.to_string(), format!("{denied:?}")), ("denied".to_owned(), "Denied".to_owned()));
+                // The one thing that may be told besides, and only of a token that was good.
+                prop_assert!(!denied.renewable() || denied.reason() == Reason::Expired);
+            }
         }
     }
 

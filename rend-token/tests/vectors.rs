@@ -91,13 +91,13 @@ fn the_published_refusals_are_those_of_this_version() {
 
 #[test]
 #[ignore = "needs python3"]
-fn python_agrees() {
+fn p18_python_agrees() {
     agree("python3", "verify.py");
 }
 
 #[test]
 #[ignore = "needs node 20"]
-fn javascript_agrees() {
+fn p18_javascript_agrees() {
     agree("node", "verify.mjs");
 }
 
