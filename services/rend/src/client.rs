@@ -37,6 +37,11 @@ impl Api {
             .ok_or_else(|| {
                 format!("there is no API key: set REND_API_KEY, or run this where {} lies", file.display())
             })?;
+        Self::with(base, key)
+    }
+
+    /// The server at `base`, with `key`.
+    pub(crate) fn with(base: String, key: String) -> Result<Self, String> {
         let client = reqwest::Client::builder().build().map_err(|e| format!("no HTTP client: {e}"))?;
         Ok(Self { base, key, client })
     }
@@ -74,6 +79,11 @@ impl Api {
     }
 }
 
+/// The server that a flag or the environment names, if one does.
+pub(crate) fn named(server: &Server) -> Option<String> {
+    server.api.clone().or_else(|| ProcessVars.get("REND_API_BASE"))
+}
+
 /// Where the API answers.
 pub(crate) fn base(server: &Server) -> Result<String, String> {
     let file = crate::default_data_dir().join("up.json");
@@ -82,7 +92,7 @@ pub(crate) fn base(server: &Server) -> Result<String, String> {
         let up: Value = serde_json::from_str(&text).ok()?;
         up["api"].as_str().map(str::to_owned)
     };
-    let base = server.api.clone().or_else(|| ProcessVars.get("REND_API_BASE")).or_else(running);
+    let base = named(server).or_else(running);
     let base = base.unwrap_or_else(|| "http://127.0.0.1:4000".into());
     let parsed: rend_core::url::BaseUrl =
         base.parse().map_err(|_| format!("`{base}` is no http or https URL such as http://127.0.0.1:4000"))?;

@@ -15,12 +15,17 @@ use tokio::io::AsyncReadExt;
 use crate::Outcome;
 use crate::client::{Api, Server};
 
+mod ledger;
+mod pieces;
+
+use pieces::Pieces;
+
 /// What to upload, and how.
 #[derive(Args)]
 pub(crate) struct UploadArgs {
     #[command(flatten)]
     server: Server,
-    /// The video file
+    /// The video file, or the https URL that the server shall fetch it from
     file: PathBuf,
     /// What to call it [default: the file's name]
     #[arg(long)]
@@ -28,6 +33,9 @@ pub(crate) struct UploadArgs {
     /// Who may play it: whoever has the link, or whoever your server vouches for
     #[arg(long, value_enum, default_value_t = Policy::Public)]
     policy: Policy,
+    /// Send it in pieces that survive a break; the same command goes on where it stopped [default for files above 64 MiB]
+    #[arg(long)]
+    resumable: bool,
     /// Wait until all of it plays
     #[arg(long)]
     wait: bool,
@@ -42,6 +50,8 @@ enum Policy {
     Signed,
 }
 
+/// Files above this are sent in pieces unasked: what is smaller is sent again sooner than it is looked after.
+const PIECES_ABOVE_BYTES: u64 = 64 << 20;
 /// Bytes read from the file at a time.
 const CHUNK_BYTES: usize = 256 << 10;
 /// How often a waiting upload asks how far it is.
@@ -49,38 +59,19 @@ const ASK_EVERY: Duration = Duration::from_millis(250);
 
 pub(crate) async fn upload(args: UploadArgs) -> Outcome {
     let api = Api::of(&args.server)?;
-    let name = args.file.display();
-    let meta = tokio::fs::metadata(&args.file).await.map_err(|e| format!("{name} can not be read: {e}"))?;
-    if !meta.is_file() {
-        return Err(format!("{name} is not a file"));
-    }
-    let title = args.title.clone().unwrap_or_else(|| {
-        args.file.file_name().map_or_else(|| "Untitled".into(), |n| n.to_string_lossy().into_owned())
-    });
     let policy = match args.policy {
         Policy::Public => "public",
         Policy::Signed => "signed",
     };
     let quiet = args.json || !std::io::stderr().is_terminal();
-    let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(meta.len()) };
-    if let Ok(style) =
-        ProgressStyle::with_template("{spinner} {msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}")
+    let mut asset = match args.file.to_str().filter(|text| text.starts_with("https://") || text.starts_with("http://"))
     {
-        bar.set_style(style);
-    }
-    bar.set_message(title.clone());
-
-    let file = tokio::fs::File::open(&args.file).await.map_err(|e| format!("{name} can not be read: {e}"))?;
-    let request = api
-        .request(Method::POST, "/v1/videos")
-        .query(&[("title", title.as_str()), ("policy", policy)])
-        .header("content-length", meta.len())
-        .body(Body::wrap_stream(chunks(file, bar.clone())));
-    let mut asset = api.json(request).await?;
-    bar.finish_and_clear();
+        Some(url) => ask_for(&api, url, args.title.as_deref(), policy).await?,
+        None => send(&api, &args, policy, quiet).await?,
+    };
     let id = asset["id"].as_str().ok_or("the server's answer names no asset")?.to_owned();
     if args.wait {
-        asset = wait(&api, &id, quiet).await?;
+        asset = wait(&Api::of(&args.server)?, &id, quiet).await?;
     }
     if args.json {
         println!("{asset}");
@@ -91,9 +82,47 @@ pub(crate) async fn upload(args: UploadArgs) -> Outcome {
     if failed {
         let failure = &asset["failure"];
         let text = |name: &str| failure[name].as_str().unwrap_or("unknown").to_owned();
-        return Err(format!("{name}: {} ({})", text("detail"), text("code")));
+        return Err(format!("{}: {} ({})", args.file.display(), text("detail"), text("code")));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Has the server fetch the video itself.
+async fn ask_for(api: &Api, url: &str, title: Option<&str>, policy: &str) -> Result<Value, String> {
+    let wish = serde_json::json!({ "source_url": url, "title": title, "policy": policy });
+    api.json(api.request(Method::POST, "/v1/videos").json(&wish)).await
+}
+
+async fn send(api: &Api, args: &UploadArgs, policy: &str, quiet: bool) -> Result<Value, String> {
+    let name = args.file.display();
+    let meta = tokio::fs::metadata(&args.file).await.map_err(|e| format!("{name} can not be read: {e}"))?;
+    if !meta.is_file() {
+        return Err(format!("{name} is not a file"));
+    }
+    let title = args.title.clone().unwrap_or_else(|| {
+        args.file.file_name().map_or_else(|| "Untitled".into(), |n| n.to_string_lossy().into_owned())
+    });
+    let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(meta.len()) };
+    if let Ok(style) =
+        ProgressStyle::with_template("{spinner} {msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}")
+    {
+        bar.set_style(style);
+    }
+    bar.set_message(title.clone());
+    let asset = if args.resumable || meta.len() > PIECES_ABOVE_BYTES {
+        let (server, path, title) = (&args.server, args.file.as_path(), title.as_str());
+        Pieces { server, path, title, policy, bar: &bar }.send().await?
+    } else {
+        let file = tokio::fs::File::open(&args.file).await.map_err(|e| format!("{name} can not be read: {e}"))?;
+        let request = api
+            .request(Method::POST, "/v1/videos")
+            .query(&[("title", title.as_str()), ("policy", policy)])
+            .header("content-length", meta.len())
+            .body(Body::wrap_stream(chunks(file, bar.clone())));
+        api.json(request).await?
+    };
+    bar.finish_and_clear();
+    Ok(asset)
 }
 
 fn chunks(file: tokio::fs::File, bar: ProgressBar) -> impl futures::Stream<Item = std::io::Result<Bytes>> {
