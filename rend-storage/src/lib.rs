@@ -56,6 +56,8 @@ pub mod memory;
 pub mod objects;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(feature = "redis")]
+pub mod redis;
 pub mod revocations;
 #[cfg(feature = "s3")]
 pub mod s3;

@@ -116,3 +116,29 @@ mod postgres {
         fresh()
     );
 }
+
+#[cfg(all(feature = "postgres", feature = "redis"))]
+mod redis {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+
+    use rend_storage::redis::Redis;
+
+    use super::served::block_on;
+
+    /// A fresh part of the Redis that `cargo xtask test` starts.
+    #[expect(clippy::disallowed_methods, reason = "tests read their surroundings")]
+    fn fresh() -> (Redis, ()) {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let url = std::env::var("REND_TEST_REDIS_URL").expect("`cargo xtask test` starts a Redis and names it");
+        let prefix = format!("test:{}:{}:", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let store = block_on(async { Redis::new(&url, Duration::from_secs(5)).unwrap().under(&prefix) });
+        (store, ())
+    }
+
+    rend_storage::limiter_conformance!(
+        #[ignore = "needs Redis: cargo xtask test starts one"]
+        block_on,
+        fresh()
+    );
+}

@@ -73,7 +73,7 @@ fn who_is_not_let_in_is_told_for_good_and_who_is_not_heard_is_told_to_try_again(
     let refused = block_on(Postgres::connect(&PostgresOptions::new(&elsewhere).unwrap())).unwrap_err();
     assert!(matches!(refused, StoreError::Refused(_)) && !refused.is_transient(), "{refused:?}");
 
-    let closed = proxy::closed_port();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let nobody = format!("postgres://rend:hunter2@127.0.0.1:{closed}/rend?sslmode=disable");
     let unheard = block_on(Postgres::connect(&PostgresOptions::new(&nobody).unwrap())).unwrap_err();
     assert!(matches!(unheard, StoreError::Unavailable(_)) && unheard.is_transient(), "{unheard:?}");

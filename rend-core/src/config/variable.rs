@@ -179,7 +179,7 @@ variables! {
     /// The folder of originals and artifacts, which goes before S3-compatible storage. Services on several hosts share it
     /// through a network file system. Required unless `S3_ENDPOINT` is set.
     REND_OBJECT_STORE_DIR: [SERVICES] Kind::Path, Need::Optional, "/var/lib/rend/objects";
-    /// Redis. Known, but not used: this release counts limits and passes events inside the process.
+    /// Redis: counts rate limits and passes wake-ups across processes. Unset or away: each process counts and polls alone.
     REND_REDIS_URL: [API WORKER] Kind::Foreign, Need::Optional, "redis://redis.example.net:6379";
     /// ClickHouse, where what edges served is kept. Unset: in the database itself.
     CLICKHOUSE_URL: [API WORKER] Kind::Url(Reach::Inside), Need::Optional, "https://clickhouse.example.net:8443";
@@ -279,6 +279,8 @@ variables! {
     /// Bytes that the cache's disk is meant to take per day. 0: as many as come. With a budget, a full cache stores only what was asked
     /// for before.
     REND_EDGE_CACHE_WRITE_BYTES_PER_DAY: [EDGE] Kind::Bytes { min: 0, max: 1024 * TIB }, Need::Default("0"), "2TiB";
+    /// Bytes of the log of what the cache decides, from the start on, for `rend cache replay`. 0: no log is kept.
+    REND_EDGE_CACHE_LOG_BYTES: [EDGE] Kind::Bytes { min: 0, max: GIB }, Need::Default("0"), "64MiB";
     /// Fetches from the origin at one time.
     REND_EDGE_MAX_IN_FLIGHT_FILLS: [EDGE] Kind::Number { min: 1, max: 1024 }, Need::Default("64"), "64";
     /// The most bytes of one artifact that an edge fetches.

@@ -19,6 +19,7 @@ mod serve;
 mod state;
 mod sync;
 mod tickets;
+mod wakes;
 mod wire;
 mod work;
 
@@ -30,4 +31,5 @@ pub use limits::RateLimits;
 pub use serve::{Deps, serve};
 pub use state::{State, Stores};
 pub use tickets::{BOOTSTRAP_TTL_SECS, SESSION_SECS, Tickets};
+pub use wakes::carry;
 pub use work::{programs, work};

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use rend_api::config::{ApiConfig, SOLE_ORG, tickets};
-use rend_api::{Bus, Deps, State, make_key, open};
+use rend_api::{Bus, Deps, State, carry, make_key, open};
 use rend_core::config::{Role, Settings, check, profile_of, variable as v};
 use rend_core::credential::Scopes;
 use rend_core::time::Clock;
-use rend_shell::{ProcessVars, SystemClock, bind, init_logs, shutdown_on_signals};
+use rend_shell::{ProcessVars, SystemClock, bind, init_logs, shutdown_on_signals, spawn};
+use rend_storage::limits::Limiter;
 
 #[derive(Parser)]
 #[command(name = "rend-api", version, about = "Rend's control plane")]
@@ -86,6 +87,7 @@ fn settings(role: Role) -> Result<Settings, String> {
 }
 
 async fn serve(settings: &Settings) -> Result<(), String> {
+    let redis = open::redis(settings)?;
     let deps = Deps {
         stores: open::stores(settings).await?,
         clock: Arc::new(SystemClock::start()),
@@ -93,12 +95,15 @@ async fn serve(settings: &Settings) -> Result<(), String> {
         bus: Bus::default(),
         shutdown: shutdown_on_signals().map_err(|e| e.to_string())?,
     };
+    let carrying = redis.clone().map(|redis| spawn("wakes", carry(deps.bus.clone(), redis, deps.shutdown.clone())));
     let public = bind("REND_API_BIND_ADDR", settings.addr(&v::REND_API_BIND_ADDR)).await.map_err(|e| e.to_string())?;
     let private = settings.addr(&v::REND_API_PRIVATE_BIND_ADDR);
     let private = bind("REND_API_PRIVATE_BIND_ADDR", private).await.map_err(|e| e.to_string())?;
     tracing::info!(public = %public.at, private = %private.at, "rend-api answers");
-    let state = State::new(ApiConfig::from_settings(settings), deps).map_err(|e| e.to_string())?;
+    let limiter = redis.map(|redis| Arc::new(redis) as Arc<dyn Limiter>);
+    let state = State::counting(ApiConfig::from_settings(settings), deps, limiter).map_err(|e| e.to_string())?;
     rend_api::serve(state, public, private, settings.secs(&v::REND_SHUTDOWN_GRACE_SECS)).await;
+    join(carrying).await;
     Ok(())
 }
 
@@ -106,8 +111,19 @@ async fn work(settings: &Settings) -> Result<(), String> {
     let shutdown = shutdown_on_signals().map_err(|e| e.to_string())?;
     let clock = Arc::new(SystemClock::start());
     let scratch = std::env::temp_dir().join("rend-scratch");
-    rend_api::work(settings, scratch, open::stores(settings).await?, clock, Bus::default(), shutdown).await;
+    let (stores, bus) = (open::stores(settings).await?, Bus::default());
+    let carrying = open::redis(settings)?.map(|redis| spawn("wakes", carry(bus.clone(), redis, shutdown.clone())));
+    rend_api::work(settings, scratch, stores, clock, bus, shutdown).await;
+    join(carrying).await;
     Ok(())
+}
+
+/// Waits for a task, if there is one.
+async fn join(task: Option<tokio::task::JoinHandle<()>>) {
+    if let Some(task) = task {
+        // One that panicked has said so itself.
+        let _ = task.await;
+    }
 }
 
 async fn migrate(settings: &Settings) -> Result<(), String> {

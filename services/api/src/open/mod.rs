@@ -4,8 +4,11 @@ mod analytics;
 mod database;
 mod objects;
 
-use rend_core::config::Settings;
+use std::time::Duration;
+
+use rend_core::config::{Settings, variable as v};
 use rend_storage::StoreError;
+use rend_storage::redis::Redis;
 
 use crate::state::Stores;
 
@@ -34,6 +37,19 @@ pub async fn migrate(settings: &Settings) -> Result<u32, String> {
     analytics::migrate(settings).await?;
     Ok(had)
 }
+
+/// The Redis that `settings` name, if they name one. It may be away; what is asked of it says so then.
+///
+/// # Errors
+///
+/// A sentence for the person at the terminal, without the URL.
+pub fn redis(settings: &Settings) -> Result<Option<Redis>, String> {
+    let Some(url) = settings.secret(&v::REND_REDIS_URL) else { return Ok(None) };
+    Redis::new(url.expose(), REDIS_WITHIN).map(Some).map_err(|e| format!("REND_REDIS_URL: {}", explain(&e)))
+}
+
+/// How long Redis may take to answer: a request waits for it.
+const REDIS_WITHIN: Duration = Duration::from_millis(500);
 
 /// An error with its causes, in one line.
 pub(crate) fn explain(error: &StoreError) -> String {
