@@ -218,6 +218,10 @@ pub trait Policy: Send {
     ///
     /// When it is no snapshot of such a policy. What is in the policy then is undefined: make a new one.
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError>;
+    /// The log of what it was told and decided, if it keeps one: [`crate::replay::Recorded`] does.
+    fn log(&self) -> &[u8] {
+        &[]
+    }
     /// Memory in bytes that the policy itself takes.
     fn footprint(&self) -> usize;
     /// What it is called in logs.
@@ -248,6 +252,9 @@ impl<P: Policy + ?Sized> Policy for Box<P> {
     }
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError> {
         (**self).restore(snapshot)
+    }
+    fn log(&self) -> &[u8] {
+        (**self).log()
     }
     fn footprint(&self) -> usize {
         (**self).footprint()

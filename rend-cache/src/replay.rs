@@ -90,6 +90,9 @@ impl<P: Policy> Policy for Recorded<P> {
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError> {
         self.policy.restore(snapshot)
     }
+    fn log(&self) -> &[u8] {
+        &self.log
+    }
     fn footprint(&self) -> usize {
         self.policy.footprint() + self.log.capacity()
     }

@@ -107,6 +107,8 @@ pub struct Stats {
     pub journal_bytes: u64,
     /// What the policy is called.
     pub policy: &'static str,
+    /// Its running digest: see [`crate::policy::Policy::digest`].
+    pub policy_digest: u64,
 }
 
 /// Figures of one class.
@@ -169,6 +171,11 @@ impl Cache {
         state.departed.find(key.id(), now_ms).map_or(Fate::Unknown, |(why, ago_ms)| Fate::Gone(why, ago_ms))
     }
 
+    /// The log of what the policy decided since the start, when it was wrapped in [`crate::replay::Recorded`]; else empty.
+    pub fn policy_log(&self) -> Vec<u8> {
+        self.inner.state().policy.log().to_vec()
+    }
+
     /// Figures of the whole cache, in constant time.
     pub fn stats(&self) -> Stats {
         let state = self.inner.state();
@@ -209,6 +216,7 @@ impl Cache {
             leaves_left: state.leaves_left,
             journal_bytes: state.journal_bytes,
             policy: state.policy.name(),
+            policy_digest: state.policy.digest(),
         }
     }
 

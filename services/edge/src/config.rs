@@ -63,6 +63,8 @@ pub struct EdgeConfig {
     /// How many bytes a day the cache's disk is meant to take; 0 for as many as come. With a budget, what nobody has asked for twice is
     /// streamed without being stored once the cache is full.
     pub cache_write_budget_bytes: u64,
+    /// Bytes of the log of what the cache's policy decides, from the start on; 0 for no log.
+    pub cache_log_bytes_max: usize,
     /// Connections open at once; further ones wait in the system's queue.
     pub connections_max: usize,
     /// Responses under way at once; further requests are answered 503.
@@ -154,6 +156,7 @@ impl EdgeConfig {
             prefetch: settings.bytes(&known::REND_EDGE_PREFETCH_BYTES_PER_SEC) > 0,
             prefetch_bytes_per_sec: settings.bytes(&known::REND_EDGE_PREFETCH_BYTES_PER_SEC),
             cache_write_budget_bytes: settings.bytes(&known::REND_EDGE_CACHE_WRITE_BYTES_PER_DAY),
+            cache_log_bytes_max: usize::try_from(settings.bytes(&known::REND_EDGE_CACHE_LOG_BYTES)).unwrap_or(0),
             connections_max: CONNECTIONS_MAX,
             responses_max: RESPONSES_MAX,
             header_timeout: HEADER_TIMEOUT,

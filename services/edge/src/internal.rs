@@ -154,6 +154,7 @@ pub(crate) fn cache_totals(edge: &Edge) -> Response<Bytes> {
         .collect();
     json_response(&json!({
         "policy": stats.policy,
+        "policy_digest": format!("{:016x}", stats.policy_digest),
         "bytes_max": stats.max_bytes,
         "bytes_used": stats.used_bytes,
         "bytes_pending_unlink": stats.pending_bytes,
@@ -248,6 +249,18 @@ fn entry_json(entry: &EntryView) -> serde_json::Value {
         "in_ram": entry.in_ram,
         "eviction": standing,
     })
+}
+
+/// `GET /internal/cache-log`.
+pub(crate) fn cache_log(edge: &Edge) -> Result<Response<Bytes>, Problem> {
+    if edge.config.cache_log_bytes_max == 0 {
+        let detail = "No log is kept. Start the edge with REND_EDGE_CACHE_LOG_BYTES above 0.";
+        return Err(Problem::new(StatusCode::NOT_FOUND, "no_log", detail));
+    }
+    let mut response = Response::new(Bytes::from(edge.cache.policy_log()));
+    let kind = header::HeaderValue::from_static("application/octet-stream");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    Ok(response)
 }
 
 /// `POST /internal/drain`: no more viewers are wanted; those who are here are served.

@@ -15,6 +15,7 @@
 //! | `POST /internal/revoke` | believe some tokens no longer |
 //! | `GET /internal/cache` · `GET /internal/cache/{assetId}` | what is cached |
 //! | `GET /internal/cache/{assetId}/{artifactPath}` | why it is cached, or why not |
+//! | `GET /internal/cache-log` | what the policy decided, for `rend cache replay`, when a log is kept |
 //! | `POST /internal/drain` | take no more viewers |
 
 use std::convert::Infallible;
@@ -61,6 +62,8 @@ pub(crate) fn private(
         .or(cache_totals(edge))
         .unify()
         .or(cache_of(edge))
+        .unify()
+        .or(cache_log(edge))
         .unify()
         .or(cache_fate(edge))
         .unify()
@@ -151,6 +154,11 @@ fn cache_of(edge: &Arc<Edge>) -> BoxedFilter<(warp::reply::Response,)> {
             internal::reply(&edge, result).map(Into::into)
         })
         .boxed()
+}
+
+fn cache_log(edge: &Arc<Edge>) -> BoxedFilter<(warp::reply::Response,)> {
+    let route = warp::path!("internal" / "cache-log").and(warp::get());
+    guarded(edge, route, |edge| async move { internal::cache_log(&edge) })
 }
 
 fn cache_fate(edge: &Arc<Edge>) -> BoxedFilter<(warp::reply::Response,)> {

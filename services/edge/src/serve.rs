@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use rend_cache::Cache;
 use rend_cache::fs::FsFiles;
-use rend_cache::policy::{ValueWheel, WheelConfig};
+use rend_cache::policy::{Policy, ValueWheel, WheelConfig};
+use rend_cache::replay::Recorded;
 use rend_core::artifact::ObjectKey;
 use rend_core::http::{Method, Request};
 use rend_core::time::Clock;
@@ -205,13 +206,16 @@ async fn open_cache(config: &EdgeConfig, now_ms: u64) -> Result<Cache, EdgeError
     limits.readers_max = config.responses_max;
     limits.ram_bytes_max = RAM_BYTES_MAX.min(config.cache_bytes_max);
     let admission = config.cache_write_budget_bytes > 0;
+    let log_bytes_max = config.cache_log_bytes_max;
     let dir = config.cache_dir.clone();
     let opened = rend_shell::spawn_blocking(move || {
         std::fs::create_dir_all(&dir)
             .map_err(|source| rend_cache::CacheError::Io { doing: "folder could not be made", source })?;
         let files = FsFiles::open(&dir)?;
         let wheel = WheelConfig { admission, ..WheelConfig::default() };
-        let policy = Box::new(ValueWheel::with_config(limits.max_bytes, wheel));
+        let wheel = ValueWheel::with_config(limits.max_bytes, wheel);
+        let policy: Box<dyn Policy> =
+            if log_bytes_max > 0 { Box::new(Recorded::new(wheel, log_bytes_max)) } else { Box::new(wheel) };
         Cache::open_with(limits, files, policy, now_ms)
     });
     let fail = |source| EdgeError::Cache { dir: config.cache_dir.clone(), source };

@@ -170,3 +170,28 @@ async fn an_operator_is_told_why_an_artifact_is_cached_or_not() {
     assert_eq!(request(rig.private, "GET", &path, &[], "").await.status, 401);
     rig.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_of_what_the_policy_decided_replays_to_the_same_decisions() {
+    let limit = 1 << 20;
+    let folder = std::sync::Arc::new(tempfile::tempdir().unwrap());
+    let rig = Rig::with(crate::rig::Origin::default(), folder, |config| {
+        (config.cache_bytes_max, config.cache_log_bytes_max) = (limit, 1 << 20);
+    })
+    .await;
+    for index in 0..20 {
+        let path = format!("hls/720p/segment_{index:05}.m4s");
+        rig.origin.put(ASSET, &path, noise(100_000)).await;
+        rig.get(&path).await;
+        rig.get(&path).await;
+    }
+    let log = rig.internal("GET", "/internal/cache-log", "").await;
+    assert_eq!((log.status, log.body.len() % rend_cache::replay::RECORD_BYTES), (200, 0));
+    assert!(log.body.len() > 60 * rend_cache::replay::RECORD_BYTES);
+    let wheel = || rend_cache::policy::ValueWheel::new(limit);
+    assert!(rend_cache::replay::replay(&log.body, wheel()).is_some(), "every verdict as it was");
+    rig.stop().await;
+    let rig = Rig::start().await;
+    assert_eq!(rig.internal("GET", "/internal/cache-log", "").await.status, 404);
+    rig.stop().await;
+}
