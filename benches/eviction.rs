@@ -110,7 +110,10 @@ type Make = fn(&Trace, u64) -> Box<dyn Peer>;
 const PEERS: &[(&str, Make)] = &[
     ("wheel", |_, limit| Box::new(Ours::new(ValueWheel::new(limit)))),
     ("wheel a=0", |_, limit| {
-        Box::new(Ours::new(ValueWheel::with_config(limit, WheelConfig { alpha: Alpha::Bytes, ..WheelConfig::default() })))
+        Box::new(Ours::new(ValueWheel::with_config(
+            limit,
+            WheelConfig { alpha: Alpha::Bytes, ..WheelConfig::default() },
+        )))
     }),
     ("s3-fifo", |_, limit| Box::new(Ours::new(S3Fifo::new(limit)))),
     ("lru", |_, limit| Box::new(Ours::new(Lru::new(limit)))),

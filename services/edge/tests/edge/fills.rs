@@ -369,3 +369,31 @@ async fn nothing_is_fetched_ahead_beyond_the_budget() {
         rig.stop().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fill_that_nobody_reads_any_more_is_given_up_when_most_of_it_is_still_to_come() {
+    let rig = rig(|_| {}).await;
+    let bytes = noise(8 << 20);
+    rig.origin.put(ASSET, SEGMENT, bytes.clone()).await;
+    let gate = rig.origin.hold();
+    gate.add_permits(1);
+    let mut leader = begin(&rig, SEGMENT).await;
+    leader.read_exact(&mut [0; 4096]).await.unwrap();
+    drop(leader);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let outcome = async || {
+        let metrics = rig.internal("GET", "/metrics", "").await;
+        String::from_utf8_lossy(&metrics.body).contains("rend_edge_fills_total{outcome=\"abandoned\"}")
+    };
+    // Another piece now and then, as from a slow origin; nobody joins meanwhile.
+    while !outcome().await {
+        gate.add_permits(1);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(rig.origin.gets.load(Ordering::SeqCst) == 1);
+    }
+    gate.add_permits(1_000_000);
+    let answer = rig.get(SEGMENT).await;
+    assert!(answer.whole && answer.cache() == "MISS" && answer.body == bytes);
+    assert_eq!(rig.origin.gets.load(Ordering::SeqCst), 2);
+    rig.stop().await;
+}
