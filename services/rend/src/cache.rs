@@ -25,7 +25,7 @@ pub(crate) enum CacheVerb {
 
 #[derive(Args)]
 pub(crate) struct ReplayArgs {
-    /// The log: 32-byte records
+    /// The log: what `GET /internal/cache-log` of an edge's private listener gives when REND_EDGE_CACHE_LOG_BYTES is set
     log: PathBuf,
     /// The limit that the cache had, in bytes
     #[arg(long, default_value_t = 10 << 30)]
@@ -36,6 +36,9 @@ pub(crate) struct ReplayArgs {
     /// How much the size counts against an object, for the wheel
     #[arg(long, value_enum, default_value = "balanced")]
     alpha: AlphaName,
+    /// Whether the edge had REND_EDGE_CACHE_WRITE_BYTES_PER_DAY set
+    #[arg(long)]
+    write_budget: bool,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -86,6 +89,7 @@ fn decide_again(args: &ReplayArgs) -> Outcome {
             AlphaName::Balanced => Alpha::Balanced,
             AlphaName::Objects => Alpha::Objects,
         },
+        admission: args.write_budget,
         ..WheelConfig::default()
     };
     let policy: Box<dyn Policy> = match args.policy {
@@ -216,7 +220,14 @@ mod tests {
     }
 
     fn args(log: PathBuf, limit_bytes: u64) -> ReplayArgs {
-        ReplayArgs { log, limit_bytes, policy: PolicyName::Wheel, alpha: AlphaName::Balanced, json: false }
+        ReplayArgs {
+            log,
+            limit_bytes,
+            policy: PolicyName::Wheel,
+            alpha: AlphaName::Balanced,
+            write_budget: false,
+            json: false,
+        }
     }
 
     #[test]
@@ -237,6 +248,9 @@ mod tests {
         let told = serde_json::json!({ "path": "poster.jpg", "fate": "evicted", "why": "others were worth more",
             "policy": "wheel", "detail": { "reason": null, "ago_ms": 12 } });
         let text = sentence(&told);
-        assert!(text.starts_with("poster.jpg: evicted — others were worth more\n") && text.contains("ms ago"), "{text}");
+        assert!(
+            text.starts_with("poster.jpg: evicted — others were worth more\n") && text.contains("ms ago"),
+            "{text}"
+        );
     }
 }
