@@ -56,7 +56,6 @@ impl Known {
 }
 
 /// The bodies that a journal speaks of. A million of them are read at each start of a large edge.
-#[derive(Default)]
 struct Roll {
     bodies: Vec<Known>,
     // For lookup only, and never iterated.
@@ -64,6 +63,10 @@ struct Roll {
 }
 
 impl Roll {
+    fn with_room(bodies: usize) -> Self {
+        Self { bodies: Vec::with_capacity(bodies), places: HashTable::with_capacity(bodies) }
+    }
+
     fn find(&mut self, hash: u128) -> Option<&mut Known> {
         let place = *self.places.find(hash as u64, |place| self.bodies[*place as usize].hash == hash)?;
         self.bodies.get_mut(place as usize)
@@ -97,7 +100,7 @@ pub(super) fn recover(
     let mut records = Records::new(&journal);
     let mut state = State::empty(config, policy);
     let (mut known, mut order, mut last_epoch, mut clean, mut first) =
-        (Roll::default(), 0, None, journal.is_empty(), true);
+        (Roll::with_room(journal.len() / RECORD_BYTES), 0, None, journal.is_empty(), true);
     let mut complete = false;
     for record in records.by_ref() {
         order += 1;
@@ -567,6 +570,8 @@ impl Entry {
 
 /// Folders of files: one for each value of the first 16 bits of a hash.
 const LEAVES: usize = 1 << 16;
+/// About what a stored body takes in the journal.
+const RECORD_BYTES: usize = 150;
 /// Entries written to a snapshot between two turns of the lock.
 const PAGE: usize = 1024;
 /// A journal of this size is worth writing anew.
