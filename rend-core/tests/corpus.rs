@@ -51,3 +51,9 @@ fn every_env_file_of_the_corpus_is_read_or_refused_and_checked_whole() {
     });
     assert!(count >= 4, "{count}");
 }
+
+#[test]
+fn every_upload_header_of_the_corpus_reads_back() {
+    let count = replay("tus_headers", rend_core::upload::tus::headers_read_back);
+    assert!(count >= 10, "{count}");
+}

@@ -153,4 +153,18 @@ mod tests {
         assert_eq!(version(&db).unwrap(), 2);
         assert!(matches!(step_up(&mut db, &[one]), Err(Fault::Store(StoreError::TooNew { found: 2, known: 1 }))));
     }
+
+    #[test]
+    fn a_session_of_before_pieces_has_received_nothing() {
+        let mut db = Connection::open_in_memory().unwrap();
+        step_up(&mut db, &MIGRATIONS[..1]).unwrap();
+        let old = "INSERT INTO uploads (id, asset, org, state, expires_at, created_at) VALUES (x'01', x'02', x'03', 'open', 9, 8)";
+        db.execute_batch(old).unwrap();
+        assert_eq!(step_up(&mut db, MIGRATIONS).unwrap(), 1);
+        let row = |row: &rusqlite::Row<'_>| {
+            Ok((row.get("received")?, row.get("epoch")?, row.get("note")?, row.get("pull_url")?))
+        };
+        let read: (i64, i64, String, Option<String>) = db.query_row("SELECT * FROM uploads", [], row).unwrap();
+        assert_eq!(read, (0, 0, String::new(), None));
+    }
 }
