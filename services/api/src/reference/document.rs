@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Body, Opens, PRIVATE, PUBLIC, Param, Route, Shape, Verb, schemas};
+use super::{Body, Kind, Opens, PRIVATE, PUBLIC, Param, Route, Shape, Verb, schemas};
 
 /// What `/openapi.json` answers: the public routes.
 pub fn document() -> Value {
@@ -104,7 +104,13 @@ fn parameter(param: &Param) -> Value {
     json!({
         "name": param.name,
         "in": if param.in_header { "header" } else { "query" },
-        "schema": { "type": param.kind },
+        "schema": match param.kind {
+            Kind::Text { chars_max } => json!({ "type": "string", "minLength": 1, "maxLength": chars_max }),
+            Kind::Visible { chars_max } => json!({ "type": "string", "pattern": format!("^[!-~]{{1,{chars_max}}}$") }),
+            Kind::Words(words) => json!({ "enum": words }),
+            Kind::Number { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
+            Kind::Uuid => json!({ "type": "string", "format": "uuid" }),
+        },
         "description": param.says,
     })
 }

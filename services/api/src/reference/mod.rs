@@ -105,10 +105,36 @@ pub struct Param {
     pub name: &'static str,
     /// Whether it stands in a header.
     pub in_header: bool,
-    /// What it is, as a type of JSON schema.
-    pub kind: &'static str,
+    /// What it is.
+    pub kind: Kind,
     /// What it means.
     pub says: &'static str,
+}
+
+/// What a parameter is.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// Some characters, at least one.
+    Text {
+        /// How many at most.
+        chars_max: u32,
+    },
+    /// Some visible ASCII characters, at least one.
+    Visible {
+        /// How many at most.
+        chars_max: u32,
+    },
+    /// One of these.
+    Words(&'static [&'static str]),
+    /// A whole number.
+    Number {
+        /// The least.
+        min: u64,
+        /// The most.
+        max: u64,
+    },
+    /// An identifier.
+    Uuid,
 }
 
 impl Route {
@@ -187,7 +213,7 @@ pub const PUBLIC: &[Route] = &[
     Route::new(Verb::Delete, "/v1/uploads/{id}", Opens::Scope(Scope::Upload), "Give an upload up")
         .answers(&[(204, Shape::None)]),
     Route::new(Verb::Get, "/v1/assets", Opens::Scope(Scope::Read), "List assets, newest first")
-        .takes(&[LIMIT, CURSOR])
+        .takes(&[ASSETS, CURSOR])
         .answers(&[(200, Shape::Page("Asset"))]),
     Route::new(Verb::Get, "/v1/assets/{id}", Opens::Scope(Scope::Read), "Show an asset and the jobs that worked on it")
         .answers(&[(200, Shape::Json("Asset"))]),
@@ -209,7 +235,7 @@ pub const PUBLIC: &[Route] = &[
     Route::new(Verb::Get, "/v1/assets/{id}/artifacts", Opens::Scope(Scope::Read), "List what is published of an asset")
         .answers(&[(200, Shape::Page("Artifact"))]),
     Route::new(Verb::Get, "/v1/assets/{id}/events", Opens::Scope(Scope::Read), "Read an asset's history, oldest first")
-        .takes(&[AFTER, LIMIT])
+        .takes(&[AFTER, EVENTS])
         .answers(&[(200, Shape::Page("Event"))]),
     Route::new(Verb::Get, "/v1/assets/{id}/playback", Opens::Scope(Scope::Read), "Let one viewer in")
         .answers(&[(200, Shape::Json("Handout"))]),
@@ -276,10 +302,10 @@ pub const PRIVATE: &[Route] = &[
         .answers(&[(200, Shape::Json("Beaten"))]),
     Route::new(Verb::Get, "/internal/edges", Opens::Edge, "List the edges").answers(&[(200, Shape::Page("Edge"))]),
     Route::new(Verb::Get, "/internal/purges", Opens::Edge, "What to forget, in order")
-        .takes(&[AFTER, LIMIT])
+        .takes(&[AFTER, ORDERS])
         .answers(&[(200, Shape::Json("Purges"))]),
     Route::new(Verb::Get, "/internal/revocations", Opens::Edge, "What to believe no longer, in order")
-        .takes(&[AFTER, LIMIT])
+        .takes(&[AFTER, ORDERS])
         .answers(&[(200, Shape::Json("Revocations"))]),
     Route::new(Verb::Post, "/internal/telemetry/playback", Opens::Telemetry, "Deliver what was served")
         .body(Body::Json("TelemetryBatch"))
@@ -294,40 +320,50 @@ pub const PRIVATE: &[Route] = &[
 
 const HTML: &[(u16, Shape)] = &[(200, Shape::Other("text/html")), (304, Shape::None)];
 
-const fn query(name: &'static str, kind: &'static str, says: &'static str) -> Param {
+const fn query(name: &'static str, kind: Kind, says: &'static str) -> Param {
     Param { name, in_header: false, kind, says }
 }
 
-const fn header(name: &'static str, kind: &'static str, says: &'static str) -> Param {
+const fn header(name: &'static str, kind: Kind, says: &'static str) -> Param {
     Param { name, in_header: true, kind, says }
 }
 
-const TITLE: Param = query("title", "string", "What people call it, up to 255 characters.");
-const POLICY: Param = query("policy", "string", "`public` or `signed`; signed when absent.");
-const EXTERNAL_ID: Param = query("external_id", "string", "What your own system calls it, up to 255 bytes.");
-const LIMIT: Param = query("limit", "integer", "How many to answer at most.");
-const CURSOR: Param = query("cursor", "string", "The `next_cursor` of the page before.");
-const AFTER: Param = query("after", "integer", "Only what has a higher `seq`.");
-const WINDOW: Param = query("window_seconds", "integer", "How far back to look: up to 604800, a day when absent.");
-const TOKEN: Param = query("token", "string", "The bootstrap token that the owner's server handed out.");
-const TRANSPORT: Param = query("transport", "string", "`cookie` or `path`: how the right to fetch should travel.");
-const URL: Param = query("url", "string", "The watch page.");
-const LAST_EVENT_ID: Param = header("Last-Event-ID", "integer", "The `seq` after which to go on.");
-const IF_MATCH: Param =
-    header("If-Match", "string", "The `ETag` that the asset must still have; 412 when it has another.");
-const UPLOAD_LENGTH: Param = header("Upload-Length", "integer", "The bytes of the whole file.");
+/// Places in logs and lengths of files.
+const PLACE: Kind = Kind::Number { min: 0, max: i64::MAX as u64 };
+
+const TITLE: Param = query("title", Kind::Text { chars_max: 255 }, "What people call it.");
+const POLICY: Param = query("policy", Kind::Words(&["public", "signed"]), "Who may play it; `signed` when absent.");
+const EXTERNAL_ID: Param = query("external_id", Kind::Text { chars_max: 255 }, "What your own system calls it.");
+const ASSETS: Param = query("limit", Kind::Number { min: 1, max: 100 }, "How many to answer at most.");
+const EVENTS: Param = query("limit", Kind::Number { min: 1, max: 200 }, "How many to answer at most.");
+const ORDERS: Param = query("limit", Kind::Number { min: 1, max: 1000 }, "How many to answer at most.");
+const CURSOR: Param = query("cursor", Kind::Uuid, "The `next_cursor` of the page before.");
+const AFTER: Param = query("after", PLACE, "Only what has a higher `seq`, which the log must have reached.");
+const WINDOW: Param =
+    query("window_seconds", Kind::Number { min: 1, max: 604_800 }, "How far back to look; a day when absent.");
+const TOKEN: Param =
+    query("token", Kind::Text { chars_max: 1024 }, "The bootstrap token that the owner's server handed out.");
+const TRANSPORT: Param = query("transport", Kind::Words(&["cookie", "path"]), "How the right to fetch should travel.");
+const URL: Param = query("url", Kind::Text { chars_max: 2048 }, "The watch page.");
+const LAST_EVENT_ID: Param = header("Last-Event-ID", PLACE, "The `seq` after which to go on.");
+const IF_MATCH: Param = header(
+    "If-Match",
+    Kind::Text { chars_max: 255 },
+    "The `ETag` that the asset must still have; 412 when it has another.",
+);
+const UPLOAD_LENGTH: Param = header("Upload-Length", PLACE, "The bytes of the whole file.");
 const UPLOAD_METADATA: Param = header(
     "Upload-Metadata",
-    "string",
+    Kind::Text { chars_max: 4096 },
     "`filename`, `title`, `policy` and `external_id`, each followed by its value in base64, with commas between.",
 );
-const UPLOAD_OFFSET: Param =
-    header("Upload-Offset", "integer", "Where the piece begins: where the received bytes end.");
-const UPLOAD_CHECKSUM: Param = header("Upload-Checksum", "string", "`sha1` or `sha256` and the digest in base64.");
+const UPLOAD_OFFSET: Param = header("Upload-Offset", PLACE, "Where the piece begins: where the received bytes end.");
+const UPLOAD_CHECKSUM: Param =
+    header("Upload-Checksum", Kind::Text { chars_max: 255 }, "`sha1` or `sha256` and the digest in base64.");
 const ONCE: Param = header(
     "Idempotency-Key",
-    "string",
-    "1 to 255 visible ASCII characters. A repeat with this key gets the first answer for 24 hours.",
+    Kind::Visible { chars_max: 255 },
+    "A repeat with this key gets the first answer for 24 hours.",
 );
 
 #[cfg(test)]

@@ -116,8 +116,8 @@ fn job() -> Value {
 
 fn asset_change() -> Value {
     let fields = [
-        ("title", text()),
-        ("external_id", or_null(text())),
+        ("title", text_of(255)),
+        ("external_id", or_null(text_of(255))),
         ("metadata", json!({ "type": "object" })),
         ("playback_policy", one_of(PlaybackPolicy::ALL)),
     ];
@@ -203,7 +203,9 @@ fn key() -> Value {
 }
 
 fn key_wish() -> Value {
-    let schema = object(&[("name", text()), ("scopes", list(one_of(Scope::ALL)))]);
+    let mut scopes = list(one_of(Scope::ALL));
+    scopes["minItems"] = json!(1);
+    let schema = object(&[("name", text_of(100)), ("scopes", scopes)]);
     with_optional(schema, &[("expires_at", or_null(time()))])
 }
 
@@ -255,7 +257,10 @@ fn revocation() -> Value {
 
 fn revocation_wish() -> Value {
     let fields = ["key", "org", "asset", "session"].map(|kind| (kind, text()));
-    with_optional(with_optional(object(&[]), &fields), &[("issued_before", time())])
+    let mut schema = with_optional(with_optional(object(&[]), &fields), &[("issued_before", time())]);
+    // Exactly one of them says what is no longer believed.
+    schema["oneOf"] = fields.iter().map(|(kind, _)| json!({ "required": [kind] })).collect();
+    schema
 }
 
 /// The order, and how many edges were told at once.
@@ -335,6 +340,11 @@ fn with_optional(mut schema: Value, fields: &[(&str, Value)]) -> Value {
 
 fn text() -> Value {
     json!({ "type": "string" })
+}
+
+/// Text for people: something, but not too much.
+fn text_of(chars_max: u32) -> Value {
+    json!({ "type": "string", "minLength": 1, "maxLength": chars_max })
 }
 
 fn uuid() -> Value {
