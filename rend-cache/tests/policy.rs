@@ -277,6 +277,43 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    /// The checksum keeps accidents out; what passes it on purpose is either refused or a policy whose books hold.
+    #[test]
+    fn bytes_that_look_like_a_snapshot_are_refused_or_restored_to_books_that_hold(
+        before in proptest::collection::vec(event(), 1..100), after in proptest::collection::vec(event(), 1..100),
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0_usize..3), 1..4),
+    ) {
+        for (mut policy, mut fresh) in policies(LIMIT).into_iter().zip(policies(LIMIT)) {
+            before.iter().for_each(|event| drop(policy.apply(*event)));
+            let mut snapshot = policy.snapshot().unwrap();
+            let len = snapshot.len() - 4;
+            for (at, byte, place) in &changes {
+                // The head, the objects at the end, and anywhere.
+                let at = match place {
+                    0 => at.index(80.min(len)),
+                    1 => len - 1 - at.index(400.min(len)),
+                    _ => at.index(len),
+                };
+                snapshot[at] = *byte;
+            }
+            let crc = crc32c::crc32c(&snapshot[..len]);
+            snapshot[len..].copy_from_slice(&crc.to_le_bytes());
+            if fresh.restore(&snapshot).is_ok() {
+                for event in &after {
+                    fresh.apply(*event);
+                }
+                fresh.apply(Event::SetLimit { limit: LIMIT });
+                fresh.apply(Event::Shrink { bytes: u64::MAX });
+                let again = fresh.snapshot().unwrap();
+                prop_assert!(policies(LIMIT).into_iter().any(|mut other| other.restore(&again).is_ok()));
+            }
+        }
+    }
+}
+
 /// Reserves and commits; the victims.
 #[track_caller]
 fn store(policy: &mut impl Policy, id: u64, size: u64, traits: Traits) -> Vec<Id> {

@@ -55,7 +55,7 @@ impl Order for Recency {
     }
 
     fn load(&mut self, arena: &mut Arena<u64>, bytes: &mut &[u8]) -> Option<()> {
-        self.tick = number(bytes)?;
+        self.tick = number(bytes).filter(|tick| *tick < 1 << 62)?;
         for _ in 0..number(bytes)? {
             let slot = arena.read(bytes)?;
             *arena.mark_mut(slot) = number(bytes)?;

@@ -319,14 +319,18 @@ impl Order for Value {
         if take(bytes)? != self.config.encode() {
             return None;
         }
-        self.now = number(bytes)?;
+        // Counters that no run of events reaches would overflow soon, or take for ever to fade.
+        self.now = number(bytes).filter(|now| *now < 1 << 62)?;
         self.decay_at = usize::try_from(number(bytes)?).ok().filter(|at| *at < LINES)?;
-        self.decay_due = number(bytes)?;
+        self.decay_due = number(bytes).filter(|due| *due < 1 << 36)?;
         for starts in &mut self.starts {
             *starts = u16::from_le_bytes(take(bytes)?);
         }
         for count in &mut self.survival {
             *count = u32::from_le_bytes(take(bytes)?);
+            if *count > u32::MAX / 2 {
+                return None;
+            }
         }
         if self.survival[0] > 0 {
             self.per_start = (1 << 32) / u64::from(self.survival[0]);
