@@ -21,6 +21,7 @@ mod control;
 mod disk;
 mod edge;
 mod net;
+pub mod rotation;
 pub mod scenario;
 mod viewer;
 mod worker;
