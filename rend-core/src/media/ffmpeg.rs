@@ -7,6 +7,7 @@
 use crate::media::plan::{Effort, Plan, Route, SOUND_HZ, Unit};
 use crate::media::probe::{Cadence, Transfer, Video};
 use crate::media::sniff::Container;
+use crate::media::storyboard::Storyboard;
 
 /// The arguments of one run, without the program's name.
 pub type Arguments = Vec<String>;
@@ -148,6 +149,34 @@ pub fn poster(plan: &Plan, input: &str) -> Option<Arguments> {
     Some(args)
 }
 
+/// Decodes the pictures of `plan` and keeps none of them: what is wrong with them is said on the way.
+pub fn decode(plan: &Plan, input: &str) -> Option<Arguments> {
+    let video = plan.source.video.as_ref()?;
+    let mut args = quiet();
+    args.extend(words("-threads 1"));
+    args.extend(open(plan.source.container, input));
+    args.extend(["-map".to_owned(), format!("0:{}", video.index)]);
+    args.extend(words("-an -sn -dn -vf select=0 -f null pipe:1"));
+    Some(args)
+}
+
+/// Lays the stills of `board` side by side as a JPEG. `input` is a fragmented file of nothing but their key frames.
+pub fn storyboard(board: &Storyboard, input: &str) -> Arguments {
+    let mut args = quiet();
+    args.extend(words("-threads 1"));
+    args.extend(open(Container::Mov, input));
+    let (width, height) = (board.tile.width, board.tile.height);
+    let (columns, rows, tiles) = (board.columns, board.rows(), board.tiles.len());
+    let filter = format!(
+        "scale={width}:{height}:flags=bicubic,setsar=1,format=yuvj420p,tile={columns}x{rows}:nb_frames={tiles}"
+    );
+    args.extend(["-vf".to_owned(), filter]);
+    args.extend(words(
+        "-an -sn -dn -map_metadata -1 -fps_mode passthrough -frames:v 1 -c:v mjpeg -q:v 5 -f image2pipe pipe:1",
+    ));
+    args
+}
+
 /// The constant quality that rungs are encoded with, below their most bits a second.
 pub const CRF: u32 = 23;
 /// Filters and encoders without which a plan can not be carried out.
@@ -157,6 +186,7 @@ pub const NEEDED: &[(&str, &str)] = &[
     ("encoder", "mjpeg"),
     ("filter", "fps"),
     ("filter", "scale"),
+    ("filter", "tile"),
     ("filter", "tpad"),
     ("filter", "bwdif"),
     ("filter", "mpdecimate"),

@@ -18,3 +18,4 @@ pub mod plan;
 pub mod playlist;
 pub mod probe;
 pub mod sniff;
+pub mod storyboard;

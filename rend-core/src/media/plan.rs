@@ -287,7 +287,7 @@ impl Plan {
         }
         if !self.rungs.is_empty() {
             order.extend(renditions.iter().take(IFRAME_LISTS).map(|rendition| ArtifactPath::IFrames(*rendition)));
-            order.push(ArtifactPath::Poster);
+            order.extend([ArtifactPath::Poster, ArtifactPath::ThumbSprite, ArtifactPath::ThumbTrack]);
         }
         order
     }
@@ -295,6 +295,8 @@ impl Plan {
     /// The first `items_max` of [`Self::artifacts`]: what an edge is asked to fetch ahead of viewers.
     pub fn warm(&self, items_max: usize) -> Vec<ArtifactPath> {
         let mut order = self.artifacts();
+        // The storyboard comes last, may be missing, and nobody waits for it.
+        order.retain(|path| !matches!(path, ArtifactPath::ThumbSprite | ArtifactPath::ThumbTrack));
         order.truncate(items_max);
         order
     }

@@ -78,6 +78,15 @@ impl Assembly {
         }
         let start = self.cuts.first().map_or(0, |(index, _)| usize::try_from(*index).unwrap_or(0));
         let settled = plan.settled(self.seen_end, start + self.next);
+        if let [.., last] = settled.as_slice()
+            && start + self.next > 0
+            && settled.len() == start + self.next + 1
+            && last.frames * 2 < u64::from(plan.grid.gop)
+        {
+            // The source ended far too soon, and what it left of this stretch is shorter than players put up with: the
+            // segment before it is published and can not take it in.
+            return Vec::new();
+        }
         let mut out = Vec::new();
         for (index, cut) in settled.iter().enumerate().skip(start + self.next) {
             let ends = self.pending.iter().position(|(frame, sample)| sample.key && *frame >= cut.end());

@@ -157,6 +157,12 @@ impl Catalogue {
         self.renditions.get(&rendition).is_some_and(|l| l.segments.get(index).is_some_and(Option::is_some))
     }
 
+    /// The segments of a rendition, up to the first that is missing.
+    pub(crate) fn made(&self, rendition: Rendition) -> Vec<Made> {
+        let segments = self.renditions.get(&rendition).map_or(&[][..], |listed| &listed.segments);
+        segments.iter().map_while(Clone::clone).collect()
+    }
+
     /// How many segments there are without a hole.
     pub(crate) fn prefix(&self, rendition: Rendition) -> usize {
         self.renditions.get(&rendition).map_or(0, |l| l.segments.iter().take_while(|s| s.is_some()).count())

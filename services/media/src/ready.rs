@@ -38,7 +38,8 @@ impl Encode<'_> {
             rendered.push((*rendition, bandwidth));
         }
         drop(catalogue);
-        self.check().await?;
+        let (checked, ()) = tokio::join!(self.check(), self.put_storyboard());
+        checked?;
         for (rendition, bandwidth) in &rendered {
             let ready = Move::RenditionReady { rendition: *rendition, bandwidth: *bandwidth };
             self.attempt.advance(ready, None).await?;

@@ -27,7 +27,7 @@ const KNOWN: &[(&str, End)] = &[
     ("single_frame", End::Refused("not_a_video")),
     ("malformed/bitflips", End::Damaged),
     ("malformed/bomb", End::Refused("over_limit")),
-    ("malformed/moov_size_overflow", End::Refused("unreadable")),
+    ("malformed/moov_size_overflow", End::Damaged),
     ("malformed/mvhd_duration_lie", End::Plays),
     ("malformed/stts_giant_delta", End::Degraded),
     ("malformed/truncated_in_moov", End::Refused("unreadable")),

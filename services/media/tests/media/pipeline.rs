@@ -74,6 +74,11 @@ async fn an_ordinary_clip_plays_early_and_ends_as_a_measured_ladder() {
     for path in [ArtifactPath::Opener, ArtifactPath::Poster, ArtifactPath::IFrames(Rendition::P360)] {
         assert!(machine.artifact(asset.id, path).await.is_some(), "{path}");
     }
+    let track = machine.text(asset.id, ArtifactPath::ThumbTrack).await;
+    assert!(track.ends_with("00:00:08.000 --> 00:00:11.000\nthumbs.jpg#xywh=480,0,160,90\n"), "{track}");
+    let sprite = machine.folder.path().join("thumbs.jpg");
+    std::fs::copy(machine.artifact(asset.id, ArtifactPath::ThumbSprite).await.unwrap(), &sprite).unwrap();
+    assert_eq!(crate::support::probe(&sprite, "-show_entries stream=width,height").trim(), "640,90");
     assert!(!machine.folder.path().join("scratch").read_dir().unwrap().any(|_| true), "scratch is left behind");
 }
 
