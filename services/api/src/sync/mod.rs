@@ -2,4 +2,5 @@
 pub(crate) mod delete;
 pub(crate) mod fanout;
 pub(crate) mod follow;
+pub(crate) mod revoke;
 pub(crate) mod sweep;
