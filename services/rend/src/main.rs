@@ -9,6 +9,7 @@ mod env;
 mod gate;
 mod hls;
 mod key;
+mod token;
 mod up;
 mod upload;
 
@@ -73,6 +74,11 @@ enum Verb {
         verb: key::KeyVerb,
     },
     /// Check an environment, or print what it may hold
+    /// Make, inspect and verify playback tokens; list their keys; revoke them
+    Token {
+        #[command(subcommand)]
+        verb: token::TokenVerb,
+    },
     Env {
         #[command(subcommand)]
         verb: env::EnvVerb,
@@ -97,6 +103,8 @@ enum Verb {
         verb: hls::HlsVerb,
     },
     /// Print the completion script for a shell
+        #[command(subcommand)]
+    },
     Completion {
         /// Which shell
         shell: clap_complete::Shell,
@@ -132,6 +140,7 @@ async fn perform(verb: Verb) -> Outcome {
         Verb::Gate(args) => gate::gate(args).await,
         Verb::Doctor { server, patient } => doctor::doctor(&server, patient).await,
         Verb::Cache { verb } => cache::cache(verb).await,
+        Verb::Token { verb } => token::token(verb).await,
         Verb::Hls { verb } => hls::hls(verb).await,
         Verb::Completion { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "rend", &mut std::io::stdout());
