@@ -18,6 +18,7 @@ use futures::{StreamExt, TryStreamExt};
 use rend_core::artifact::{ArtifactPath, ObjectKey};
 use rend_core::asset::{Asset, Failure, Move, PlayableState, RenditionState};
 use rend_core::media::check::{self, Rendered};
+use rend_core::media::ffmpeg;
 use rend_core::media::isobmff::{BoxError, Run, read_segment};
 use rend_core::media::moov::{Place, locate};
 use rend_core::media::passthrough::{Beside, Passthrough, Reason, beside, report, survey};
@@ -29,6 +30,7 @@ use rend_storage::StoreError;
 use crate::encode::Encode;
 use crate::process::Attempt;
 use crate::publish::Catalogue;
+use crate::runner::RunError;
 use crate::trouble::Trouble;
 use crate::worker::Advance;
 
@@ -169,12 +171,25 @@ impl Attempt<'_> {
         match beside {
             Beside::Alone(plan) => {
                 let plan = Arc::new(plan);
-                let catalogue = Catalogue::new(plan.clone());
-                Encode::new(self, plan, input.to_owned(), catalogue).put_poster().await;
-                self.advance(Move::HlsReady { degraded: false }, None).await?;
+                let encode = Encode::new(self, plan.clone(), input.to_owned(), Catalogue::new(plan.clone()));
+                let (degraded, ()) = tokio::join!(self.is_damaged(&plan, input), encode.put_poster());
+                self.advance(Move::HlsReady { degraded: degraded? }, None).await?;
                 Ok(None)
             }
             Beside::Below(plan) | Beside::Instead(plan) => Ok(Some(plan)),
+        }
+    }
+
+    /// Whether a decoder complains of the pictures: of a source that is encoded, too, the encoders' runs tell.
+    async fn is_damaged(&self, plan: &Plan, input: &Path) -> Result<bool, Trouble> {
+        let Some(args) = ffmpeg::decode(plan, &input.to_string_lossy()) else { return Ok(false) };
+        let config = &self.worker.config;
+        let _permit = self.worker.slots.clone().acquire_owned().await.ok();
+        let run = self.start(&config.ffmpeg, &args, config.process_timeout).await?;
+        match run.output(DECODED_BYTES_MAX).await {
+            Ok((_, said)) => Ok(said.lines > 0),
+            Err(RunError::Failed { .. }) => Ok(true),
+            Err(error) => Err(Trouble::run(error)),
         }
     }
 
@@ -392,5 +407,7 @@ const READS_AT_ONCE: usize = 4;
 const WRITES_AT_ONCE: usize = 4;
 /// A growing list is put at most this often.
 const LIST_INTERVAL: Duration = Duration::from_secs(1);
+/// Bytes that a decoder whose pictures nobody wants may say.
+const DECODED_BYTES_MAX: usize = 4096;
 /// Segments that the opener is made of.
 const OPENER_SEGMENTS: usize = 2;
