@@ -272,7 +272,7 @@ fn failure(code: &str, detail: &str) -> Failure {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::net::{IpAddr, Ipv4Addr};
     use std::sync::Mutex;
 
@@ -286,7 +286,9 @@ mod tests {
     const LOCAL: Guard = Guard { plain_http: true, also: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)) };
 
     /// A server that answers one request after another by `answer`, which sees the request's head, and closes after each.
-    async fn server(answer: impl Fn(&str, usize) -> Vec<u8> + Send + 'static) -> (String, Arc<Mutex<Vec<String>>>) {
+    pub(crate) async fn server(
+        answer: impl Fn(&str, usize) -> Vec<u8> + Send + 'static,
+    ) -> (String, Arc<Mutex<Vec<String>>>) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let at = listener.local_addr().unwrap();
         let heard = Arc::new(Mutex::new(Vec::new()));
@@ -310,7 +312,7 @@ mod tests {
         (format!("http://{at}"), heard)
     }
 
-    fn answer(status: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+    pub(crate) fn answer(status: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
         let mut answer = format!("HTTP/1.1 {status}\r\nconnection: close\r\n");
         for (name, value) in headers {
             answer.push_str(&format!("{name}: {value}\r\n"));

@@ -26,8 +26,9 @@ const FETCHING_MAX: usize = 4;
 const ASSEMBLE_ATTEMPTS_MAX: u32 = 100;
 /// Tries after which parts that do not fit together count as damaged.
 const DAMAGED_AFTER: u32 = 3;
-/// How long a lease lasts; it is renewed while work goes on.
-const LEASE_FOR: Duration = Duration::from_secs(60);
+/// How long a lease lasts; it is renewed while work goes on. After a crash nobody goes on before it has run out, and who sent
+/// the last piece may be waiting.
+const LEASE_FOR: Duration = Duration::from_secs(15);
 /// How often the queue is looked at when nothing wakes the loop.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
@@ -246,3 +247,118 @@ fn damaged() -> Failure {
 
 /// Rest before a file that came in part is asked for again.
 const PULL_PAUSE: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use rend_core::artifact::ObjectKey;
+    use rend_core::job::JobState;
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+    use crate::ingest::fetch::tests::{answer, server};
+    use crate::ingest::rig::{Rig, bytes_of, pulled};
+
+    async fn asset_of(rig: &Rig, id: UploadId) -> AssetId {
+        rig.stores.uploads.get(id).await.unwrap().asset
+    }
+
+    async fn job_of(rig: &Rig, asset: AssetId, state: JobState) -> Job {
+        for _ in 0..2000 {
+            let jobs = rig.stores.jobs.of_asset(asset).await.unwrap();
+            if let Some(job) = jobs.into_iter().find(|job| job.kind != JobKind::Media && job.state == state) {
+                return job;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("no job is {state}");
+    }
+
+    #[tokio::test]
+    async fn a_file_from_a_url_becomes_an_original_though_its_server_breaks_off() {
+        let file = bytes_of(50_000);
+        let serve = file.clone();
+        let (base, heard) = server(move |head, n| match n {
+            0 => answer("200 OK", &[("content-length", "50000"), ("etag", "\"v1\"")], &serve[..20_000]),
+            _ => {
+                let range = head.lines().find_map(|line| line.strip_prefix("range: bytes=")).unwrap();
+                let start: usize = range.trim_end_matches('-').parse().unwrap();
+                let range = format!("bytes {start}-49999/50000");
+                answer("206 Partial Content", &[("content-range", &range), ("etag", "\"v1\"")], &serve[start..])
+            }
+        })
+        .await;
+        let rig = Rig::new();
+        let id = pulled(&rig, &base).await;
+        let asset = asset_of(&rig, id).await;
+        rig.run();
+        // The second try comes after a rest.
+        while heard.lock().unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        job_of(&rig, asset, JobState::Queued).await;
+        rig.pass(PULL_PAUSE);
+        rig.state.bus.wake();
+        let stored = rig.until(asset, "uploaded").await.stored.unwrap();
+        assert_eq!((stored.bytes, stored.sha256), (50_000, Sha256::digest(&file).into()));
+        assert_eq!(job_of(&rig, asset, JobState::Succeeded).await.kind, JobKind::Pull);
+        assert!(rig.pieces().await.is_empty());
+        let jobs = rig.stores.jobs.of_asset(asset).await.unwrap();
+        assert_eq!(jobs.iter().filter(|job| job.kind == JobKind::Media).count(), 1);
+        rig.stop();
+    }
+
+    #[tokio::test]
+    async fn a_file_that_does_not_come_fails_its_asset_with_a_reason_and_leaves_nothing() {
+        let (base, _) = server(|_, _| answer("404 Not Found", &[("content-length", "0")], b"")).await;
+        let rig = Rig::new();
+        let id = pulled(&rig, &format!("{base}/gone?signature=secret")).await;
+        let asset = asset_of(&rig, id).await;
+        rig.run();
+        let failed = rig.until(asset, "failed").await;
+        assert_eq!(failed.failure.unwrap().code, "source_missing");
+        let job = job_of(&rig, asset, JobState::Failed).await;
+        assert!(!format!("{job:?}").contains("secret"), "the URL is not in the record of the job");
+        assert_eq!(rig.stores.uploads.get(id).await.unwrap().state, UploadState::Abandoned);
+        rig.stop();
+    }
+
+    #[tokio::test]
+    async fn a_part_that_was_lost_in_storage_fails_the_upload_in_the_end() {
+        let (base, _) = server(|_, _| answer("200 OK", &[("content-length", "4"), ("etag", "\"v\"")], b"film")).await;
+        let rig = Rig::new();
+        let id = pulled(&rig, &base).await;
+        let asset = asset_of(&rig, id).await;
+        let transfer = rig.stores.transfers.take_over(id).await.unwrap();
+        assert!(matches!(fetch(&rig.state, transfer).await, Fetched::Whole(_)));
+        for key in rig.pieces().await {
+            rig.stores.objects.delete(&key).await.unwrap();
+        }
+        rig.run();
+        for _ in 0..DAMAGED_AFTER {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            rig.pass(Duration::from_secs(3600));
+            rig.state.bus.wake();
+        }
+        assert_eq!(rig.until(asset, "failed").await.failure.unwrap().code, "upload_damaged");
+        assert!(rig.stores.objects.head(&ObjectKey::source(asset)).await.is_err());
+        rig.stop();
+    }
+
+    #[tokio::test]
+    async fn parts_of_sessions_that_ended_are_collected_and_those_of_open_ones_are_not() {
+        let (base, _) = server(|_, _| answer("200 OK", &[("content-length", "4"), ("etag", "\"v\"")], b"film")).await;
+        let rig = Rig::new();
+        let (open, ended) = (pulled(&rig, &base).await, pulled(&rig, &base).await);
+        for id in [open, ended] {
+            let transfer = rig.stores.transfers.take_over(id).await.unwrap();
+            assert!(matches!(fetch(&rig.state, transfer).await, Fetched::Whole(_)));
+        }
+        rig.stores.uploads.settle(ended, UploadState::Abandoned).await.unwrap();
+        let (prefix, at_open) = (ObjectKey::upload_prefix(ended), ObjectKey::upload_prefix(open));
+        assert_eq!(rig.pieces().await.len(), 2);
+        assert_eq!(crate::ingest::sweep::left_behind(&rig.stores, None).await.unwrap(), None);
+        let left = rig.pieces().await;
+        assert_eq!(left.len(), 1);
+        assert!(left[0].as_str().starts_with(&at_open) && !left[0].as_str().starts_with(&prefix));
+    }
+}

@@ -134,10 +134,7 @@ impl Pieces<'_> {
             .header("content-type", "application/offset+octet-stream")
             .header("content-length", stamp.bytes - offset)
             .body(body);
-        let answer = match request.send().await {
-            Ok(answer) => answer,
-            Err(_) => return self.after_break(api, &path, offset).await,
-        };
+        let Ok(answer) = request.send().await else { return self.after_break(api, &path, offset).await };
         match number(&answer, "upload-offset") {
             Some(at) if answer.status().is_success() && at == stamp.bytes => match text(&answer, "rend-asset-id") {
                 Some(asset) => Try::Done { asset },

@@ -508,7 +508,7 @@ async fn a_wish_is_judged_before_anything_is_written_down() {
         (r#"{"source_url":"https://10.0.0.1/a"}"#, "source_refused"),
         (r#"{"source_url":"https://169.254.169.254/latest/meta-data"}"#, "source_refused"),
         (r#"{"source_url":"https://[::ffff:127.0.0.1]/a"}"#, "source_refused"),
-        (r#"{"source_url":"https://0x7f000001/a"}"#, "source_refused"),
+        (r#"{"source_url":"https://0x0a000001/a"}"#, "source_refused"),
         (r#"{"source_url":"https://example.com/a","policy":"secret"}"#, "invalid_field"),
     ] {
         let answer = wish(body).await;
