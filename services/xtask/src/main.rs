@@ -7,6 +7,7 @@
 )]
 
 mod bench_edge;
+mod bench_media;
 mod bench_path;
 mod ci;
 mod engines;
@@ -66,7 +67,8 @@ enum Verb {
         jobs: usize,
     /// Measure, side by side with a peer in the same run
     Bench {
-        /// `path`: upload to first frame beside ffmpeg; `edge`: signed hits beside nginx
+        /// `path`: upload to first frame beside ffmpeg; `media`: the pipeline's goals beside it; `edge`: signed hits beside
+        /// nginx
         what: Bench,
     },
     /// Run an edge under viewers, purges, restarts, kills and an origin that comes and goes, and audit it
@@ -87,6 +89,7 @@ enum Verb {
 enum Bench {
     Path,
     Edge,
+    Media,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -105,6 +108,7 @@ fn main() -> ExitCode {
         }
         Verb::Bench { what: Bench::Path } => return bench_path::run(),
         Verb::Bench { what: Bench::Edge } => return bench_edge::run(),
+        Verb::Bench { what: Bench::Media } => return bench_media::run(),
         Verb::Soak { what: Soak::Edge, minutes } => soak::edge(minutes),
         Verb::Browser => tools::need(&[tools::CHROMIUM, tools::NPM, tools::FFMPEG], true)
             .and_then(|()| tools::web(true))
