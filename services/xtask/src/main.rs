@@ -58,13 +58,13 @@ enum Verb {
         /// How long, for each
         #[arg(long, default_value_t = 20)]
         seconds: u64,
-    },
         /// How long, for each, in minutes
         #[arg(long, conflicts_with = "seconds")]
         minutes: Option<u64>,
         /// Targets at once
         #[arg(long, default_value_t = 1)]
         jobs: usize,
+    },
     /// Measure, side by side with a peer in the same run
     Bench {
         /// `path`: upload to first frame beside ffmpeg; `media`: the pipeline's goals beside it; `edge`: signed hits beside
