@@ -91,7 +91,7 @@ impl Meter {
             rendition,
             index,
             // Without a session nothing tells one viewer from another, so each response stands for itself.
-            viewer: event.session.map_or(Viewer::Response(event.id()), Viewer::Session),
+            viewer: event.session.map_or_else(|| Viewer::Response(event.id()), Viewer::Session),
             stretch: event.observed_at.as_millis() / STRETCH_MS,
         };
         let bytes = self.parts.entry(part).or_default();

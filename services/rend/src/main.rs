@@ -9,6 +9,7 @@ mod env;
 mod gate;
 mod hls;
 mod key;
+mod ledger;
 mod token;
 mod up;
 mod upload;
@@ -73,12 +74,12 @@ enum Verb {
         #[command(subcommand)]
         verb: key::KeyVerb,
     },
+    /// Check an environment, or print what it may hold
     /// Make, inspect and verify playback tokens; list their keys; revoke them
     Token {
         #[command(subcommand)]
         verb: token::TokenVerb,
     },
-    /// Check an environment, or print what it may hold
     Env {
         #[command(subcommand)]
         verb: env::EnvVerb,
@@ -102,7 +103,14 @@ enum Verb {
         #[command(subcommand)]
         verb: hls::HlsVerb,
     },
+    /// Recompute what was delivered from edges' own records
+    Ledger {
+        #[command(subcommand)]
+        verb: ledger::LedgerVerb,
+    },
     /// Print the completion script for a shell
+        #[command(subcommand)]
+    },
     Completion {
         /// Which shell
         shell: clap_complete::Shell,
@@ -134,12 +142,13 @@ async fn perform(verb: Verb) -> Outcome {
         Verb::Rm { server, ids } => assets::remove(&Api::of(&server)?, &ids).await,
         Verb::Play { server, id } => assets::play(&Api::of(&server)?, &id).await,
         Verb::Key { server, verb } => key::key(&server, verb).await,
-        Verb::Token { verb } => token::token(verb).await,
         Verb::Env { verb } => env::env(&verb),
         Verb::Gate(args) => gate::gate(args).await,
         Verb::Doctor { server, patient } => doctor::doctor(&server, patient).await,
         Verb::Cache { verb } => cache::cache(verb).await,
+        Verb::Token { verb } => token::token(verb).await,
         Verb::Hls { verb } => hls::hls(verb).await,
+        Verb::Ledger { verb } => ledger::ledger(verb).await,
         Verb::Completion { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "rend", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

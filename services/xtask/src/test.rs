@@ -35,4 +35,4 @@ pub(crate) fn served(install: bool) -> Done {
 /// The packages with tests that need a server, and the files that hold them. Other ignored tests are processes that a
 /// test starts in order to kill them.
 const SERVED: &[(&str, &[&str])] =
-    &[("rend-storage", &["conformance", "lockstep", "lockstep_objects", "postgres", "s3"])];
+    &[("rend-storage", &["clickhouse", "conformance", "lockstep", "lockstep_objects", "postgres", "s3"])];
