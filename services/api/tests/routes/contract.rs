@@ -54,10 +54,7 @@ fn faults(schema: &Value, all: &Value, value: &Value, at: &str) -> Vec<String> {
         Value::Object(_) => "object",
     };
     let is = |known: &Value| known == kind || (known == "number" && kind == "integer");
-    let fits = match &schema["type"] {
-        Value::Array(kinds) => kinds.iter().any(is),
-        known => is(known),
-    };
+    let fits = schema["type"].as_array().map_or_else(|| is(&schema["type"]), |kinds| kinds.iter().any(is));
     if !fits {
         return vec![format!("{at}: {kind} is not {}", schema["type"])];
     }
