@@ -14,7 +14,7 @@ use rend_core::fleet::wire::{PurgeMode, PurgeWire, WarmAnswer, WarmStatus, WarmW
 use rend_core::gate::check::{self, Fetch, Published};
 use rend_core::gate::{Report, Step, Thresholds, Timing, Verdict, scan};
 use rend_core::id::AssetId;
-use rend_core::time::{Clock, Mono};
+use rend_core::time::{Clock, Mono, Timestamp};
 use rend_shell::{ProcessVars, SystemClock};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
@@ -49,6 +49,8 @@ pub(crate) struct GateArgs {
 enum Target {
     /// A `rend up` on this machine
     Embedded,
+    /// The two edges of a `cargo xtask stack` on this machine
+    LocalTwoEdge,
     /// Whatever --api and --edges name
     Configured,
 }
@@ -65,6 +67,8 @@ const VISIBLE_WITHIN: Duration = Duration::from_secs(60);
 const GONE_WITHIN: Duration = Duration::from_secs(30);
 /// How long the warm of a finished video may take before the caches are looked at all the same.
 const SETTLED_WITHIN: Duration = Duration::from_secs(10);
+/// How far an edge's clock may be from this machine's: tokens begin and end by it.
+const CLOCK_OFF_MAX: Duration = Duration::from_secs(30);
 /// How often it is asked how far something is.
 const ASK_EVERY: Duration = Duration::from_millis(50);
 /// Artifacts that one warm asks for, at most.
@@ -74,15 +78,23 @@ const LATEST: &str = "playback-readiness-latest.json";
 
 pub(crate) async fn gate(args: GateArgs) -> Outcome {
     let thresholds = Thresholds::from_vars(&ProcessVars).map_err(|wrong| wrong.join("; "))?;
-    let api = Api::of(&args.server)?;
-    let local = Local::read();
+    let local = Local::read(args.target);
+    let api = match (local.stack("REND_API_BASE"), local.stack("REND_API_KEY")) {
+        (Some(base), Some(key)) => Api::with(base, key)?,
+        _ => Api::of(&args.server)?,
+    };
     let edges = edges(&args, &local)?;
-    let token = ProcessVars
-        .get("REND_EDGE_INTERNAL_TOKEN")
+    let token = local
+        .stack("REND_EDGE_INTERNAL_TOKEN")
+        .or_else(|| ProcessVars.get("REND_EDGE_INTERNAL_TOKEN"))
         .or_else(|| local.secrets.get("REND_EDGE_INTERNAL_TOKEN").cloned())
         .ok_or("REND_EDGE_INTERNAL_TOKEN is not set, and no data folder of a `rend up` is here")?;
     let clock = SystemClock::start();
-    let target = if args.target == Target::Embedded { "embedded" } else { "configured" };
+    let target = match args.target {
+        Target::Embedded => "embedded",
+        Target::LocalTwoEdge => "local-two-edge",
+        Target::Configured => "configured",
+    };
     let report = Report { target: target.into(), started_at: clock.wall(), thresholds, ..Report::default() };
     // Redirects and cookies are what is judged, so the client does neither by itself.
     let client = reqwest::Client::builder()
@@ -117,18 +129,29 @@ pub(crate) async fn gate(args: GateArgs) -> Outcome {
     })
 }
 
-/// What a `rend up` on this machine left for its tools.
+/// What a `rend up` or a stack on this machine left for its tools.
 struct Local {
     up: Value,
     secrets: BTreeMap<String, String>,
+    stack: BTreeMap<String, String>,
 }
 
 impl Local {
-    fn read() -> Self {
+    /// What a stack says under `name`; nothing for another target.
+    fn stack(&self, name: &str) -> Option<String> {
+        self.stack.get(name).cloned()
+    }
+
+    fn read(target: Target) -> Self {
         let folder = crate::default_data_dir();
         let up = fs::read(folder.join("up.json")).ok().and_then(|text| serde_json::from_slice(&text).ok());
         let secrets = fs::read_to_string(folder.join("secrets.env")).ok().and_then(|text| env_text(&text).ok());
-        Self { up: up.unwrap_or(Value::Null), secrets: secrets.unwrap_or_default() }
+        // A stack's own folder, wherever it was put, or where it lies unless it is put elsewhere.
+        let files = [folder.join("stack.env"), folder.join("stack/stack.env")];
+        let stack =
+            files.iter().filter(|_| target == Target::LocalTwoEdge).find_map(|file| fs::read_to_string(file).ok());
+        let stack = stack.and_then(|text| env_text(&text).ok());
+        Self { up: up.unwrap_or(Value::Null), secrets: secrets.unwrap_or_default(), stack: stack.unwrap_or_default() }
     }
 }
 
@@ -139,7 +162,13 @@ struct Edge {
 }
 
 fn edges(args: &GateArgs, local: &Local) -> Result<Vec<Edge>, String> {
-    let text = args.edges.clone().or_else(|| ProcessVars.get("REND_READINESS_EDGES"));
+    let stack = || local.stack("REND_READINESS_EDGES");
+    let text = args.edges.clone().or_else(stack).or_else(|| ProcessVars.get("REND_READINESS_EDGES"));
+    if args.target == Target::LocalTwoEdge && text.is_none() {
+        return Err(
+            "no stack runs here; start one with `cargo xtask stack`, or name its folder in REND_DATA_DIR".into()
+        );
+    }
     if let Some(text) = text {
         let known: rend_core::fleet::ExpectedEdges = text.parse().map_err(|e| format!("--edges: {e}"))?;
         let edge = |edge: &rend_core::fleet::ExpectedEdge| Edge {
@@ -147,6 +176,9 @@ fn edges(args: &GateArgs, local: &Local) -> Result<Vec<Edge>, String> {
             public: edge.public_url.as_str().to_owned(),
             private: edge.private_url.as_ref().unwrap_or(&edge.public_url).as_str().to_owned(),
         };
+        if args.target == Target::LocalTwoEdge && known.iter().count() != 2 {
+            return Err("this target has two edges; --target configured takes any number".into());
+        }
         return Ok(known.iter().map(edge).collect());
     }
     let field = |name: &str| local.up[name].as_str().map(str::to_owned);
@@ -220,6 +252,9 @@ impl Gate {
                     wrong.push(format!("edge {id} is not ready ({status}; failing: {})", failed.join(", ")));
                 }
                 Err(why) => wrong.push(format!("edge {id}: {why}")),
+            }
+            if let Some(off) = self.clock_off(at).await.filter(|off| *off > CLOCK_OFF_MAX) {
+                wrong.push(format!("edge {id}: its clock is off by {} s", off.as_secs()));
             }
             let dropped = self.accounts(&id).await.map_or(0, |(dropped, _)| dropped);
             self.dropped.insert(id, dropped);
@@ -616,6 +651,14 @@ impl Gate {
             (StatusCode::OK, _) => Ok(()),
             (status, _) => Err(format!("a purge was answered with {status}")),
         }
+    }
+
+    /// How far the clock of an edge is from this machine's, if it tells its time.
+    async fn clock_off(&self, at: usize) -> Option<Duration> {
+        let answer = self.client.get(format!("{}/healthz", self.edges[at].private)).send().await.ok()?;
+        let there = httpdate::parse_http_date(answer.headers().get("date")?.to_str().ok()?).ok()?;
+        let (there, here) = (Timestamp::from_system(there), self.clock.wall());
+        Some(there.since(here).max(here.since(there)))
     }
 
     async fn private(&self, method: Method, url: &str, body: Option<Value>) -> Result<(StatusCode, Value), String> {

@@ -14,6 +14,7 @@ mod engines;
 mod fuzz;
 mod run;
 mod soak;
+mod stack;
 mod test;
 mod tools;
 mod up;
@@ -79,6 +80,27 @@ enum Verb {
         #[arg(long, default_value_t = 30)]
         minutes: u64,
     },
+    /// A small fleet over real servers, left running: API, worker, two edges, PostgreSQL, Redis, S3, ClickHouse
+    Stack {
+        /// Only say what is missing
+        #[arg(long)]
+        no_install: bool,
+        /// Run the readiness gate against it and stop
+        #[arg(long)]
+        once: bool,
+        /// Build without optimisations
+        #[arg(long)]
+        debug: bool,
+        /// Where its logs, caches and the file for tools lie
+        #[arg(long, default_value = ".rend/stack")]
+        data_dir: std::path::PathBuf,
+    },
+    /// Only the tests that need a server, over private servers of our own
+    Served {
+        /// Only say what is missing
+        #[arg(long)]
+        no_install: bool,
+    },
     /// Only the browser tests, against a Rend of their own
     Browser,
     /// Fetch the locked npm packages of the web pages
@@ -110,6 +132,8 @@ fn main() -> ExitCode {
         Verb::Bench { what: Bench::Edge } => return bench_edge::run(),
         Verb::Bench { what: Bench::Media } => return bench_media::run(),
         Verb::Soak { what: Soak::Edge, minutes } => soak::edge(minutes),
+        Verb::Stack { no_install, once, debug, data_dir } => stack::stack(!no_install, once, !debug, &data_dir),
+        Verb::Served { no_install } => test::served(!no_install),
         Verb::Browser => tools::need(&[tools::CHROMIUM, tools::NPM, tools::FFMPEG], true)
             .and_then(|()| tools::web(true))
             .and_then(|()| up::browser_tests()),

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::engines::Engines;
 use crate::run::{Done, cargo, root, run};
-use crate::tools::{CC, CHROMIUM, FFMPEG, NPM, PYTHON, need, web};
+use crate::tools::{CC, CHROMIUM, FFMPEG, NPM, PYTHON, Tool, need, web};
 
 /// Installs what is missing, then runs the tests of the libraries and services, the doc tests, those that need a server
 /// over private servers of our own, and the browser tests against a Rend of its own.
@@ -22,6 +22,7 @@ pub(crate) fn test(install: bool) -> Done {
 
 /// The tests that need a server, each of which is ignored by name where there is none.
 pub(crate) fn served(install: bool) -> Done {
+    need(&[CC, FFMPEG, CURL, FAKETIME], install)?;
     let engines = Engines::start(install)?;
     for (package, targets) in SERVED {
         let mut tests = cargo();
@@ -34,5 +35,13 @@ pub(crate) fn served(install: bool) -> Done {
 
 /// The packages with tests that need a server, and the files that hold them. Other ignored tests are processes that a
 /// test starts in order to kill them.
-const SERVED: &[(&str, &[&str])] =
-    &[("rend-storage", &["clickhouse", "conformance", "lockstep", "lockstep_objects", "postgres", "s3"])];
+const SERVED: &[(&str, &[&str])] = &[
+    ("rend-storage", &["clickhouse", "conformance", "lockstep", "lockstep_objects", "postgres", "redis", "s3"]),
+    ("rend", &["served", "fleet"]),
+];
+
+/// Asks in place of a browser.
+const CURL: Tool = Tool { program: "curl", package: "curl", why: "plays in the tests of a fleet" };
+/// Gives one process another clock.
+const FAKETIME: Tool =
+    Tool { program: "faketime", package: "faketime", why: "sets one edge's clock wrong in the tests" };

@@ -139,11 +139,23 @@ struct Folder(PathBuf);
 impl Folder {
     fn new() -> Result<Self, String> {
         use std::os::unix::fs::PermissionsExt;
-        let path = std::env::temp_dir().join(format!("rend-engines-{}", std::process::id()));
+        Self::sweep();
+        let path = std::env::temp_dir().join(format!("{FOLDER}{}", std::process::id()));
         let made =
             fs::create_dir_all(&path).and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o755)));
         made.map_err(|e| format!("{}: {e}", path.display()))?;
         Ok(Self(path))
+    }
+
+    /// Removes the folders of runs that were killed before they could.
+    fn sweep() {
+        for entry in fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let run = name.to_str().and_then(|name| name.strip_prefix(FOLDER)).and_then(|pid| pid.parse::<u32>().ok());
+            if run.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
     }
 }
 
@@ -175,6 +187,8 @@ pub(crate) fn bound_to_us(program: &Path, signal: &str) -> Command {
     }
 }
 
+/// What the folder of a run is called before its process.
+const FOLDER: &str = "rend-engines-";
 /// How long an engine may take until it answers.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How long an engine may take to stop before it is killed.
