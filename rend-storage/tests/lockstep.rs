@@ -19,6 +19,7 @@ use rend_core::fleet::{Beat, EdgeRow, EdgeState};
 use rend_core::id::{AssetId, CredentialId, JobId, LeaseToken, OrgId, UploadId};
 use rend_core::job::{ErrorClass, JobError, JobKind, Lease, NewJob, Outcome};
 use rend_core::time::Timestamp;
+use rend_core::upload::transfer::{Part, Pull, Step, Transfer};
 use rend_core::upload::{UploadSession, UploadState};
 use rend_storage::analytics::Analytics;
 use rend_storage::assets::{AssetStore, Change};
@@ -29,6 +30,7 @@ use rend_storage::jobs::{Claim, JobQueue};
 use rend_storage::memory::Memory;
 use rend_storage::postgres::Postgres;
 use rend_storage::sqlite::Sqlite;
+use rend_storage::transfers::TransferStore;
 use rend_storage::uploads::UploadStore;
 
 /// One thing asked of a store. Small numbers name assets, jobs and so on, so that operations meet each other.
@@ -43,6 +45,7 @@ enum Ask {
     Open(u8, u64),
     Settle(u8, UploadState),
     Expired(usize),
+    Pieces { n: u8, how: u8, amount: u64 },
     Enqueue(NewJob),
     Claim(Vec<JobKind>, u64),
     Extend(usize, u64),
@@ -75,7 +78,7 @@ impl Story {
 }
 
 trait Every:
-    AssetStore + UploadStore + JobQueue + EventLog + EdgeDirectory + PurgeLog + CredentialStore + Analytics
+    AssetStore + UploadStore + TransferStore + JobQueue + EventLog + EdgeDirectory + PurgeLog + CredentialStore + Analytics
 {
 }
 impl Every for Memory {}
@@ -121,6 +124,7 @@ async fn perform(store: &impl Every, ask: &Ask, story: &mut Story) -> String {
             answer + &told(&UploadStore::get(store, upload(*n)).await)
         }
         Ask::Expired(rows) => told(&store.expired(now, *rows).await),
+        Ask::Pieces { n, how, amount } => pieces(store, upload(*n), *how, *amount, story).await,
         Ask::Enqueue(new) => told(&store.enqueue(new, now).await),
         Ask::Claim(kinds, ttl) => {
             story.claims = story.claims.wrapping_add(1);
@@ -152,6 +156,42 @@ async fn perform(store: &impl Every, ask: &Ask, story: &mut Story) -> String {
     }
 }
 
+/// Asks for something about an upload in pieces that may follow from where it stands, and answers all that was said.
+async fn pieces(store: &impl Every, id: UploadId, how: u8, amount: u64, story: &Story) -> String {
+    let known = store.transfer(id).await;
+    let (epoch, received) = known.as_ref().map_or((0, 0), |known| (known.epoch, known.received));
+    let step = match how {
+        0 | 1 => {
+            let session = UploadSession {
+                id,
+                asset: asset(1),
+                org: org(1),
+                bytes_expected: (how == 0).then_some(amount),
+                state: UploadState::Open,
+                expires_at: at(story.now + amount),
+                created_at: at(story.now),
+            };
+            let pull = (how == 1).then(|| Pull { url: "https://example.com/".into(), validator: None });
+            return told(&store.open_transfer(&Transfer::new(session, "title eA==".into(), pull)).await);
+        }
+        2 => return told(&store.take_over(id).await),
+        // One in five writers was taken over, and one in seven begins elsewhere.
+        3 | 4 => {
+            let (epoch, start) =
+                (epoch.saturating_sub(u64::from(amount % 5 == 0)), received + u64::from(amount % 7 == 0));
+            let parts = vec![Part { start, bytes: amount, epoch }, Part { start: start + amount, bytes: 1, epoch }];
+            let step = Step::Append { parts, expires_at: at(story.now + amount) };
+            return told(&store.advance_transfer(id, epoch, &step).await);
+        }
+        5 => Step::Learn {
+            bytes_expected: (amount % 2 == 0).then_some(received + amount % 3),
+            validator: Some("v".into()),
+        },
+        _ => Step::Restart,
+    };
+    told(&store.advance_transfer(id, epoch, &step).await)
+}
+
 /// All that a store holds, in text.
 async fn everything(store: &impl Every) -> Vec<String> {
     let mut all = vec![
@@ -162,10 +202,14 @@ async fn everything(store: &impl Every) -> Vec<String> {
         told(&store.purges_after(0, 1000).await),
         told(&EdgeDirectory::all(store).await),
         told(&store.accounts().await),
+        told(&store.whole_transfers(1000).await),
     ];
     for n in 0..SOME {
         all.push(told(&AssetStore::get(store, asset(n)).await));
         all.push(told(&UploadStore::get(store, upload(n)).await));
+        all.push(told(&store.transfer(upload(n)).await));
+        all.push(told(&store.parts(upload(n), 0, 1000).await));
+        all.push(told(&store.open_transfers(org(n)).await));
         all.push(told(&store.of_asset(asset(n)).await));
         all.push(told(&store.after(EventsOf::Asset(asset(n)), 0, 1000).await));
         all.push(told(&store.after(EventsOf::Org(org(n)), 0, 1000).await));
@@ -380,6 +424,7 @@ fn any_ask() -> impl Strategy<Value = Ask> {
         2 => (some(), 0..30_u64).prop_map(|(n, ttl)| Ask::Open(n, ttl)),
         2 => (some(), upload_state).prop_map(|(n, state)| Ask::Settle(n, state)),
         1 => rows.clone().prop_map(Ask::Expired),
+        6 => (some(), 0..7_u8, 0..20_u64).prop_map(|(n, how, amount)| Ask::Pieces { n, how, amount }),
         4 => any_job().prop_map(Ask::Enqueue),
         6 => (kinds, 0..20_u64).prop_map(|(kinds, ttl)| Ask::Claim(kinds, ttl)),
         2 => (0..9_usize, 0..30_u64).prop_map(|(n, ttl)| Ask::Extend(n, ttl)),
