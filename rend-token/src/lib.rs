@@ -45,7 +45,8 @@
 //!
 //! `std`: [`KeyRing`]s that grow and come from configuration texts, revocation lists that grow. `transport`: cookies,
 //! query and path over raw header bytes, `Set-Cookie`, redaction. `serde`: `Serialize` for verified claims. `inspect`:
-//! what a token says, unverified, in a type that leads nowhere. None is on by default.
+//! what a token says, unverified, in a type that leads nowhere. `proptest`: strategies for tests of what embeds it. None
+//! is on by default.
 #![no_std]
 #![forbid(unsafe_code)]
 
