@@ -113,10 +113,8 @@ fn journal(folder: &Path, closed: bool) -> Outcome<()> {
     // Generations of the real files are as the first process gave them.
     let path = folder.join("v1/index/journal");
     let known = std::fs::read(&path)?;
-    let real = rend_cache::journal::Records::new(&known).filter(|record| match record {
-        Record::Stored { meta, .. } => meta.len == 100,
-        _ => false,
-    });
+    let real = rend_cache::journal::Records::new(&known)
+        .filter(|record| matches!(record, Record::Stored { meta, .. } if meta.len == 100));
     let mut bytes = Vec::new();
     Record::Header { format: FORMAT }.encode(&mut bytes);
     Record::Opened { epoch: 1 }.encode(&mut bytes);

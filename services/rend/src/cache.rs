@@ -25,7 +25,7 @@ pub(crate) enum CacheVerb {
 
 #[derive(Args)]
 pub(crate) struct ReplayArgs {
-    /// The log: what `GET /internal/cache-log` of an edge's private listener gives when REND_EDGE_CACHE_LOG_BYTES is set
+    /// The log: what `GET /internal/cache-log` of an edge's private listener gives when `REND_EDGE_CACHE_LOG_BYTES` is set
     log: PathBuf,
     /// The limit that the cache had, in bytes
     #[arg(long, default_value_t = 10 << 30)]
@@ -36,7 +36,7 @@ pub(crate) struct ReplayArgs {
     /// How much the size counts against an object, for the wheel
     #[arg(long, value_enum, default_value = "balanced")]
     alpha: AlphaName,
-    /// Whether the edge had REND_EDGE_CACHE_WRITE_BYTES_PER_DAY set
+    /// Whether the edge had `REND_EDGE_CACHE_WRITE_BYTES_PER_DAY` set
     #[arg(long)]
     write_budget: bool,
     /// As JSON
@@ -48,7 +48,7 @@ pub(crate) struct ReplayArgs {
 pub(crate) struct ExplainArgs {
     /// The asset's id
     asset: String,
-    /// The artifact below it, such as hls/720p/segment_00003.m4s
+    /// The artifact below it, such as `hls/720p/segment_00003.m4s`
     path: String,
     /// Where the edge's private listener answers [default: `REND_EDGE_PRIVATE_URL`, else the Rend that `rend up` runs here]
     #[arg(long)]
