@@ -64,8 +64,9 @@ impl Database {
     }
 }
 
-/// The database that `DATABASE_URL` names, open and with a schema that this program knows. Where `REND_API_AUTO_MIGRATE`
-/// says so, a schema of PostgreSQL is brought up to date first; a SQLite file always is.
+/// The database that `DATABASE_URL` names, open and with a schema that this program knows.
+///
+/// Where `REND_API_AUTO_MIGRATE` says so, a schema of PostgreSQL is brought up to date first; a SQLite file always is.
 ///
 /// # Errors
 ///
