@@ -67,7 +67,8 @@ pub(crate) fn browser_tests() -> Done {
         .env("REND_API_BASE", &running.api)
         .env("REND_API_KEY", &running.key)
         .env("REND_TEST_CLIP", &clip)
-        .env("REND_TEST_CLIP_GOOD", &good);
+        .env("REND_TEST_CLIP_GOOD", &good)
+        .env("REND_BIN", target().join("debug/rend"));
     let tested = run(&mut node);
     let stopped = running.stop();
     let _ = fs::remove_dir_all(&data_dir);
