@@ -177,14 +177,16 @@ async fn pieces(store: &impl Every, id: UploadId, how: u8, amount: u64, story: &
         2 => return told(&store.take_over(id).await),
         // One in five writers was taken over, and one in seven begins elsewhere.
         3 | 4 => {
-            let (epoch, start) =
-                (epoch.saturating_sub(u64::from(amount % 5 == 0)), received + u64::from(amount % 7 == 0));
+            let (epoch, start) = (
+                epoch.saturating_sub(u64::from(amount.is_multiple_of(5))),
+                received + u64::from(amount.is_multiple_of(7)),
+            );
             let parts = vec![Part { start, bytes: amount, epoch }, Part { start: start + amount, bytes: 1, epoch }];
             let step = Step::Append { parts, expires_at: at(story.now + amount) };
             return told(&store.advance_transfer(id, epoch, &step).await);
         }
         5 => Step::Learn {
-            bytes_expected: (amount % 2 == 0).then_some(received + amount % 3),
+            bytes_expected: amount.is_multiple_of(2).then_some(received + amount % 3),
             validator: Some("v".into()),
         },
         _ => Step::Restart,
