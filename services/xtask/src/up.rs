@@ -30,7 +30,6 @@ pub(crate) fn up(install: bool, once: bool, data_dir: &Path) -> Done {
         .args(["upload", "--wait", "--json"])
         .args(title)
         .arg(&sample)
-        .env("REND_BIN", target().join("debug/rend"))
         .env("REND_API_BASE", &running.api)
         .env("REND_API_KEY", &running.key);
     println!("\nuploading a sample clip …");
