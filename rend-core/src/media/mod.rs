@@ -6,6 +6,9 @@
 //!          encoder's fragments ─▶ isobmff::Samples ─▶ segments ─▶ playlist ─▶ check
 //! ```
 //!
+//! An MP4 or MOV file that is good H.264 and AAC already takes a shorter way: [`moov`] reads its sample tables,
+//! [`passthrough::survey`] decides, and segments are ranges of the file itself. A ladder follows behind it.
+//!
 //! A [`plan::Plan`] says what will exist, in which order it is made and published, and where each cut falls, to the
 //! frame. Equal sources and policies give equal plans, so a worker that takes over after a crash continues the same work.
 pub mod check;

@@ -244,9 +244,10 @@ async fn figures_of_the_first_instant_that_plays() {
     let millis = move || rend_core::time::Clock::mono(clock.as_ref()).since_start().as_secs_f64() * 1000.0;
 
     let mut passed = Vec::new();
-    for _ in 0..5 {
+    for _ in 0..3 {
+        // A machine of its own, since the job before is given back and would be claimed first.
+        let machine = Machine::new();
         let id = machine.upload(std::fs::read(&file).unwrap().into()).await;
-        machine.advances.lock().unwrap().clear();
         let (trigger, shutdown) = rend_shell::shutdown_pair();
         let worker = machine.worker(|_| {});
         let begun = millis();
@@ -293,15 +294,15 @@ async fn figures_of_the_first_instant_that_plays() {
     let hls = "-f hls -hls_time 4 -hls_segment_type fmp4 -hls_playlist_type event";
     let copies: Vec<_> =
         (0..5).map(|_| run(&format!("-c copy {hls} -master_pl_name master.m3u8 out.m3u8"), "out.m3u8")).collect();
+    let best = |all: &[(f64, f64)]| all.iter().fold((f64::MAX, f64::MAX), |b, x| (b.0.min(x.0), b.1.min(x.1)));
+    let (ours, copy) = (best(&passed), best(&copies));
+    println!("passed through: plays after {:.0} ms, all of it after {:.0} ms {passed:.0?}", ours.0, ours.1);
+    println!("copied by ffmpeg: first list after {:.0} ms, all after {:.0} ms {copies:.0?}", copy.0, copy.1);
     let rung = |map: &str, list: &str| {
         format!("-map {map} -map 0:a -c:v libx264 -preset veryfast -g 60 -crf 23 -c:a aac {hls} {list}")
     };
     let split = "-filter_complex [0:v]split=2[a][b];[b]scale=1280:720[c]";
     let ladder = run(&format!("{split} {} {}", rung("[a]", "large.m3u8"), rung("[c]", "small.m3u8")), "large.m3u8");
-    let best = |all: &[(f64, f64)]| all.iter().fold((f64::MAX, f64::MAX), |b, x| (b.0.min(x.0), b.1.min(x.1)));
-    let (ours, copy) = (best(&passed), best(&copies));
-    println!("passed through: plays after {:.0} ms, all of it after {:.0} ms {passed:.0?}", ours.0, ours.1);
-    println!("copied by ffmpeg: first list after {:.0} ms, all after {:.0} ms {copies:.0?}", copy.0, copy.1);
     println!("ladder by ffmpeg: all after {:.0} ms", ladder.1);
     println!(
         "ratios: plays / copy's first {:.2}, all / copy {:.2}, plays / ladder 1:{:.0}",
