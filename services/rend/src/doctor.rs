@@ -33,7 +33,7 @@ impl fmt::Display for Finding {
 /// One thing to look at alone.
 #[derive(Clone, Copy, clap::ValueEnum)]
 pub(crate) enum Patient {
-    /// What the S3-compatible server of S3_ENDPOINT can do, found out with a few small objects
+    /// What the S3-compatible server of `S3_ENDPOINT` can do, found out with a few small objects
     S3,
 }
 

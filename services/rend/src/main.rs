@@ -74,12 +74,12 @@ enum Verb {
         #[command(subcommand)]
         verb: key::KeyVerb,
     },
-    /// Check an environment, or print what it may hold
     /// Make, inspect and verify playback tokens; list their keys; revoke them
     Token {
         #[command(subcommand)]
         verb: token::TokenVerb,
     },
+    /// Check an environment, or print what it may hold
     Env {
         #[command(subcommand)]
         verb: env::EnvVerb,
@@ -109,8 +109,6 @@ enum Verb {
         verb: ledger::LedgerVerb,
     },
     /// Print the completion script for a shell
-        #[command(subcommand)]
-    },
     Completion {
         /// Which shell
         shell: clap_complete::Shell,
@@ -142,11 +140,11 @@ async fn perform(verb: Verb) -> Outcome {
         Verb::Rm { server, ids } => assets::remove(&Api::of(&server)?, &ids).await,
         Verb::Play { server, id } => assets::play(&Api::of(&server)?, &id).await,
         Verb::Key { server, verb } => key::key(&server, verb).await,
+        Verb::Token { verb } => token::token(verb).await,
         Verb::Env { verb } => env::env(&verb),
         Verb::Gate(args) => gate::gate(args).await,
         Verb::Doctor { server, patient } => doctor::doctor(&server, patient).await,
         Verb::Cache { verb } => cache::cache(verb).await,
-        Verb::Token { verb } => token::token(verb).await,
         Verb::Hls { verb } => hls::hls(verb).await,
         Verb::Ledger { verb } => ledger::ledger(verb).await,
         Verb::Completion { shell } => {

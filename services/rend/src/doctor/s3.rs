@@ -42,18 +42,19 @@ pub(super) async fn look(settings: &Settings, asked: bool) -> Vec<Finding> {
 
 fn fix(ability: Ability, why: &str) -> &'static str {
     let says = |word: &str| why.contains(word);
-    match ability {
-        _ if says("NoSuchBucket") => "make the bucket that S3_BUCKET names; Rend makes none",
-        _ if says("SignatureDoesNotMatch") => {
-            "AWS_SECRET_ACCESS_KEY is not the secret of that key, or S3_REGION is another"
-        }
-        _ if says("InvalidAccessKeyId") => "the server does not know AWS_ACCESS_KEY_ID",
-        _ if says("AccessDenied") || says("403") => {
-            "give that key the right to list, read, write and delete in the bucket"
-        }
-        _ if says("cannot be reached") => "look whether S3_ENDPOINT is right and a firewall lets through",
-        Ability::PutIfAbsent => "nothing: Rend does without it",
-        Ability::Beneath => "nothing: Rend makes no such keys",
-        _ => "use another server, or a newer version of this one; Rend needs it",
+    if says("NoSuchBucket") {
+        "make the bucket that S3_BUCKET names; Rend makes none"
+    } else if says("SignatureDoesNotMatch") {
+        "AWS_SECRET_ACCESS_KEY is not the secret of that key, or S3_REGION is another"
+    } else if says("InvalidAccessKeyId") {
+        "the server does not know AWS_ACCESS_KEY_ID"
+    } else if says("AccessDenied") || says("403") {
+        "give that key the right to list, read, write and delete in the bucket"
+    } else if says("cannot be reached") {
+        "look whether S3_ENDPOINT is right and a firewall lets through"
+    } else if ability.is_needed() {
+        "use another server, or a newer version of this one; Rend needs it"
+    } else {
+        "nothing: Rend does without it"
     }
 }
