@@ -111,6 +111,10 @@ struct Story {
     log: Memory,
     ordered: bool,
     told: Rotation,
+    /// The ring of each step, without and with the leaked key revoked. Deriving keys is what costs time here.
+    rings: Vec<[KeyRing<2>; 2]>,
+    /// Each key alone, as a thief has it.
+    alone: Vec<KeyRing<2>>,
 }
 
 impl Story {
@@ -141,6 +145,8 @@ impl Story {
             log: Memory::default(),
             ordered: false,
             told: Rotation::default(),
+            rings: STEPS.iter().map(|step| [ring(*step, false), ring(*step, true)]).collect(),
+            alone: (0..LABELS.len()).map(|key| ring(Step { at: 0, signs: key, verifies: None }, false)).collect(),
         }
     }
 
@@ -230,16 +236,16 @@ impl Story {
             Some(verified) => {
                 if let Renew::Now(_) = verified.renew() {
                     let ring = self.ring_of(at, now);
-                    if let Ok(next) = Signer::new(&ring).renew(&verified, wall(now, self.edges[at].skew)) {
+                    if let Ok(next) = Signer::new(ring).renew(&verified, wall(now, self.edges[at].skew)) {
                         self.told.renewed += 1;
                         self.viewers[viewer] = next.as_bytes().to_vec();
                     }
                 }
             }
             // Who still holds a token of the leaked key starts again at the issuer: that is the price.
-            None if self.ordered && made_with(&token, LEAKED) => self.viewers[viewer] = self.issue(now),
+            None if self.ordered && made_with(&token, &self.alone[LEAKED]) => self.viewers[viewer] = self.issue(now),
             None => {
-                let key = (0..LABELS.len()).find(|key| made_with(&token, *key));
+                let key = self.alone.iter().position(|key| made_with(&token, key));
                 self.told.violations.push(format!("edge {at} refused an honest viewer at {now}, with key {key:?}"));
             }
         }
@@ -248,10 +254,9 @@ impl Story {
     /// Somebody who has the leaked key makes a token of his own, dated as he likes.
     fn steal(&mut self, now: u64) {
         let Some(at) = self.some_edge(now) else { return };
-        let thief = ring(Step { at: 0, signs: LEAKED, verifies: None }, &RevocationSet::new());
         let back = u32::try_from(self.prng.below(u64::from(TTL_SECS) / 2)).unwrap_or(0);
         let issued_at = wall(now, self.edges[at].skew).saturating_sub(back);
-        let Some(token) = signed(&thief, issued_at) else { return };
+        let Some(token) = signed(&self.alone[LEAKED], issued_at) else { return };
         let admitted = self.verify(at, &token, now).is_some();
         let known = self.edges[at].spoke || now > ORDER + DELAY_SECS;
         match (admitted, self.ordered && known) {
@@ -272,21 +277,21 @@ impl Story {
         let asset = AssetRef::uuid([7; 16]);
         let artifact = Artifact::new(ArtifactClass::Segment, "hls/720p/segment_00001.m4s");
         let request = Request::new(&asset, artifact, wall(now, self.edges[at].skew));
-        Verifier::playback(&ring).verify(token, &request).ok()
+        Verifier::playback(ring).verify(token, &request).ok()
     }
 
     /// The keys that an edge has by now, less what it knows to be revoked.
-    fn ring_of(&self, at: usize, now: u64) -> KeyRing<2> {
+    fn ring_of(&self, at: usize, now: u64) -> &KeyRing<2> {
         let edge = &self.edges[at];
         let step = (0..STEPS.len()).rev().find(|step| STEPS[*step].at + edge.lags[*step] <= now).unwrap_or(0);
-        ring(STEPS[step], &edge.set)
+        let leaked = |row: &RevocationRow| row.what.kind() == "key" && row.what.subject() == LABELS[LEAKED];
+        &self.rings[step][usize::from(edge.set.rows().any(leaked))]
     }
 
     fn issue(&self, now: u64) -> Vec<u8> {
         // The issuer takes a step when every edge has taken the one before.
-        let step = STEPS.iter().rev().find(|step| step.at <= now).copied().unwrap_or(STEPS[0]);
-        let token = signed(&ring(step, &RevocationSet::new()), wall(now, self.issuer_skew));
-        token.unwrap_or_default()
+        let step = STEPS.iter().rposition(|step| step.at <= now).unwrap_or(0);
+        signed(&self.rings[step][0], wall(now, self.issuer_skew)).unwrap_or_default()
     }
 }
 
@@ -296,12 +301,11 @@ fn signed(ring: &KeyRing<2>, issued_at: UnixSecs) -> Option<Vec<u8>> {
     Some(Signer::new(ring).sign(&claims).ok()?.as_bytes().to_vec())
 }
 
-fn ring(step: Step, revoked: &RevocationSet) -> KeyRing<2> {
+fn ring(step: Step, without_leaked: bool) -> KeyRing<2> {
     let spec = |key: usize, signs: bool| {
         let (label, secret) = (KeyLabel::new(LABELS[key]).ok()?, Secret::from_bytes(SECRETS[key]).ok()?);
         let spec = if signs { KeySpec::new(label, secret) } else { KeySpec::verify_only(label, secret) };
-        let gone = revoked.rows().any(|row| row.what.kind() == "key" && row.what.subject() == LABELS[key]);
-        Some(if gone { spec.revoked() } else { spec })
+        Some(if without_leaked && key == LEAKED { spec.revoked() } else { spec })
     };
     let specs: Vec<_> =
         spec(step.signs, true).into_iter().chain(step.verifies.and_then(|key| spec(key, false))).collect();
@@ -311,12 +315,11 @@ fn ring(step: Step, revoked: &RevocationSet) -> KeyRing<2> {
     ring
 }
 
-/// Whether `token` names this key.
-fn made_with(token: &[u8], key: usize) -> bool {
-    let verifies = ring(Step { at: 0, signs: key, verifies: None }, &RevocationSet::new());
+/// Whether `token` was made with the one key of this ring.
+fn made_with(token: &[u8], key: &KeyRing<2>) -> bool {
     let asset = AssetRef::uuid([7; 16]);
     let request = Request::new(&asset, Artifact::new(ArtifactClass::Segment, ""), UnixSecs::ZERO);
-    let denied = Verifier::playback(&verifies).verify(token, &request).err();
+    let denied = Verifier::playback(key).verify(token, &request).err();
     denied.is_some_and(|denied| denied.reason() == rend_token::Reason::NotYet)
 }
 
