@@ -98,18 +98,21 @@ impl ArtifactPath {
 impl FromStr for ArtifactPath {
     type Err = UnknownArtifact;
 
+    // On the way of every request: names are compared whole and the one separator is looked for by hand.
     fn from_str(path: &str) -> Result<Self, UnknownArtifact> {
-        let mut parts = path.split('/');
-        let parsed = match (parts.next(), parts.next(), parts.next(), parts.next()) {
-            (Some("opener.mp4"), None, ..) => Some(Self::Opener),
-            (Some("poster.jpg"), None, ..) => Some(Self::Poster),
-            (Some("thumbs.jpg"), None, ..) => Some(Self::ThumbSprite),
-            (Some("thumbs.vtt"), None, ..) => Some(Self::ThumbTrack),
-            (Some("hls"), Some("master.m3u8"), None, _) => Some(Self::Master),
-            (Some("hls"), Some(rendition), Some(file), None) => {
-                rendition.parse().ok().and_then(|rendition| in_rendition(rendition, file))
-            }
-            _ => None,
+        let parsed = match path.strip_prefix("hls/") {
+            Some("master.m3u8") => Some(Self::Master),
+            Some(inside) => inside.bytes().position(|byte| byte == b'/').and_then(|at| {
+                let rendition = inside.get(..at)?.parse().ok()?;
+                in_rendition(rendition, inside.get(at + 1..)?)
+            }),
+            None => match path {
+                "opener.mp4" => Some(Self::Opener),
+                "poster.jpg" => Some(Self::Poster),
+                "thumbs.jpg" => Some(Self::ThumbSprite),
+                "thumbs.vtt" => Some(Self::ThumbTrack),
+                _ => None,
+            },
         };
         parsed.ok_or(UnknownArtifact)
     }
@@ -339,19 +342,28 @@ impl FromStr for ObjectKey {
 pub struct BadKey;
 
 fn in_rendition(rendition: Rendition, file: &str) -> Option<ArtifactPath> {
+    if let Some(digits) = file.strip_prefix("segment_").and_then(|rest| rest.strip_suffix(".m4s")) {
+        return segment_index(digits.as_bytes()).map(|index| ArtifactPath::Segment { rendition, index });
+    }
     match file {
-        "index.m3u8" => return Some(ArtifactPath::Variant(rendition)),
-        "iframe.m3u8" => return Some(ArtifactPath::IFrames(rendition)),
-        _ => {}
+        "index.m3u8" => Some(ArtifactPath::Variant(rendition)),
+        "iframe.m3u8" => Some(ArtifactPath::IFrames(rendition)),
+        _ => {
+            let name = file.strip_prefix("init_")?.strip_suffix(".mp4")?;
+            (name.parse() == Ok(rendition)).then_some(ArtifactPath::Init(rendition))
+        }
     }
-    if let Some(name) = file.strip_prefix("init_").and_then(|f| f.strip_suffix(".mp4")) {
-        return (name.parse() == Ok(rendition)).then_some(ArtifactPath::Init(rendition));
+}
+
+/// Five digits, or more of them without a zero in front: one text for one index.
+fn segment_index(digits: &[u8]) -> Option<u32> {
+    if digits.len() != 5 && (digits.len() < 6 || digits.first() == Some(&b'0')) {
+        return None;
     }
-    let digits = file.strip_prefix("segment_")?.strip_suffix(".m4s")?;
-    let canonical = digits.bytes().all(|b| b.is_ascii_digit())
-        && (digits.len() == 5 || (6..=10).contains(&digits.len()) && !digits.starts_with('0'));
-    let index = digits.parse().ok().filter(|_| canonical)?;
-    Some(ArtifactPath::Segment { rendition, index })
+    digits.iter().try_fold(0_u32, |index, byte| {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 { None } else { index.checked_mul(10)?.checked_add(digit.into()) }
+    })
 }
 
 /// Segments that count as the start of a rendition.
