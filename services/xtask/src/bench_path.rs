@@ -40,7 +40,7 @@ fn compare() -> Result<(), String> {
 }
 
 fn compare_in(folder: &Path) -> Result<(), String> {
-    let clip = make_clip(folder)?;
+    let clip = make_clip(folder, "250")?;
     let build = ["build", "--release", "-q", "-p", "rend-media", "--example", "measure_path"];
     succeed(Command::new(env!("CARGO")).args(build), "cargo build")?;
     let program = target().join("release/examples/measure_path");
@@ -64,19 +64,19 @@ fn compare_in(folder: &Path) -> Result<(), String> {
     let ladder = best(&ours, |t| t.1) / best(&theirs, |t| t.1);
     verdict("first playable / ffmpeg's first listed segment", opener, OPENER_SHARE_MAX);
     verdict("whole ladder / ffmpeg's whole time", ladder, LADDER_SHARE_MAX);
-    first_frames(folder, &clip)
+    first_frames(folder, &[("encoded", clip), ("as it is", make_clip(folder, "60")?)])
 }
 
-/// The same clip through a whole `rend up` and a real browser: from the answer to the upload to the first frame that the
+/// Clips through a whole `rend up` and a real browser: from the answer to the upload to the first frame that the
 /// compositor had, with the whole ladder being made behind it.
-fn first_frames(folder: &Path, clip: &Path) -> Result<(), String> {
+fn first_frames(folder: &Path, clips: &[(&str, PathBuf)]) -> Result<(), String> {
     crate::tools::need(&[crate::tools::CHROMIUM, crate::tools::NPM], true)?;
     crate::tools::web(true)?;
     crate::run::run(crate::run::cargo().args(["build", "--release", "-q", "-p", "rend"]))?;
     let vars = [("REND_LOG", "warn")];
     let mut running = Running::start(&target().join("release/rend"), &folder.join("up"), &vars)?;
-    println!("{:<7}{:>14}{:>14}  load", "round", "first frame", "all ready");
-    for round in 1..=ROUNDS {
+    println!("{:<10}{:>14}{:>14}  load", "the clip", "first frame", "all ready");
+    for (what, clip) in clips.iter().flat_map(|clip| [clip; ROUNDS]) {
         let mut node = Command::new("node");
         node.current_dir(crate::run::root().join("services/web"))
             .arg("test/real/first-frame.mjs")
@@ -88,7 +88,7 @@ fn first_frames(folder: &Path, clip: &Path) -> Result<(), String> {
         let said: Value = serde_json::from_slice(&output.stdout).map_err(|error| format!("first-frame: {error}"))?;
         let secs =
             |name: &str| said[name].as_f64().map(|millis| format!("{:.2} s", millis / 1000.0)).unwrap_or_default();
-        println!("{round:<7}{:>14}{:>14}  {}", secs("first_frame_ms"), secs("ready_ms"), load());
+        println!("{what:<10}{:>14}{:>14}  {}", secs("first_frame_ms"), secs("ready_ms"), load());
     }
     running.stop()
 }
@@ -99,9 +99,10 @@ fn verdict(what: &str, share: f64, max: f64) {
 }
 
 /// A minute of 1080p30 H.264 with stereo sound, with enough noise in it that no encoder has an easy time.
-fn make_clip(folder: &Path) -> Result<PathBuf, String> {
-    let clip = folder.join("clip.mp4");
-    println!("making a clip of {SECS} s at 1920x1080, 30 frames a second");
+/// With a key frame every two seconds it plays as it is; with rare ones it has to be encoded.
+fn make_clip(folder: &Path, frames_apart: &str) -> Result<PathBuf, String> {
+    let clip = folder.join(format!("clip-{frames_apart}.mp4"));
+    println!("making a clip of {SECS} s at 1920x1080, 30 frames a second, a key frame every {frames_apart} frames");
     let args = [
         "-nostdin",
         "-hide_banner",
@@ -131,7 +132,7 @@ fn make_clip(folder: &Path) -> Result<PathBuf, String> {
         "-bufsize",
         "12M",
         "-g",
-        "250",
+        frames_apart,
         "-pix_fmt",
         "yuv420p",
         "-c:a",
