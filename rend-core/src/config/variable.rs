@@ -176,8 +176,7 @@ variables! {
     REND_DATABASE_STATEMENT_TIMEOUT_SECS: [API WORKER] Kind::Secs { min: 1, max: 3600 }, Need::Default("10"), "10";
     /// PEM certificates to hold PostgreSQL's against, in place of the system's.
     REND_DATABASE_TLS_CA_FILE: [API WORKER] Kind::Path, Need::Optional, "/etc/rend/database-ca.pem";
-    /// The folder of originals and artifacts, which goes before S3-compatible storage. Services on several hosts share it
-    /// through a network file system. Required unless `S3_ENDPOINT` is set.
+    /// The folder of originals and artifacts, which goes before S3-compatible storage. Required unless `S3_ENDPOINT` is set.
     REND_OBJECT_STORE_DIR: [SERVICES] Kind::Path, Need::Optional, "/var/lib/rend/objects";
     /// Redis: counts rate limits and passes wake-ups across processes. Unset or away: each process counts and polls alone.
     REND_REDIS_URL: [API WORKER] Kind::Foreign, Need::Optional, "redis://redis.example.net:6379";
@@ -189,11 +188,9 @@ variables! {
     CLICKHOUSE_USER: [API WORKER] Kind::Text, Need::Default("default"), "rend_ingest";
     /// The ClickHouse password.
     CLICKHOUSE_PASSWORD: [API WORKER] Kind::Issued, Need::Optional, "";
-    /// Whether ClickHouse gathers the rows of several batches before it writes them: for fleets of many edges. An edge's
-    /// batch is acknowledged once it is written all the same.
+    /// Whether ClickHouse gathers the rows of several batches before it writes and acknowledges them: for fleets of many edges.
     CLICKHOUSE_ASYNC_INSERT: [API WORKER] Kind::Bool, Need::Default("false"), "true";
-    /// S3-compatible storage, where originals and artifacts lie unless `REND_OBJECT_STORE_DIR` is set. `rend doctor` looks
-    /// whether the server can do what is asked of it.
+    /// S3-compatible storage for originals and artifacts, unless `REND_OBJECT_STORE_DIR` is set. `rend doctor s3` tries it.
     S3_ENDPOINT: [SERVICES] Kind::Url(Reach::Inside), Need::Optional, "https://s3.example.net";
     /// The region that requests to it are signed for.
     S3_REGION: [SERVICES] Kind::Text, Need::Default("us-east-1"), "us-east-1";
@@ -218,8 +215,7 @@ variables! {
     REND_API_RATE_LIMIT_READS_PER_MINUTE: [API] Kind::Number { min: 0, max: 60_000 }, Need::Default("3000"), "3000";
     /// How often one key may write in a minute; 0 for as often as it likes. The pieces of an upload are not counted.
     REND_API_RATE_LIMIT_WRITES_PER_MINUTE: [API] Kind::Number { min: 0, max: 60_000 }, Need::Default("1200"), "1200";
-    /// How often one public address may ask in a minute; 0 for as often as it likes. Behind a network of
-    /// `REND_PLAYER_GEO_HEADERS` it is the address that the network names.
+    /// How often one public address, as the network of `REND_PLAYER_GEO_HEADERS` names it, may ask in a minute; 0: no bound.
     REND_API_RATE_LIMIT_ADDRESS_PER_MINUTE: [API] Kind::Number { min: 0, max: 60_000 }, Need::Default("3000"), "3000";
     /// Browser origins that may fetch media with credentials. Unset: the origin of `REND_SITE_BASE_URL`.
     REND_EDGE_CORS_ALLOWED_ORIGINS: [EDGE] Kind::Origins, Need::Optional, "https://www.example.com";
