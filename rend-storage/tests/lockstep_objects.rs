@@ -92,12 +92,23 @@ proptest! {
     fn memory_and_s3_give_the_same_answers(asks in vec(any_ask(), 1..60)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (memory, bucket) = (MemoryObjects::default(), bucket());
+        let asks: Vec<_> = asks.into_iter().map(with_bytes).collect();
         let whole = Ask::List(String::new(), None, 1000);
         for ask in asks.iter().chain([&whole]) {
             let expected = runtime.block_on(perform(&memory, ask));
             let answer = runtime.block_on(perform(&bucket, ask));
             prop_assert_eq!(answer, expected, "{:?}", ask);
         }
+    }
+}
+
+/// A server that keeps keys as folders takes an empty object for one as soon as another key lies beneath it; README.md says
+/// so. Empty objects beside others are in the suite.
+#[cfg(feature = "s3")]
+fn with_bytes(ask: Ask) -> Ask {
+    match ask {
+        Ask::Put(key, 0, announced, breaks) => Ask::Put(key, 1, announced.map(|len| len.max(1)), breaks),
+        other => other,
     }
 }
 
