@@ -1,7 +1,8 @@
 //! What players and the servers that send them are told.
 
+use std::cell::RefCell;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Once;
 
 use http::StatusCode;
 use serde_json::Value;
@@ -137,13 +138,33 @@ async fn a_cookie_of_a_shared_domain_reaches_every_edge_below_it() {
     assert!(cookies.iter().any(|c| c.starts_with("__Secure-rend_pb=") && c.contains("Domain=example.com")));
 }
 
-/// Keeps what is logged.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+/// Keeps what the asking thread logs. The subscriber is the process's, not the thread's: while there is but one of a thread's,
+/// tracing asks whichever thread meets a log line first whether anybody listens, and remembers its no for all.
+#[derive(Clone, Copy)]
+struct Lines;
+
+thread_local! {
+    static LOGGED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Lines {
+    fn keep() {
+        static KEPT: Once = Once::new();
+        KEPT.call_once(|| {
+            let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_writer(Self).finish();
+            tracing::subscriber::set_global_default(subscriber).unwrap();
+        });
+        LOGGED.take();
+    }
+
+    fn text() -> String {
+        String::from_utf8(LOGGED.take()).unwrap()
+    }
+}
 
 impl io::Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        LOGGED.with_borrow_mut(|logged| logged.extend_from_slice(bytes));
         Ok(bytes.len())
     }
 
@@ -156,22 +177,20 @@ impl<'a> MakeWriter<'a> for Lines {
     type Writer = Self;
 
     fn make_writer(&'a self) -> Self {
-        self.clone()
+        *self
     }
 }
 
 #[tokio::test]
 async fn each_bootstrap_logs_once_why_its_edge_was_chosen_and_nothing_to_find_the_viewer_by() {
-    let lines = Lines::default();
-    let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_writer(lines.clone()).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    Lines::keep();
     let api = Api::new().await;
     let id = api.playable("public").await;
     api.edge("ash-1", "us-east", BEAT).await;
     let mut headers = CHICAGO.to_vec();
     headers.extend([("x-forwarded-for", "203.0.113.77"), ("cookie", "rend_session=rt1.secret")]);
     let answer = bootstrap(&api, &id, &headers).await;
-    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let text = Lines::text();
     let told: Vec<Value> = text
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap())
