@@ -22,3 +22,4 @@ pub mod playlist;
 pub mod probe;
 pub mod sniff;
 pub mod storyboard;
+mod stretch;

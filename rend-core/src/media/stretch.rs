@@ -1,0 +1,131 @@
+//! How the work on one source is divided: into stretches of time, and in each into rungs that share one decoder.
+//!
+//! The first two seconds of the lowest rung come first and alone, since somebody waits for them. Behind them each stretch is
+//! decoded once for as many rungs as keep ahead of playback together.
+
+use std::ops::Range;
+
+use crate::artifact::Rendition;
+use crate::media::plan::{Cut, Effort, Plan, Route, Unit};
+use crate::media::probe::{Cadence, PacketScan};
+
+impl Plan {
+    /// Divides the work into runs of the encoder.
+    pub(super) fn lay_out_units(&mut self, scan: Option<&PacketScan>, slots: u32) {
+        let Some(video) = &self.source.video else { return };
+        let count = u32::try_from(self.cuts.len()).unwrap_or(u32::MAX);
+        let all: Vec<Rendition> = self.rungs.iter().map(|r| r.rendition).collect();
+        let start = self.start();
+        let video_end = self.grid.rate.frames_in(video.start_us.saturating_add(video.duration_us));
+        let total = self.cuts.last().map_or(0, Cut::end);
+        let held = total > video_end + 1;
+        let sparse = video.cadence == Cadence::Variable && self.source.container.is_seekable();
+        let seekable = self.source.container.is_seekable() && video.cadence != Cadence::Broken;
+        let thin = video.native.millis() < self.grid.rate.millis();
+        let gap_us = match video.cadence {
+            Cadence::Variable => scan.map_or(GAP_US_UNKNOWN, |scan| scan.gap_us_max).min(GAP_US_MAX),
+            _ if thin => video.native.micros_at(3) / 2,
+            Cadence::Constant | Cadence::Broken => 0,
+        };
+        let gap = self.grid.rate.frames_in(gap_us) + u64::from(gap_us > 0);
+        let mut units: Vec<Unit> = Vec::new();
+        let mut add = |plan: &Self, outputs: Vec<(Rendition, u32)>, segments: Range<u32>, effort, threads| {
+            let cut = |index: u32| plan.cuts.get(index as usize).copied().unwrap_or(Cut { first: 0, frames: 0 });
+            let (first, end) = (cut(segments.start).first, cut(segments.end.saturating_sub(1)).end());
+            let known = if held { first.min(video_end.saturating_sub(1)) } else { first };
+            let open = segments.end == count && !held && !sparse && plan.route != Route::Passthrough;
+            units.push(Unit {
+                number: u32::try_from(units.len()).unwrap_or(u32::MAX),
+                outputs,
+                segments,
+                first,
+                frames: end - first,
+                preroll: first - known.saturating_sub(gap),
+                open,
+                sparse,
+                effort,
+                threads,
+            });
+        };
+        if !seekable {
+            // It can only be read from its start, so each unit reads all of it.
+            let (first, others) = all.split_at(1);
+            let alone = if others.is_empty() { slots } else { 1 };
+            add(self, first.iter().map(|r| (*r, 0)).collect(), 0..count, self.effort, alone);
+            if !others.is_empty() {
+                let threads = slots.saturating_sub(1).max(1);
+                add(self, others.iter().map(|r| (*r, 0)).collect(), 0..count, self.effort, threads);
+            }
+        } else if sparse {
+            for index in 0..count {
+                add(self, vec![(start, 0)], index..index + 1, self.effort, 1);
+            }
+            for index in 0..count {
+                let others: Vec<_> = all.iter().filter(|r| **r != start).map(|r| (*r, 0)).collect();
+                if !others.is_empty() {
+                    add(self, others, index..index + 1, self.effort, 1);
+                }
+            }
+        } else if count == 1 {
+            add(self, vec![(start, 0)], 0..1, Effort::Opener, slots);
+            if all.len() > 1 {
+                add(self, all[1..].iter().map(|r| (*r, 0)).collect(), 0..1, self.effort, slots);
+            }
+        } else {
+            add(self, vec![(start, 0)], 0..1, Effort::Opener, slots);
+            let chunks = self.chunks(slots);
+            let pixels: u64 = self.rungs.iter().map(|rung| rung.size.pixels()).sum();
+            let together = pixels * self.grid.rate.millis() / 1000 <= PIXELS_TOGETHER_MAX * u64::from(slots);
+            if together || all.len() == 1 {
+                // Fast enough to stay ahead of playback with all rungs at once: then each stretch is decoded only once.
+                for chunk in chunks {
+                    add(self, all.iter().map(|r| (*r, u32::from(*r == start))).collect(), chunk, self.effort, 1);
+                }
+            } else {
+                for chunk in &chunks {
+                    let chunk = chunk.start.max(1)..chunk.end;
+                    if !chunk.is_empty() {
+                        add(self, vec![(start, 1)], chunk, self.effort, 1);
+                    }
+                }
+                for chunk in chunks {
+                    add(self, all[1..].iter().map(|r| (*r, 0)).collect(), chunk, self.effort, 1);
+                }
+            }
+        }
+        self.units = units;
+    }
+
+    /// Stretches of whole segments, even enough that all slots finish together. The last takes up the tail.
+    fn chunks(&self, slots: u32) -> Vec<Range<u32>> {
+        let count = u32::try_from(self.cuts.len()).unwrap_or(u32::MAX);
+        let secs = u32::try_from(self.source.duration_us / 1_000_000).unwrap_or(u32::MAX);
+        let wanted = (secs / slots).clamp(CHUNK_SECS_MIN, CHUNK_SECS_MAX);
+        let pieces = (secs / wanted + u32::from(secs % wanted >= CHUNK_SECS_MIN)).clamp(1, count);
+        // As many pieces as slots divide evenly, so that none waits for a last one alone, unless that makes them too short.
+        let even = pieces.next_multiple_of(slots).min(count);
+        let pieces = if secs / even >= CHUNK_SECS_MIN { even } else { pieces };
+        let total = self.cuts.last().map_or(0, Cut::end);
+        // By time rather than by number: the first segments are shorter.
+        let mut starts: Vec<u32> = (0..pieces)
+            .map(|piece| {
+                let at = total * u64::from(piece) / u64::from(pieces);
+                let near = self.cuts.iter().zip(0..).min_by_key(|(cut, _)| cut.first.abs_diff(at));
+                near.map_or(0, |(_, index)| index)
+            })
+            .collect();
+        starts.dedup();
+        let ends = starts.iter().skip(1).copied().chain([count]).collect::<Vec<_>>();
+        starts.into_iter().zip(ends).map(|(start, end)| start..end).collect()
+    }
+}
+
+/// Seconds of a stretch: shorter ones waste decoding before their first frame, longer ones are much to redo.
+const CHUNK_SECS_MIN: u32 = 4;
+const CHUNK_SECS_MAX: u32 = 12;
+/// Pixels a second that one slot surely encodes faster than they are played.
+const PIXELS_TOGETHER_MAX: u64 = 50_000_000;
+/// The longest gap that is looked across for what is on screen.
+const GAP_US_MAX: u64 = 60_000_000;
+/// What is looked across when nothing is known.
+const GAP_US_UNKNOWN: u64 = 10_000_000;
