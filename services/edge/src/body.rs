@@ -1,12 +1,12 @@
 //! The bodies of responses: a part of something mapped, or a fill that is read along.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use futures::Stream;
 use futures::stream::BoxStream;
+use hyper::body::{Body, Frame, SizeHint};
 use rend_cache::{FillError, FillReader, Hit};
 use thiserror::Error;
 
@@ -19,9 +19,62 @@ use crate::io::{FilePart, Wire};
 #[error("the body was cut")]
 pub(crate) struct Cut;
 
-/// A body on its way to a viewer.
+/// The body of an answer of the public listener.
+pub(crate) enum Outgoing {
+    /// Bytes that are at hand; empty for an answer without a body.
+    Bytes(Bytes),
+    /// An artifact, of which every byte is accounted for.
+    Artifact(Sending),
+    /// What a route beside playback answered.
+    Routed(Pin<Box<dyn Body<Data = Bytes, Error = Failure> + Send>>),
+}
+
+impl From<Bytes> for Outgoing {
+    fn from(bytes: Bytes) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
+/// Why a body broke off.
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = Failure;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        match self.get_mut() {
+            Self::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Bytes(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Self::Artifact(sending) => {
+                sending.poll_piece(cx).map(|piece| piece.map(|piece| piece.map(Frame::data).map_err(Into::into)))
+            }
+            Self::Routed(body) => body.as_mut().poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Bytes(bytes) => bytes.is_empty(),
+            Self::Artifact(sending) => sending.left == 0,
+            Self::Routed(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Artifact(sending) => SizeHint::with_exact(sending.left),
+            Self::Routed(body) => body.size_hint(),
+        }
+    }
+}
+
+/// A part of an artifact on its way to a viewer.
 pub(crate) struct Sending {
     source: Source,
+    /// Bytes that are still to be handed over.
+    left: u64,
     wire: Option<Wire>,
     delivery: Arc<Delivery>,
 }
@@ -31,8 +84,7 @@ enum Source {
     Stored { hit: Hit, at: usize, end: usize },
     // Boxed, so that the common case stays small.
     Filling(Box<Along>),
-    // Bodies must be `Sync`, and a lock that nobody else holds is a way to be that.
-    Far(Mutex<BoxStream<'static, Result<Bytes, Cut>>>),
+    Far(BoxStream<'static, Result<Bytes, Cut>>),
 }
 
 /// A fill that is read along.
@@ -43,37 +95,48 @@ struct Along {
     reader: FillReader,
     left: u64,
     held: Option<Bytes>,
+    begun: bool,
 }
 
 impl Sending {
     /// Bytes `at..end` of what is stored.
     pub(crate) const fn stored(hit: Hit, at: usize, end: usize, wire: Option<Wire>, delivery: Arc<Delivery>) -> Self {
-        Self { source: Source::Stored { hit, at, end }, wire, delivery }
+        Self { source: Source::Stored { hit, at, end }, left: end.saturating_sub(at) as u64, wire, delivery }
     }
 
     /// Bytes at hand.
     pub(crate) const fn read(bytes: Bytes, wire: Option<Wire>, delivery: Arc<Delivery>) -> Self {
-        Self { source: Source::Read(bytes), wire, delivery }
+        let left = bytes.len() as u64;
+        Self { source: Source::Read(bytes), left, wire, delivery }
     }
 
     /// `len` bytes of a fill from where `reader` stands. The reader must reach to the body's end, so that it tells
     /// whether that was good.
     pub(crate) fn filling(reader: FillReader, len: u64, wire: Option<Wire>, delivery: Arc<Delivery>) -> Self {
-        Self { source: Source::Filling(Box::new(Along { reader, left: len, held: None })), wire, delivery }
+        let along = Along { reader, left: len, held: None, begun: false };
+        Self { source: Source::Filling(Box::new(along)), left: len, wire, delivery }
     }
 
-    /// What the origin sends for this viewer alone.
+    /// `len` bytes that the origin sends for this viewer alone.
     pub(crate) const fn far(
         chunks: BoxStream<'static, Result<Bytes, Cut>>,
+        len: u64,
         wire: Option<Wire>,
         delivery: Arc<Delivery>,
     ) -> Self {
-        Self { source: Source::Far(Mutex::new(chunks)), wire, delivery }
+        Self { source: Source::Far(chunks), left: len, wire, delivery }
     }
 }
 
 impl Along {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, FillError>>> {
+        if !self.begun {
+            // When a thousand wait for one body, the last must not wait until the first have taken a window of it: the
+            // head leaves alone, and everybody who woke has one before anybody has more.
+            self.begun = true;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         loop {
             match ready!(self.reader.poll_chunk(cx)) {
                 // Everything of this part is here; what follows is read only to learn how the fill ends.
@@ -94,12 +157,10 @@ impl Along {
     }
 }
 
-impl Stream for Sending {
-    type Item = Result<Bytes, Cut>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = self.get_mut();
-        let (bytes, part) = match &mut this.source {
+impl Sending {
+    /// The next piece, announced to the connection that it leaves by.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Cut>>> {
+        let (bytes, part) = match &mut self.source {
             Source::Stored { hit, at, end } => {
                 if at >= end {
                     return Poll::Ready(None);
@@ -122,17 +183,16 @@ impl Stream for Sending {
                 Some(Err(_)) => return Poll::Ready(Some(Err(Cut))),
                 None => return Poll::Ready(None),
             },
-            Source::Far(chunks) => {
-                match ready!(chunks.get_mut().unwrap_or_else(PoisonError::into_inner).as_mut().poll_next(cx)) {
-                    Some(Ok(bytes)) => (bytes, None),
-                    end => return Poll::Ready(end),
-                }
-            }
+            Source::Far(chunks) => match ready!(chunks.as_mut().poll_next(cx)) {
+                Some(Ok(bytes)) => (bytes, None),
+                end => return Poll::Ready(end),
+            },
         };
-        match &this.wire {
-            Some(wire) => wire.announce(bytes.clone(), part, &this.delivery),
+        self.left = self.left.saturating_sub(bytes.len() as u64);
+        match &self.wire {
+            Some(wire) => wire.announce(bytes.clone(), part, &self.delivery),
             // Without a layer below, what is handed over counts as having left.
-            None => this.delivery.add(bytes.len() as u64),
+            None => self.delivery.add(bytes.len() as u64),
         }
         Poll::Ready(Some(Ok(bytes)))
     }

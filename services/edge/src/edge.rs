@@ -36,6 +36,8 @@ pub(crate) struct Edge {
     /// What the agent should hear.
     pub(crate) news: mpsc::Sender<rend_core::fleet::Heard>,
     pub(crate) started: rend_core::time::Mono,
+    /// Where fills run: not where viewers are served, since they hash and write to disk.
+    pub(crate) fillers: tokio::runtime::Handle,
 }
 
 impl Edge {

@@ -35,6 +35,9 @@ pub enum EdgeError {
         /// The cause.
         source: FilesError,
     },
+    /// The system gave no threads to serve viewers with.
+    #[error("the threads that serve viewers could not be started")]
+    Threads(#[source] io::Error),
     /// TLS is not available to the client that talks to the control plane.
     #[error("the HTTP client could not be made")]
     Client(#[source] ClientError),

@@ -103,19 +103,47 @@ impl From<FailKind> for Refusal {
     }
 }
 
-/// Finds `wanted` as of `now`: in the cache, in a fill under way, or in one that is begun now.
+/// What a look into the cache shows.
+pub(crate) enum Sight {
+    /// What may be given out at once.
+    Here(Got),
+    /// What somebody has to be asked about: for [`find`].
+    Else(Lookup),
+}
+
+/// Looks for `wanted` as of `now`, without waiting for anything.
+pub(crate) fn look(edge: &Edge, wanted: &Wanted, now: Timestamp) -> Sight {
+    let seen = edge.cache.lookup(&wanted.key, now.as_millis());
+    if let Lookup::Hit(hit) = seen {
+        if is_fresh(wanted, &hit, now) {
+            return Sight::Here(Got::Stored(hit, CacheStatus::Hit));
+        }
+        return Sight::Else(Lookup::Hit(hit));
+    }
+    Sight::Else(seen)
+}
+
+fn is_fresh(wanted: &Wanted, hit: &Hit, now: Timestamp) -> bool {
+    wanted.path.is_immutable() || {
+        let life = Life::of(&wanted.path, hit.body(), Timestamp::from_millis(hit.meta().modified_ms), now);
+        hit.freshness(life.fresh_ms(), now.as_millis()) == Freshness::Fresh
+    }
+}
+
+/// Finds `wanted`, of which the cache showed `seen` as of `now`: there, in a fill under way, or in one that is begun now.
 ///
 /// # Errors
 ///
 /// [`Refusal`], which says whether asking again can help.
-pub(crate) async fn find(edge: &Arc<Edge>, wanted: &Wanted, now: Timestamp) -> Result<Got, Refusal> {
-    let mut now_ms = now.as_millis();
+pub(crate) async fn find(edge: &Arc<Edge>, wanted: &Wanted, now: Timestamp, seen: Lookup) -> Result<Got, Refusal> {
+    let (mut now_ms, mut seen) = (now.as_millis(), Some(seen));
     // Each round ends in an answer unless the world changed between two looks; a few changes are believable.
-    for round in 0..ROUNDS_MAX {
-        if round > 0 {
+    for _ in 0..ROUNDS_MAX {
+        let seen = seen.take().unwrap_or_else(|| {
             now_ms = edge.now_ms();
-        }
-        let (reader, status) = match edge.cache.lookup(&wanted.key, now_ms) {
+            edge.cache.lookup(&wanted.key, now_ms)
+        });
+        let (reader, status) = match seen {
             Lookup::Hit(hit) => match believe(edge, wanted, hit, Timestamp::from_millis(now_ms)).await {
                 Some(got) => return Ok(got),
                 None => continue,
@@ -239,9 +267,9 @@ pub(crate) enum Warmed {
 }
 
 /// Fetches the segment after `wanted`, if few enough fills are under way. Nobody waits for it.
-pub(crate) fn prefetch_next(edge: &Arc<Edge>, wanted: &Wanted) {
+pub(crate) fn prefetch_next(edge: &Arc<Edge>, wanted: &Wanted, now: Timestamp) {
     let Some(next) = wanted.next().filter(|_| edge.config.prefetch) else { return };
-    let now_ms = edge.now_ms();
+    let now_ms = now.as_millis();
     if edge.cache.contains(&next.key) || edge.cache.negative(&next.key, now_ms).is_some() {
         return;
     }
@@ -256,7 +284,8 @@ pub(crate) fn prefetch_next(edge: &Arc<Edge>, wanted: &Wanted) {
     }
     if let Begin::Lead(writer) = edge.cache.begin(&next.key, &next.key_meta(), None, now_ms) {
         let edge = Arc::clone(edge);
-        rend_shell::spawn("prefetch", async move {
+        let fillers = edge.fillers.clone();
+        rend_shell::spawn_on(&fillers, "prefetch", async move {
             let outcome = match run(Arc::clone(&edge), next, writer, None, Purpose::Guess).await {
                 Ok(Finished::Stored(_)) => "stored",
                 Ok(Finished::Streamed(_)) => "streamed",
@@ -272,7 +301,8 @@ type Known = (Generation, Box<str>);
 
 fn start(edge: &Arc<Edge>, wanted: Wanted, writer: FillWriter, known: Option<Known>) {
     let edge = Arc::clone(edge);
-    rend_shell::spawn("fill", async move {
+    let fillers = edge.fillers.clone();
+    rend_shell::spawn_on(&fillers, "fill", async move {
         // Its readers have been told how it ended, and so has the metric.
         let _ = run(edge, wanted, writer, known, Purpose::Viewer).await;
     });

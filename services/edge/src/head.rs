@@ -1,8 +1,5 @@
 //! The heads of responses: which headers each kind of answer carries.
 
-use std::fmt::Write;
-
-use bytes::BytesMut;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use rend_core::analytics::CacheStatus;
 use rend_core::artifact::ArtifactPath;
@@ -101,17 +98,53 @@ pub(crate) fn artifact(
     response.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     validators.write(response);
     response.insert(CACHE, HeaderValue::from_static(cache.as_str()));
-    response.insert(CACHE_STATUS, HeaderValue::from_static(cache_status(cache)));
+    response.insert(header::CACHE_STATUS, HeaderValue::from_static(cache_status(cache)));
 }
 
-/// Writes how long the edge took, and the origin if it was asked.
+/// Writes how long the edge took, and where the bytes came from.
 pub(crate) fn timing(response: &mut HeaderMap, started: Mono, now: Mono, cache: CacheStatus) {
-    let us = now.since(started).as_micros();
-    let mut value = BytesMut::with_capacity(48);
-    // Writing into a buffer can not fail.
-    let _ = write!(value, "edge;dur={}.{:03}, cache;desc={}", us / 1000, us % 1000, cache.as_str());
-    if let Ok(value) = HeaderValue::from_maybe_shared(value.freeze()) {
+    let us = u64::try_from(now.since(started).as_micros()).unwrap_or(u64::MAX);
+    if let Ok(value) = HeaderValue::from_bytes(timing_text(us, cache.as_str()).as_bytes()) {
         response.insert(SERVER_TIMING, value);
+    }
+}
+
+/// Such a value, written by hand: it is part of every answer, and formatting it costs as much as all its other headers.
+fn timing_text(us: u64, cache: &str) -> Text {
+    let mut text = Text { bytes: [0; TIMING_BYTES_MAX], len: 0 };
+    text.push(b"edge;dur=");
+    let (mut digits, mut at, mut ms) = ([0; 20], 20, us / 1000);
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (ms % 10) as u8;
+        ms /= 10;
+        if ms == 0 {
+            break;
+        }
+    }
+    text.push(&digits[at..]);
+    let rest = us % 1000;
+    text.push(&[b'.', b'0' + (rest / 100) as u8, b'0' + (rest / 10 % 10) as u8, b'0' + (rest % 10) as u8]);
+    text.push(b", cache;desc=");
+    text.push(cache.as_bytes());
+    text
+}
+
+/// A short text without an allocation of its own.
+struct Text {
+    bytes: [u8; TIMING_BYTES_MAX],
+    len: usize,
+}
+
+impl Text {
+    fn push(&mut self, more: &[u8]) {
+        let end = (self.len + more.len()).min(TIMING_BYTES_MAX);
+        self.bytes[self.len..end].copy_from_slice(&more[..end - self.len]);
+        self.len = end;
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
     }
 }
 
@@ -132,7 +165,8 @@ pub(crate) const MASTER_SETTLED_SECS: u64 = 60;
 pub(crate) const CACHE: HeaderName = HeaderName::from_static("x-rend-cache");
 pub(crate) const EDGE_ID: HeaderName = HeaderName::from_static("x-rend-edge-id");
 pub(crate) const REGION: HeaderName = HeaderName::from_static("x-rend-region");
-const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+/// The longest value that is written, with the most milliseconds and the longest word there are.
+const TIMING_BYTES_MAX: usize = 64;
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 #[cfg(test)]
@@ -145,6 +179,21 @@ mod tests {
     fn check(path: &str, body: &[u8], age_secs: u64, expect: Life) {
         let now = PUBLISHED + std::time::Duration::from_secs(age_secs);
         assert_eq!(Life::of(&path.parse().unwrap(), body, PUBLISHED, now), expect, "{path}");
+    }
+
+    #[track_caller]
+    fn check_timing(us: u64, cache: CacheStatus, expect: &str) {
+        assert_eq!(timing_text(us, cache.as_str()).as_bytes(), expect.as_bytes());
+    }
+
+    #[test]
+    fn times_are_milliseconds_with_three_digits() {
+        check_timing(0, CacheStatus::Hit, "edge;dur=0.000, cache;desc=HIT");
+        check_timing(1_070, CacheStatus::Miss, "edge;dur=1.070, cache;desc=MISS");
+        check_timing(12_345_678, CacheStatus::Coalesced, "edge;dur=12345.678, cache;desc=COALESCED");
+        let longest = "edge;dur=18446744073709551.615, cache;desc=REVALIDATED";
+        check_timing(u64::MAX, CacheStatus::Revalidated, longest);
+        assert!(longest.len() <= TIMING_BYTES_MAX);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! a process of its own; `rend up` runs one beside the control plane. An edge needs its keys and an object store; the
 //! control plane may be away.
 //!
-//! A request goes through `routes` → `playback` (parse, admit, find, reply) → `fill` (cache or origin) → `body` → `io`
+//! A request goes through `front` → `playback` (parse, admit, find, reply) → `fill` (cache or origin) → `body` → `io`
 //! (the socket); what left is told by `delivery` to `telemetry` and `metrics`.
 mod agent;
 mod auth;
@@ -16,6 +16,7 @@ mod delivery;
 mod edge;
 mod error;
 mod fill;
+mod front;
 mod head;
 mod health;
 mod internal;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
+use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use rend_cache::range::{Answer, ByteRange};
 use rend_cache::{FillReader, Hit};
@@ -13,64 +14,93 @@ use rend_core::artifact::ArtifactPath;
 use rend_core::id::RequestId;
 use rend_core::time::{Mono, Timestamp};
 use rend_shell::problem::Problem;
-use warp::Reply;
 
-use crate::auth::{self, Viewer};
-use crate::body::Sending;
+use crate::auth::{self, Admitted};
+use crate::body::{Outgoing, Sending};
 use crate::conditional::Validators;
 use crate::delivery::{Delivery, Facts};
 use crate::edge::Edge;
-use crate::fill::{self, Got, Refusal, Wanted};
+use crate::fill::{self, Got, Refusal, Sight, Wanted};
+use crate::front::Answering;
 use crate::head::{self, Life};
 use crate::io::Wire;
 use crate::origin;
 use crate::target::Target;
+use crate::trust::Trusted;
 
-/// A request as the routes hand it on. It has no `Debug`, since it carries tokens.
+/// A request for something below `/v/`. It has no `Debug`, since it carries tokens.
 pub(crate) struct Ask {
-    pub(crate) method: Method,
-    pub(crate) path: warp::path::FullPath,
-    pub(crate) query: Option<String>,
-    pub(crate) headers: HeaderMap,
+    pub(crate) parts: Parts,
     pub(crate) wire: Option<Wire>,
     pub(crate) address: Option<IpAddr>,
 }
 
-/// Answers a request below `/v/`.
-pub(crate) async fn answer(edge: Arc<Edge>, ask: Ask) -> warp::reply::Response {
-    let (started, now) = (edge.accounts.clock.mono(), edge.accounts.clock.wall());
+/// Answers a request below `/v/`: at once when the cache has what may be given out, else when that is found.
+pub(crate) fn answer(edge: &Arc<Edge>, ask: Ask) -> Answering {
+    let now = |response| Answering::Now(Some(response));
+    let (started, asked_at) = (edge.accounts.clock.mono(), edge.accounts.clock.wall());
+    let Parts { method, uri, headers, .. } = &ask.parts;
     // Other methods are answered like a path that does not exist.
-    let known = matches!(ask.method, Method::GET | Method::HEAD | Method::OPTIONS);
-    let mut response = match Target::parse(ask.path.as_str()).filter(|_| known) {
-        None => constant(StatusCode::NOT_FOUND, NOT_FOUND),
-        Some(_) if ask.method == Method::OPTIONS => {
-            let mut response = constant(StatusCode::NO_CONTENT, "");
-            response.headers_mut().remove(header::CONTENT_TYPE);
-            edge.identity.write(response.headers_mut());
-            edge.cors.preflight(&ask.headers, response.headers_mut());
-            return response;
-        }
-        Some(target) => {
-            let trusted = edge.trust.now();
-            match auth::admit(&trusted, &target, ask.query.as_deref(), &ask.headers, ask.address, now) {
-                Ok(admitted) => {
-                    let mut response = serve(&edge, &ask, Wanted::of(&target), admitted.viewer(), started, now).await;
-                    let sent = matches!(response.status(), StatusCode::OK | StatusCode::PARTIAL_CONTENT);
-                    if sent && ask.method == Method::GET && carries_cookies(&target.path) {
-                        let cookie = admitted.set_cookie(&trusted, &edge.cookies, &ask.headers);
-                        cookie.map(|cookie| response.headers_mut().append(header::SET_COOKIE, cookie));
-                    }
-                    response
-                }
-                Err(reason) => {
-                    edge.accounts.metrics.denied.get_or_create(&[("reason", reason.as_str())]).inc();
-                    constant(StatusCode::UNAUTHORIZED, DENIED)
-                }
-            }
+    let known = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let Some(target) = Target::parse(uri.path()).filter(|_| known) else {
+        return now(signed(edge, &ask, constant(StatusCode::NOT_FOUND, NOT_FOUND)));
+    };
+    if method == Method::OPTIONS {
+        return now(preflight(edge, headers));
+    }
+    let trusted = edge.trust.now();
+    let admitted = match auth::admit(&trusted, &target, uri.query(), headers, ask.address, asked_at) {
+        Ok(admitted) => admitted,
+        Err(reason) => {
+            edge.accounts.metrics.denied.get_or_create(&[("reason", reason.as_str())]).inc();
+            return now(signed(edge, &ask, constant(StatusCode::UNAUTHORIZED, DENIED)));
         }
     };
+    let wanted = Wanted::of(&target);
+    let order = Order { trusted, admitted, wanted, started, asked_at };
+    let open = usize::try_from(edge.accounts.metrics.responses_open.get()).unwrap_or(0);
+    if open >= edge.config.responses_max {
+        edge.accounts.metrics.overloads.get_or_create(&[("bound", "responses")]).inc();
+        return now(serve(edge, &ask, &order, Err(Refusal::Overloaded)));
+    }
+    match fill::look(edge, &order.wanted, asked_at) {
+        Sight::Here(got) => now(serve(edge, &ask, &order, Ok(got))),
+        Sight::Else(seen) => {
+            let edge = Arc::clone(edge);
+            Answering::Later(Box::pin(async move {
+                let got = fill::find(&edge, &order.wanted, asked_at, seen).await;
+                if got.as_ref().is_err_and(|refusal| *refusal == Refusal::Overloaded) {
+                    edge.accounts.metrics.overloads.get_or_create(&[("bound", "fills")]).inc();
+                }
+                serve(&edge, &ask, &order, got)
+            }))
+        }
+    }
+}
+
+/// A request that may have what it asks for.
+struct Order {
+    trusted: Arc<Trusted>,
+    admitted: Admitted,
+    wanted: Wanted,
+    started: Mono,
+    asked_at: Timestamp,
+}
+
+fn preflight(edge: &Edge, headers: &HeaderMap) -> Response<Outgoing> {
+    let mut response = Response::new(Outgoing::Bytes(Bytes::new()));
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     edge.identity.write(response.headers_mut());
-    edge.cors.apply(&ask.headers, response.headers_mut());
+    edge.cors.preflight(headers, response.headers_mut());
+    response
+}
+
+/// The same answer as one of this edge, which the page that asked may read.
+fn signed<B: Into<Outgoing>>(edge: &Edge, ask: &Ask, response: Response<B>) -> Response<Outgoing> {
+    let mut response = response.map(Into::into);
+    edge.identity.write(response.headers_mut());
+    edge.cors.apply(&ask.parts.headers, response.headers_mut());
     response
 }
 
@@ -81,23 +111,19 @@ const fn carries_cookies(path: &ArtifactPath) -> bool {
 }
 
 /// An answer that is the same for whoever asks.
-pub(crate) fn constant(status: StatusCode, body: &'static str) -> warp::reply::Response {
+pub(crate) fn constant(status: StatusCode, body: &'static str) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from_static(body.as_bytes()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response.map(Into::into)
+    response
 }
 
-async fn serve(
-    edge: &Arc<Edge>,
-    ask: &Ask,
-    wanted: Wanted,
-    viewer: Viewer,
-    started: Mono,
-    now: Timestamp,
-) -> warp::reply::Response {
+/// Answers with what came of looking for what an order wants.
+fn serve(edge: &Arc<Edge>, ask: &Ask, order: &Order, got: Result<Got, Refusal>) -> Response<Outgoing> {
+    let Order { trusted, admitted, wanted, started, asked_at } = order;
+    let viewer = admitted.viewer();
     let facts = Facts {
         org: viewer.org,
         session: viewer.session,
@@ -107,32 +133,27 @@ async fn serve(
         range_start: 0,
         status: 0,
         cache: CacheStatus::Pass,
-        started,
-        asked_at: now,
+        started: *started,
+        asked_at: *asked_at,
     };
-    let open = usize::try_from(edge.accounts.metrics.responses_open.get()).unwrap_or(0);
-    let got = if open >= edge.config.responses_max {
-        edge.accounts.metrics.overloads.get_or_create(&[("bound", "responses")]).inc();
-        Err(Refusal::Overloaded)
-    } else {
-        let got = fill::find(edge, &wanted, now).await;
-        if got.as_ref().is_err_and(|refusal| *refusal == Refusal::Overloaded) {
-            edge.accounts.metrics.overloads.get_or_create(&[("bound", "fills")]).inc();
-        }
-        got
-    };
+    let asks_get = ask.parts.method == Method::GET;
     let (mut response, cache) = match got {
         Ok(got) => {
-            if ask.method == Method::GET {
-                fill::prefetch_next(edge, &wanted);
+            if asks_get {
+                fill::prefetch_next(edge, wanted, *asked_at);
             }
             let cache = got.status();
-            (found(edge, ask, &wanted, got, facts, now), cache)
+            (found(edge, ask, wanted, got, facts, *asked_at), cache)
         }
         Err(refusal) => (refused(edge, refusal, facts), CacheStatus::Miss),
     };
-    head::timing(response.headers_mut(), started, edge.accounts.clock.mono(), cache);
-    response
+    head::timing(response.headers_mut(), *started, edge.accounts.clock.mono(), cache);
+    let sent = matches!(response.status(), StatusCode::OK | StatusCode::PARTIAL_CONTENT);
+    if sent && asks_get && carries_cookies(&wanted.path) {
+        let cookie = admitted.set_cookie(trusted, &edge.cookies, &ask.parts.headers);
+        cookie.map(|cookie| response.headers_mut().append(header::SET_COOKIE, cookie));
+    }
+    signed(edge, ask, response)
 }
 
 /// Replies with what was found, as far as the client asked for it.
@@ -143,7 +164,7 @@ fn found(
     got: Got,
     mut facts: Facts,
     now: Timestamp,
-) -> warp::reply::Response {
+) -> Response<Outgoing> {
     let (len, etag, modified, life, cache) = match &got {
         Got::Stored(hit, cache) => {
             let modified = Timestamp::from_millis(hit.meta().modified_ms);
@@ -160,21 +181,22 @@ fn found(
         }
     };
     let validators = Validators::new(etag, modified);
-    let mut response = warp::reply::Response::new(Bytes::new().into());
+    let mut response = Response::new(Outgoing::Bytes(Bytes::new()));
     // Room for everything that is written here and by the caller, so that the map never grows.
     response.headers_mut().reserve(HEADERS_ROOM);
     head::artifact(response.headers_mut(), &wanted.path, &validators, life, cache);
     facts.object_bytes = Some(len);
     facts.cache = cache;
-    let asks_get = ask.method == Method::GET;
-    if validators.not_modified(&ask.headers) {
+    let Parts { method, headers, .. } = &ask.parts;
+    let asks_get = *method == Method::GET;
+    if validators.not_modified(headers) {
         facts.status = 304;
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         response.headers_mut().remove(header::CONTENT_TYPE);
         Delivery::begin(&edge.accounts, facts, 0);
         return response;
     }
-    let range = ask.headers.get(header::RANGE).filter(|_| asks_get && validators.range_applies(&ask.headers));
+    let range = headers.get(header::RANGE).filter(|_| asks_get && validators.range_applies(headers));
     let part =
         range.and_then(|range| ByteRange::parse(range.as_bytes())).map_or(Answer::Whole, |range| range.within(len));
     let (status, start, end) = match part {
@@ -193,13 +215,12 @@ fn found(
         }
     };
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_LENGTH, (end - start).into());
     facts.status = status.as_u16();
     facts.range_start = start;
     if !asks_get || start == end {
-        if ask.method == Method::HEAD || start == end {
-            Delivery::begin(&edge.accounts, facts, 0);
-        }
+        // A body tells its length itself.
+        response.headers_mut().insert(header::CONTENT_LENGTH, (end - start).into());
+        Delivery::begin(&edge.accounts, facts, 0);
         return response;
     }
     let delivery = Delivery::begin(&edge.accounts, facts, end - start);
@@ -210,13 +231,12 @@ fn found(
             Sending::read(body.slice(at(start)..at(end)), ask.wire.clone(), delivery)
         }
         Got::Along(reader, head, _) => match origin::far(edge, &wanted.object_key(), reader, &head, start..end) {
-            Ok(chunks) => Sending::far(chunks, ask.wire.clone(), delivery),
+            Ok(chunks) => Sending::far(chunks, end - start, ask.wire.clone(), delivery),
             Err(reader) => along(reader, start, end, ask.wire.clone(), delivery),
         },
     };
-    let (head, _) = response.into_parts();
-    let (_, body) = warp::reply::stream(sending).into_response().into_parts();
-    Response::from_parts(head, body)
+    *response.body_mut() = Outgoing::Artifact(sending);
+    response
 }
 
 fn stored(hit: Hit, start: u64, end: u64, wire: Option<Wire>, delivery: Arc<Delivery>) -> Sending {
@@ -235,12 +255,12 @@ fn along(mut reader: FillReader, start: u64, end: u64, wire: Option<Wire>, deliv
 }
 
 /// Says why there is nothing to send.
-fn refused(edge: &Edge, refusal: Refusal, mut facts: Facts) -> warp::reply::Response {
+fn refused(edge: &Edge, refusal: Refusal, mut facts: Facts) -> Response<Outgoing> {
     let problem = |status, code, detail: &str| {
         let id = RequestId::new(edge.accounts.clock.wall(), rend_shell::ten());
-        Problem::new(status, code, detail).retry_after(1).into_response(&id.to_string()).map(Into::into)
+        Problem::new(status, code, detail).retry_after(1).into_response(&id.to_string())
     };
-    let response: warp::reply::Response = match refusal {
+    let response: Response<Bytes> = match refusal {
         Refusal::Absent => constant(StatusCode::NOT_FOUND, NOT_FOUND),
         Refusal::Origin => problem(
             StatusCode::BAD_GATEWAY,
@@ -261,7 +281,7 @@ fn refused(edge: &Edge, refusal: Refusal, mut facts: Facts) -> warp::reply::Resp
     facts.status = response.status().as_u16();
     facts.cache = CacheStatus::Miss;
     Delivery::begin(&edge.accounts, facts, 0);
-    response
+    response.map(Into::into)
 }
 
 /// Headers that an answer has at most, and some.

@@ -24,7 +24,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use rend_core::id::AssetId;
-use rend_shell::Peer;
 use rend_shell::problem::Problem;
 use serde_json::json;
 use warp::filters::BoxedFilter;
@@ -32,10 +31,9 @@ use warp::{Filter, Rejection, Reply};
 
 use crate::edge::Edge;
 use crate::internal;
-use crate::io::Wire;
-use crate::playback::{self, Ask, NOT_FOUND};
+use crate::playback::{self, NOT_FOUND};
 
-/// What viewers reach.
+/// What viewers reach beside playback, which [`crate::front`] answers before any route is looked at.
 pub(crate) fn public(
     edge: &Arc<Edge>,
 ) -> impl Filter<Extract = (impl Reply + use<>,), Error = Infallible> + Clone + use<> {
@@ -43,7 +41,7 @@ pub(crate) fn public(
         let edge = Arc::clone(edge);
         warp::any().map(move || nothing(&edge))
     };
-    playback(edge).or(healthz(edge)).unify().or(unknown).unify()
+    healthz(edge).or(unknown).unify()
 }
 
 /// What the control plane and operators reach.
@@ -71,25 +69,8 @@ pub(crate) fn private(
         .unify()
         .or(healthz(edge))
         .unify()
-        .or(warp::any().map(|| playback::constant(StatusCode::NOT_FOUND, NOT_FOUND)))
+        .or(warp::any().map(|| playback::constant(StatusCode::NOT_FOUND, NOT_FOUND).map(Into::into)))
         .unify()
-}
-
-fn playback(edge: &Arc<Edge>) -> BoxedFilter<(warp::reply::Response,)> {
-    let edge = Arc::clone(edge);
-    let query = warp::query::raw().map(Some).or(warp::any().map(|| None)).unify();
-    warp::path("v")
-        .and(warp::method())
-        .and(warp::path::full())
-        .and(query)
-        .and(warp::header::headers_cloned())
-        .and(warp::ext::optional::<Wire>())
-        .and(warp::ext::optional::<Peer>())
-        .then(move |method, path, query, headers, wire, peer: Option<Peer>| {
-            let address = peer.map(|peer| peer.0.ip());
-            playback::answer(Arc::clone(&edge), Ask { method, path, query, headers, wire, address })
-        })
-        .boxed()
 }
 
 fn healthz(edge: &Arc<Edge>) -> BoxedFilter<(warp::reply::Response,)> {
@@ -230,5 +211,5 @@ where
 fn nothing(edge: &Edge) -> warp::reply::Response {
     let mut response = playback::constant(StatusCode::NOT_FOUND, NOT_FOUND);
     edge.identity.write(response.headers_mut());
-    response
+    response.map(Into::into)
 }

@@ -13,11 +13,12 @@ use rend_core::http::{Method, Request};
 use rend_core::time::Clock;
 use rend_shell::client::Client;
 use rend_shell::metrics::Metrics;
-use rend_shell::{Listening, ServeOptions, Shutdown, serve_connections};
+use rend_shell::{Listening, ServeOptions, Shutdown};
 use rend_storage::StoreError;
 use rend_storage::objects::ObjectStore;
 use rend_telemetry::{Destination, PumpConfig};
 use rend_token::KeyRingBuf;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -27,6 +28,7 @@ use crate::cors::Cors;
 use crate::delivery::Accounts;
 use crate::edge::Edge;
 use crate::error::EdgeError;
+use crate::front::Front;
 use crate::head::Identity;
 use crate::health::{Health, LOOK_EVERY, LOOK_TIMEOUT, Subject, probe_folder};
 use crate::io::{Patience, ViewerIo, Wire};
@@ -161,6 +163,7 @@ pub async fn start(config: EdgeConfig, deps: Deps, bound: Bound, shutdown: Shutd
         purging: tokio::sync::Mutex::new(()),
         news,
         started: clock.mono(),
+        fillers: Handle::current(),
         config,
     });
     let client = Client::new(agent::PATIENCE).map_err(EdgeError::Client)?;
@@ -185,13 +188,16 @@ pub async fn start(config: EdgeConfig, deps: Deps, bound: Bound, shutdown: Shutd
         grace: edge.config.shutdown_grace,
     };
     let patience = Patience { greeting: edge.config.header_timeout, stall: edge.config.stall_timeout };
-    let layer = move |stream| {
-        let wire = Wire::default();
-        (ViewerIo::new(stream, wire.clone(), patience), wire)
-    };
     tracing::info!(edge = %edge.config.id, public = %bound.public.at, private = %bound.private.at, "serving");
-    let public = warp::service(routes::public(&edge));
-    let public = rend_shell::spawn("public", serve_connections(bound.public, public, options, shutdown.clone(), layer));
+    let (routed, of) = (warp::service(routes::public(&edge)), Arc::clone(&edge));
+    let make = move |stream, peer: SocketAddr| {
+        let wire = Wire::default();
+        let front = Front::new(Arc::clone(&of), routed.clone(), wire.clone(), peer.ip());
+        (ViewerIo::new(stream, wire, patience), front)
+    };
+    let threads = rend_shell::cores();
+    let public = rend_shell::serve_spread(bound.public, options, shutdown.clone(), threads, make);
+    let public = rend_shell::spawn("public", public.map_err(EdgeError::Threads)?);
     let private = warp::service(routes::private(&edge));
     let options = ServeOptions { connections_max: PRIVATE_CONNECTIONS_MAX, ..options };
     let private = rend_shell::spawn("private", rend_shell::serve(bound.private, private, options, shutdown));

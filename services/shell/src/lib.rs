@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod problem;
 mod serve;
 mod shutdown;
+mod spread;
 mod task;
 mod vars;
 
@@ -24,7 +25,8 @@ pub use entropy::{entropy, seeded, ten};
 pub use log::init_logs;
 pub use serve::{Listening, Peer, ServeOptions, bind, serve, serve_connections, serve_with};
 pub use shutdown::{Shutdown, ShutdownTrigger, shutdown_on_signals, shutdown_pair};
-pub use task::{spawn, spawn_blocking};
+pub use spread::{cores, serve_spread};
+pub use task::{spawn, spawn_blocking, spawn_on};
 pub use vars::ProcessVars;
 
 /// Makes ring the process's TLS provider. The first line of every `main`: with none, the first TLS client would panic.

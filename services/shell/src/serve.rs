@@ -12,7 +12,7 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_service::Service;
 
 use crate::greeting::Greeted;
@@ -105,7 +105,7 @@ pub async fn serve_connections<S, B, I, E>(
     listening: Listening,
     service: S,
     options: ServeOptions,
-    mut shutdown: Shutdown,
+    shutdown: Shutdown,
     layer: impl Fn(TcpStream) -> (I, E) + Send,
 ) where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send> + Clone + Send + 'static,
@@ -113,49 +113,103 @@ pub async fn serve_connections<S, B, I, E>(
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     E: Clone + Send + Sync + 'static,
 {
-    let slots = Arc::new(Semaphore::new(options.connections_max));
-    let graceful = GracefulShutdown::new();
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(options.header_timeout).pipeline_flush(false);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
-        .keep_alive_interval(Some(options.header_timeout))
-        .keep_alive_timeout(options.header_timeout);
+    let connections = Connections::new(options);
+    let of = &connections;
+    let taken = move |stream, peer, slot| {
+        let (stream, extension) = layer(stream);
+        let served = of.serve(stream, WithPeer { inner: service.clone(), peer, extension }, slot);
+        crate::spawn("connection", served);
+    };
+    accept(listening, options.connections_max, shutdown, taken).await;
+    connections.end().await;
+}
+
+/// Takes connections until a stop is requested, each with its slot among those that may be open at once. The listener is
+/// closed when this returns.
+pub(crate) async fn accept(
+    listening: Listening,
+    connections_max: usize,
+    mut shutdown: Shutdown,
+    mut taken: impl FnMut(TcpStream, SocketAddr, OwnedSemaphorePermit) + Send,
+) {
+    let slots = Arc::new(Semaphore::new(connections_max));
     loop {
         let slot = tokio::select! {
             slot = Arc::clone(&slots).acquire_owned() => slot,
-            () = shutdown.requested() => break,
+            () = shutdown.requested() => return,
         };
+        // Nobody closes the semaphore.
+        let Ok(slot) = slot else { return };
         let accepted = tokio::select! {
             accepted = listening.listener.accept() => accepted,
-            () = shutdown.requested() => break,
+            () = shutdown.requested() => return,
         };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
+        match accepted {
+            Ok((stream, peer)) => {
+                let _ = stream.set_nodelay(true);
+                taken(stream, peer, slot);
+            }
             // Out of descriptors, or a connection reset before it was accepted: neither ends the listener.
             Err(error) => {
                 tracing::warn!(kind = ?error.kind(), "a connection was not accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
             }
-        };
-        let _ = stream.set_nodelay(true);
-        let (stream, extension) = layer(stream);
-        let io = TokioIo::new(Greeted::new(stream, options.header_timeout));
-        let service = WithPeer { inner: service.clone(), peer, extension };
-        let connection = builder.serve_connection_with_upgrades(io, service).into_owned();
-        let watched = graceful.watch(connection);
-        crate::spawn("connection", async move {
+        }
+    }
+}
+
+/// The connections of one runtime.
+pub(crate) struct Connections {
+    builder: auto::Builder<TokioExecutor>,
+    graceful: GracefulShutdown,
+    options: ServeOptions,
+}
+
+impl Connections {
+    /// None yet.
+    pub(crate) fn new(options: ServeOptions) -> Self {
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(options.header_timeout).pipeline_flush(false);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS_MAX)
+            .keep_alive_interval(Some(options.header_timeout))
+            .keep_alive_timeout(options.header_timeout);
+        Self { builder, graceful: GracefulShutdown::new(), options }
+    }
+
+    /// Serves `service` on `stream` until either side has enough; `held` is dropped then. The answer is to be spawned.
+    pub(crate) fn serve<S, B, I, H>(
+        &self,
+        stream: I,
+        service: S,
+        held: H,
+    ) -> impl Future<Output = ()> + Send + use<S, B, I, H>
+    where
+        S: hyper::service::Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>
+            + Send
+            + 'static,
+        B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        H: Send + 'static,
+    {
+        let io = TokioIo::new(Greeted::new(stream, self.options.header_timeout));
+        let connection = self.builder.serve_connection_with_upgrades(io, service).into_owned();
+        let watched = self.graceful.watch(connection);
+        async move {
             // A viewer who leaves is no news.
             let _ = watched.await;
-            drop(slot);
-        });
+            drop(held);
+        }
     }
-    drop(listening);
-    if tokio::time::timeout(options.grace, graceful.shutdown()).await.is_err() {
-        tracing::warn!(grace_secs = options.grace.as_secs(), "responses were still open at the end of the grace");
+
+    /// Lets open responses end within the grace.
+    pub(crate) async fn end(self) {
+        let grace = self.options.grace;
+        if tokio::time::timeout(grace, self.graceful.shutdown()).await.is_err() {
+            tracing::warn!(grace_secs = grace.as_secs(), "responses were still open at the end of the grace");
+        }
     }
 }
 
