@@ -323,6 +323,34 @@ fn store(policy: &mut impl Policy, id: u64, size: u64, traits: Traits) -> Vec<Id
     reserved.victims
 }
 
+/// A snapshot of `lru` in which the state of its first object, which stands `at` so many bytes from the start, is `state`.
+fn with_state(lru: &Lru, at: usize, state: u8) -> Vec<u8> {
+    let mut snapshot = lru.snapshot().unwrap();
+    snapshot[at] = state;
+    let len = snapshot.len() - 4;
+    let crc = crc32c::crc32c(&snapshot[..len]);
+    snapshot[len..].copy_from_slice(&crc.to_le_bytes());
+    snapshot
+}
+
+#[test]
+fn what_a_snapshot_calls_resident_stands_in_a_queue_and_nothing_else_does() {
+    const HEAD: usize = "RENDPOL1".len() + 1 + "lru".len() + 4 * 8;
+    const STATE: usize = 3 * 8 + 4 + 2 + 1;
+    let (mut reserved, mut resident) = (Lru::new(LIMIT), Lru::new(LIMIT));
+    reserved.apply(Event::Reserve { id: Id(1), size: 100, traits: Traits::plain() });
+    store(&mut resident, 1, 100, Traits::plain());
+    for (policy, at) in [(&reserved, HEAD + STATE), (&resident, HEAD + 2 * 8 + STATE)] {
+        let its_own = policy.snapshot().unwrap()[at];
+        for state in 0..=u8::MAX {
+            let answer = Lru::new(LIMIT).restore(&with_state(policy, at, state));
+            // A pinned object is aside as a reserved one is; the size's sum does not tell them apart.
+            let fits = state == its_own || (its_own == 0 && state == 2);
+            assert_eq!(answer.is_ok(), fits, "{its_own} as {state}");
+        }
+    }
+}
+
 #[test]
 fn a_snapshot_is_restored_only_into_a_new_policy_of_its_own_kind() {
     let mut lru = Lru::new(LIMIT);

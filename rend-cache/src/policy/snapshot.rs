@@ -69,10 +69,19 @@ pub(super) fn restore<O: Order>(engine: &mut Engine<O>, snapshot: &[u8]) -> Resu
 fn read<O: Order>(engine: &mut Engine<O>, rest: &mut &[u8]) -> Option<()> {
     let (limit, used, digest) = (number(rest)?, number(rest)?, number(rest)?);
     engine.arena = Arena::new();
-    for _ in 0..number(rest)? {
+    let aside = number(rest)?;
+    for _ in 0..aside {
         engine.arena.read(rest)?;
     }
+    // What is resident stands in a queue and nothing else does: the order unlinks without looking.
+    let apart = |engine: &Engine<O>| engine.arena.aside().count() as u64 == aside;
+    if !apart(engine) {
+        return None;
+    }
     engine.order.load(&mut engine.arena, rest)?;
+    if !apart(engine) {
+        return None;
+    }
     let sum = engine.arena.sizes().try_fold(0_u64, u64::checked_add)?;
     (engine.limit, engine.used, engine.digest) = (limit, used, digest);
     (sum == used && rest.is_empty()).then_some(())
