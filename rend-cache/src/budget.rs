@@ -89,7 +89,7 @@ impl FreeSpace {
     }
 }
 
-const BLOCK_BYTES: u64 = 4096;
+pub(crate) const BLOCK_BYTES: u64 = 4096;
 const MARGIN_MIN_BYTES: u64 = 64 << 20;
 const SAMPLE_EVERY_BYTES: u64 = 256 << 20;
 const SAMPLE_CLOSE_MS: u64 = 1000;

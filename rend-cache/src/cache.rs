@@ -6,8 +6,11 @@
 mod commit;
 mod config;
 mod durable;
+mod leaves;
 mod lookup;
 mod purge;
+mod reconcile;
+mod recover;
 mod room;
 mod view;
 
@@ -18,23 +21,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 pub use commit::Begin;
 pub use config::Config;
-pub use durable::Recovered;
 pub use lookup::{Freshness, Hit, Lookup, Tier};
 pub use purge::Purged;
+pub use recover::Recovered;
 pub use view::{ClassStats, EntryState, EntryView, Fate, Stats};
 
+use self::leaves::Leaves;
+use self::recover::Unread;
 use crate::budget::FreeSpace;
-use crate::error::CacheError;
 use crate::fence::Fences;
 use crate::files::{CacheFiles, FileName};
 use crate::fill::{Fill, Permit};
 use crate::gone::{Departed, Gone};
 use crate::hot::Hot;
-use crate::index::{Entry, Index};
+use crate::index::{Index, Removed, Slot};
 use crate::journal::Record;
 use crate::key::{Generation, Key};
 use crate::negative::Negatives;
-use crate::policy::{Event, Id, Policy, ValueWheel};
+use crate::policy::{Event, Id, Policy};
 
 /// A bounded cache on disk. Clones are handles to the same one.
 #[derive(Clone)]
@@ -48,6 +52,8 @@ pub(crate) struct Inner {
     state: Mutex<State>,
     /// Whose turn it is to write the journal, and whether the last append failed, so that the file may end in half a record.
     journal: Mutex<JournalTurn>,
+    /// What a start left to be read for later. Its lock is taken after that of the journal and before that of the state.
+    unread: Mutex<Option<Unread>>,
     readers: Arc<AtomicUsize>,
 }
 
@@ -77,17 +83,17 @@ struct State {
     pending_bytes: u64,
     /// Reserved by fills that a purge has cut off from the books, until their drafts are gone.
     doomed_bytes: u64,
+    /// Bytes of bodies that the journal speaks of and that were not read yet.
+    unread_bytes: u64,
+    is_unread: bool,
     epoch: u32,
     next: u64,
     journal: Vec<u8>,
     journal_bytes: u64,
-    /// One bit a folder: whether its files are all in the index.
-    leaves: Box<[u64]>,
-    leaves_left: u32,
+    /// Folders whose files are all in the index.
+    leaves: Leaves,
     /// Bodies dropped whose files may still lie in a folder not yet looked at: they must not be taken for unknown ones.
     dropped: BTreeMap<u128, Generation>,
-    /// All words of `leaves` before this one are full.
-    leaves_from: usize,
     disk_errors_in_row: u32,
     disk_rests_until_ms: u64,
     closed: bool,
@@ -127,44 +133,6 @@ struct Counts {
     ahead_wasted_bytes: u64,
 }
 
-impl Cache {
-    /// Opens the cache that `files` holds, with the policy that measured best.
-    ///
-    /// Reads the journal and nothing else; files that the journal does not know are found by [`Cache::reconcile`], or when they are asked
-    /// for.
-    ///
-    /// # Errors
-    ///
-    /// When a limit contradicts another, the folder is of a newer version, or the disk refuses.
-    pub fn open(config: Config, files: Arc<dyn CacheFiles>, now_ms: u64) -> Result<(Self, Recovered), CacheError> {
-        let policy = Box::new(ValueWheel::new(config.max_bytes));
-        Self::open_with(config, files, policy, now_ms)
-    }
-
-    /// The same with a policy of one's own, which must be empty and have [`Config::max_bytes`] as its limit.
-    ///
-    /// # Errors
-    ///
-    /// As [`Cache::open`].
-    pub fn open_with(
-        config: Config,
-        files: Arc<dyn CacheFiles>,
-        policy: Box<dyn Policy>,
-        now_ms: u64,
-    ) -> Result<(Self, Recovered), CacheError> {
-        config.check()?;
-        if policy.limit() != config.max_bytes {
-            let rule = "the policy's limit must be equal to it";
-            return Err(CacheError::Config { field: "max_bytes", value: config.max_bytes, rule });
-        }
-        let (state, recovered) = durable::recover(&config, &*files, policy)?;
-        let inner =
-            Inner { config, files, state: Mutex::new(state), journal: Mutex::default(), readers: Arc::default() };
-        inner.sample_space(now_ms);
-        Ok((Self { inner: Arc::new(inner) }, recovered))
-    }
-}
-
 impl fmt::Debug for Cache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cache").field("config", &self.inner.config).finish_non_exhaustive()
@@ -182,27 +150,24 @@ impl State {
         Generation(u64::from(self.epoch) << EPOCH_SHIFT)
     }
 
-    fn knows(&self, leaf: u16) -> bool {
-        self.leaves_left == 0 || self.leaves[usize::from(leaf) / 64] & (1 << (leaf % 64)) != 0
-    }
-
     /// Takes an entry out of index and books. Its file is unlinked later.
-    fn drop_entry(&mut self, id: Id, still_in_policy: bool) -> Option<Entry> {
-        let entry = self.index.remove(id)?;
-        self.counts.ahead_wasted_bytes += if entry.ahead { entry.charge } else { 0 };
+    fn drop_entry(&mut self, slot: Slot, still_in_policy: bool) -> Removed {
+        let removed = self.index.remove(slot);
+        let (id, name) = (removed.id, removed.name);
+        self.counts.ahead_wasted_bytes += if removed.ahead { removed.charge } else { 0 };
         if still_in_policy {
             self.policy.apply(Event::Remove { id });
         }
-        if entry.hot.is_some() {
+        if removed.live.as_ref().is_some_and(|live| live.hot.is_some()) {
             self.hot.remove(id);
         }
-        Record::Dropped { hash: entry.name.hash, generation: entry.generation() }.encode(&mut self.journal);
-        if !self.knows(entry.name.leaf()) {
-            self.note_dropped(entry.name.hash, entry.generation());
+        Record::Dropped { hash: name.hash, generation: name.generation }.encode(&mut self.journal);
+        if !self.leaves.has(removed.leaf()) {
+            self.note_dropped(name.hash, name.generation);
         }
-        let alive = entry.alive.as_ref().map_or_else(Weak::new, Arc::downgrade);
-        self.unlink_later(entry.name, entry.charge, alive);
-        Some(entry)
+        let alive = removed.live.as_ref().map_or_else(Weak::new, |live| Arc::downgrade(&live.alive));
+        self.unlink_later(name, removed.charge, alive);
+        removed
     }
 
     fn unlink_later(&mut self, name: FileName, charge: u64, alive: Weak<()>) {
@@ -210,17 +175,28 @@ impl State {
         self.pending.push_back(Pending { name, charge, alive });
     }
 
-    fn drop_victims(&mut self, victims: &[Id]) -> Vec<Entry> {
-        let dropped: Vec<Entry> = victims.iter().filter_map(|id| self.drop_entry(*id, false)).collect();
-        victims.iter().for_each(|id| self.departed.note(*id, Gone::Evicted, self.told_ms));
+    fn drop_victims(&mut self, victims: &[Id]) -> Vec<Removed> {
+        let mut dropped = Vec::new();
+        for id in victims {
+            let slot = self.index.by_id(*id);
+            dropped.extend(slot.map(|slot| self.drop_entry(slot, false)));
+            self.departed.note(*id, Gone::Evicted, self.told_ms);
+        }
         self.counts.evicted += dropped.len() as u64;
-        self.counts.evicted_bytes += dropped.iter().map(|entry| entry.charge).sum::<u64>();
+        self.counts.evicted_bytes += dropped.iter().map(|removed| removed.charge).sum::<u64>();
         dropped
     }
 
-    /// Bytes on disk, reserved or still to be unlinked.
-    fn total_bytes(&self) -> u64 {
+    /// Bytes on disk, reserved or still to be unlinked, as far as they are in the books.
+    fn booked_bytes(&self) -> u64 {
         self.policy.used() + self.pending_bytes + self.doomed_bytes
+    }
+
+    /// The same with what the journal speaks of and was not read yet.
+    fn total_bytes(&self) -> u64 {
+        let booked = self.booked_bytes();
+        // The journal may speak of a body twice, or of one that is gone: more than the limit it never was.
+        booked + self.unread_bytes.min(self.policy.limit().saturating_sub(booked))
     }
 }
 

@@ -33,6 +33,9 @@ macro_rules! files_conformance {
                 an_empty_body_and_a_large_one_come_back_whole
                 the_journal_gives_back_what_was_appended
                 a_replaced_journal_goes_on_from_there
+                a_journal_cut_short_goes_on_from_there
+                a_footer_is_what_stands_behind_the_body
+                a_noted_epoch_is_known_again
                 there_is_space
             );
         }
@@ -185,6 +188,39 @@ pub fn a_replaced_journal_goes_on_from_there<F: CacheFiles + ?Sized>(files: Arc<
     expect(journal.replace(b"new"));
     expect(journal.append(b"er"));
     assert_eq!(expect(journal.read()), b"newer");
+}
+
+/// As after a crash that left half a record.
+pub fn a_journal_cut_short_goes_on_from_there<F: CacheFiles + ?Sized>(files: Arc<F>) {
+    let journal = files.journal();
+    expect(journal.append(b"whole half"));
+    expect(journal.cut(6));
+    expect(journal.append(b"again"));
+    expect(journal.sync());
+    assert_eq!(expect(journal.read()), b"whole again");
+}
+
+/// Up to the length that is asked for.
+pub fn a_footer_is_what_stands_behind_the_body<F: CacheFiles + ?Sized>(files: Arc<F>) {
+    let name = name(8, 5, 1);
+    put(&*files, &name, b"hello and more");
+    assert_eq!(&expect(files.footer(&name, 100))[..], b" and more");
+    assert_eq!(&expect(files.footer(&name, 4))[..], b" and");
+    let short = FileName { len: 50, ..name };
+    put(&*files, &short, b"hello");
+    assert_eq!(files.footer(&short, 100).map_err(|error| error.kind()), Err(io::ErrorKind::UnexpectedEof));
+    let absent = FileName { len: 7, ..name };
+    assert_eq!(files.footer(&absent, 1).map_err(|error| error.kind()), Err(io::ErrorKind::NotFound));
+}
+
+/// Or nothing is, when the adapter does not note epochs.
+pub fn a_noted_epoch_is_known_again<F: CacheFiles + ?Sized>(files: Arc<F>) {
+    assert_eq!(expect(files.noted_epoch()), None);
+    for epoch in [1, 2, 0x0102_0304] {
+        expect(files.note_epoch(epoch));
+        let noted = expect(files.noted_epoch());
+        assert!(noted.is_none_or(|noted| noted == epoch), "{noted:?}");
+    }
 }
 
 /// On the machine that runs the test.

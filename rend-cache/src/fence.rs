@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::key::{Generation, Key};
+use crate::key::{Generation, Key, KeyRef};
 
 /// What a purge covers.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -24,10 +24,14 @@ pub enum Scope {
 impl Scope {
     /// Whether `key` lies in it.
     pub fn covers(&self, key: &Key) -> bool {
+        self.covers_borrowed(key.borrowed())
+    }
+
+    pub(crate) fn covers_borrowed(&self, key: KeyRef<'_>) -> bool {
         match self {
-            Self::Group(group) => *group == key.group(),
-            Self::Prefix(group, prefix) => *group == key.group() && key.name().starts_with(&**prefix),
-            Self::Key(one) => one == key,
+            Self::Group(group) => *group == key.group,
+            Self::Prefix(group, prefix) => *group == key.group && key.name.starts_with(&**prefix),
+            Self::Key(one) => one.borrowed() == key,
         }
     }
 
@@ -105,13 +109,17 @@ impl Fences {
 
     /// Whether `key` as of `generation` may be served.
     pub fn pass(&self, key: &Key, generation: Generation) -> bool {
+        self.pass_borrowed(key.borrowed(), generation)
+    }
+
+    pub(crate) fn pass_borrowed(&self, key: KeyRef<'_>, generation: Generation) -> bool {
         let below = |fence: &Generation| generation < *fence;
         let stopped = self.all.as_ref().is_some_and(below)
-            || self.groups.get(&key.group()).is_some_and(below)
+            || self.groups.get(&key.group).is_some_and(below)
             || self
                 .parts
-                .get(&key.group())
-                .is_some_and(|parts| parts.iter().any(|(scope, fence)| below(fence) && scope.covers(key)));
+                .get(&key.group)
+                .is_some_and(|parts| parts.iter().any(|(scope, fence)| below(fence) && scope.covers_borrowed(key)));
         !stopped
     }
 

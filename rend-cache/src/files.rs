@@ -62,6 +62,38 @@ pub trait CacheFiles: fmt::Debug + Send + Sync {
         Ok((0..=u16::MAX).collect())
     }
 
+    /// The first `len` bytes of what stands behind the body in a published file: the beginning of its footer, all of it when it is
+    /// shorter. An adapter that can read a part of a file cheaply does so; unless it says otherwise, the file is opened.
+    ///
+    /// # Errors
+    ///
+    /// As [`CacheFiles::open`]; [`io::ErrorKind::UnexpectedEof`] when the file is shorter than its name says.
+    fn footer(&self, name: &FileName, len: usize) -> io::Result<Bytes> {
+        let bytes = self.open(name)?.bytes;
+        let from = usize::try_from(name.len).ok().filter(|from| *from <= bytes.len());
+        let from = from.ok_or(io::ErrorKind::UnexpectedEof)?;
+        Ok(bytes.slice(from..bytes.len().min(from.saturating_add(len))))
+    }
+
+    /// The newest epoch that [`CacheFiles::note_epoch`] was told, when it is known without listing the files. A start whose journal is
+    /// lost asks for it before it lists every name.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says.
+    fn noted_epoch(&self) -> io::Result<Option<u32>> {
+        Ok(None)
+    }
+
+    /// Remembers, apart from the journal, that a process with this epoch worked here. An adapter need not.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says.
+    fn note_epoch(&self, _epoch: u32) -> io::Result<()> {
+        Ok(())
+    }
+
     /// What is free.
     ///
     /// # Errors
@@ -132,6 +164,18 @@ pub trait Journal: Send + Sync {
     ///
     /// What the disk says.
     fn sync(&self) -> io::Result<()>;
+
+    /// Forgets everything after the first `len` bytes, which is what a crash left behind in halves. Unless an adapter can do better, what
+    /// stays is written anew.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says; nothing before `len` is lost then.
+    fn cut(&self, len: usize) -> io::Result<()> {
+        let mut bytes = self.read()?;
+        bytes.truncate(len);
+        self.replace(&bytes)
+    }
 
     /// Puts `bytes` in the place of everything, and makes that survive power loss.
     ///

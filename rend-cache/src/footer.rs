@@ -60,7 +60,17 @@ impl Footer {
     /// Reads the footer at the end of a whole file. `None` unless every byte of it is as it was written.
     pub fn decode(file: &[u8]) -> Option<Self> {
         let len = u32::from_le_bytes(*file.last_chunk()?) as usize;
-        let footer = file.get(file.len().checked_sub(len)?..file.len() - 4)?;
+        let footer = Self::decode_alone(file.get(file.len().checked_sub(len)?..)?)?;
+        let whole = footer.meta.len.checked_add(len as u64)? == file.len() as u64;
+        whole.then_some(footer)
+    }
+
+    /// Reads a footer, from its magic to its length. `None` unless every byte of it is as it was written.
+    pub fn decode_alone(footer: &[u8]) -> Option<Self> {
+        let (footer, len) = footer.split_last_chunk::<4>()?;
+        if u32::from_le_bytes(*len) as usize != footer.len() + 4 {
+            return None;
+        }
         let (covered, crc) = footer.split_last_chunk::<4>()?;
         if crc32c::crc32c(covered) != u32::from_le_bytes(*crc) {
             return None;
@@ -72,9 +82,8 @@ impl Footer {
         let (key_meta, key, meta, generation) = decode_key(&mut rest)?;
         let chunks: Vec<u32> =
             rest.chunks_exact(4).map(|crc| u32::from_le_bytes([crc[0], crc[1], crc[2], crc[3]])).collect();
-        let whole = meta.len.checked_add(len as u64)? == file.len() as u64;
         let complete = rest.len() % 4 == 0 && chunks.len() as u64 == meta.len.div_ceil(CHUNK_BYTES as u64);
-        (whole && complete).then_some(Self { key, key_meta, meta, generation, chunks })
+        complete.then_some(Self { key, key_meta, meta, generation, chunks })
     }
 
     /// Whether `body` is what was written, chunk by chunk.
@@ -124,6 +133,11 @@ impl Checksums {
 pub fn encoded_len(key: &Key, etag: &str, content_type: &str, len: u64) -> u64 {
     let texts = key.name().len() + etag.len() + content_type.len();
     FIXED_BYTES + texts as u64 + 4 * len.div_ceil(CHUNK_BYTES as u64)
+}
+
+/// More bytes than the footer of any body of `len` bytes has.
+pub(crate) fn len_max(len: u64) -> u64 {
+    FIXED_BYTES + 3 * Key::NAME_BYTES_MAX as u64 + 4 * len.div_ceil(CHUNK_BYTES as u64)
 }
 
 /// The part that journal and footer share.

@@ -1,7 +1,7 @@
 //! The files port on a file system.
 //!
 //! ```text
-//! {folder}/LOCK                                    held by the one process that works here
+//! {folder}/LOCK                                    held by the one process that works here; the epoch of that process
 //! {folder}/v1/objects/ab/cd/{hash}.{len}.{gen}     one file a body: body, then footer
 //! {folder}/v1/tmp/{n}                              files being written; emptied at every start
 //! {folder}/v1/index/journal                        what must be known after a restart
@@ -27,7 +27,7 @@ pub struct FsFiles {
     root: PathBuf,
     drafts: AtomicU64,
     journal: Mutex<Option<File>>,
-    _lock: File,
+    lock: File,
 }
 
 impl FsFiles {
@@ -39,7 +39,7 @@ impl FsFiles {
     /// disk says.
     pub fn open(folder: &Path) -> Result<Arc<Self>, CacheError> {
         fs::create_dir_all(folder).map_err(CacheError::io("could not make its folder"))?;
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(folder.join("LOCK"));
+        let lock = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(folder.join("LOCK"));
         let lock = lock.map_err(CacheError::io("could not open its lock"))?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -54,7 +54,7 @@ impl FsFiles {
         for name in ["objects", "index"] {
             fs::create_dir_all(root.join(name)).map_err(CacheError::io("could not make its folders"))?;
         }
-        Ok(Arc::new(Self { root, drafts: AtomicU64::new(0), journal: Mutex::new(None), _lock: lock }))
+        Ok(Arc::new(Self { root, drafts: AtomicU64::new(0), journal: Mutex::new(None), lock }))
     }
 
     fn leaf(&self, leaf: u16) -> PathBuf {
@@ -140,6 +140,43 @@ impl CacheFiles for FsFiles {
         Ok(leaves)
     }
 
+    fn footer(&self, name: &FileName, len: usize) -> io::Result<Bytes> {
+        let file = File::open(self.path(name))?;
+        let (mut bytes, mut read) = (BytesMut::zeroed(len), 0);
+        // A footer is short, and comes in one piece unless a signal gets in between.
+        while read < len {
+            match file.read_at(&mut bytes[read..], name.len.saturating_add(read as u64)) {
+                Ok(0) => break,
+                Ok(more) => read += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        bytes.truncate(read);
+        Ok(bytes.freeze())
+    }
+
+    fn noted_epoch(&self) -> io::Result<Option<u32>> {
+        let mut noted = [0; EPOCH_BYTES];
+        let whole = self.lock.read_exact_at(&mut noted, 0).is_ok();
+        let ([a, b, c, d, ..], [.., e, f, g, h]) = (noted, noted);
+        let (epoch, crc) = ([a, b, c, d], u32::from_le_bytes([e, f, g, h]));
+        // Half a note is none: then the names of the files tell.
+        Ok((whole && crc32c::crc32c(&epoch) == crc).then(|| u32::from_le_bytes(epoch)))
+    }
+
+    fn note_epoch(&self, epoch: u32) -> io::Result<()> {
+        let epoch = epoch.to_le_bytes();
+        let mut note = [0; EPOCH_BYTES];
+        note[..4].copy_from_slice(&epoch);
+        note[4..].copy_from_slice(&crc32c::crc32c(&epoch).to_le_bytes());
+        self.lock.write_all_at(&note, 0)?;
+        self.lock.sync_data()
+    }
+
     fn space(&self) -> io::Result<Space> {
         let stat = rustix::fs::statvfs(&self.root)?;
         // Some file systems have no fixed number of files and say 0 of 0.
@@ -166,6 +203,13 @@ impl Journal for FsFiles {
 
     fn sync(&self) -> io::Result<()> {
         self.with_journal(|file| file.sync_data())
+    }
+
+    fn cut(&self, len: usize) -> io::Result<()> {
+        self.with_journal(|file| {
+            file.set_len(len as u64)?;
+            file.sync_data()
+        })
     }
 
     fn replace(&self, bytes: &[u8]) -> io::Result<()> {
@@ -279,5 +323,7 @@ fn newer_format(folder: &Path) -> io::Result<Option<u32>> {
 }
 
 const FORMAT: u32 = 1;
+/// An epoch and its checksum.
+const EPOCH_BYTES: usize = 8;
 /// Smaller files are read into memory: a mapping costs a page and a place in a bounded table.
 const READ_BYTES_MAX: usize = 64 << 10;

@@ -32,15 +32,12 @@ impl Key {
 
     /// 128 bits that stand for the key in file names. The full key is in each file and compared when it is first opened.
     pub(crate) fn hash(&self) -> u128 {
-        // FNV-1a, then a finaliser, because the first 16 bits choose the folder and must be evenly spread.
-        const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
-        let mut hash: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
-        for byte in self.group.iter().chain(self.name.as_bytes()) {
-            hash = (hash ^ u128::from(*byte)).wrapping_mul(PRIME);
-        }
-        hash ^= hash >> 67;
-        hash = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
-        hash ^ (hash >> 59)
+        self.borrowed().hash()
+    }
+
+    /// The same without owning the name.
+    pub(crate) fn borrowed(&self) -> KeyRef<'_> {
+        KeyRef { group: self.group, name: &self.name }
     }
 
     /// The number by which index and policy know the key.
@@ -50,6 +47,53 @@ impl Key {
 
     /// The longest name that is stored, in bytes.
     pub const NAME_BYTES_MAX: usize = 1024;
+}
+
+/// A key whose name belongs to somebody else.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct KeyRef<'a> {
+    pub(crate) group: [u8; 16],
+    pub(crate) name: &'a str,
+}
+
+impl KeyRef<'_> {
+    pub(crate) fn hash(&self) -> u128 {
+        let mut hasher = KeyHasher::new(&self.group);
+        hasher.push(self.name.as_bytes());
+        hasher.finish()
+    }
+
+    pub(crate) fn owned(&self) -> Key {
+        Key::new(self.group, self.name)
+    }
+}
+
+/// Hashes a key whose name comes in pieces.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeyHasher(u128);
+
+impl KeyHasher {
+    pub(crate) fn new(group: &[u8; 16]) -> Self {
+        let mut hasher = Self(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d);
+        hasher.push(group);
+        hasher
+    }
+
+    /// FNV-1a.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
+        for byte in bytes {
+            self.0 = (self.0 ^ u128::from(*byte)).wrapping_mul(PRIME);
+        }
+    }
+
+    /// Mixed once more, because the first 16 bits choose the folder and must be evenly spread.
+    pub(crate) const fn finish(self) -> u128 {
+        let mut hash = self.0;
+        hash ^= hash >> 67;
+        hash = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+        hash ^ (hash >> 59)
+    }
 }
 
 /// The policy's number of a key whose 128-bit hash is known.

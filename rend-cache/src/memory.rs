@@ -208,6 +208,12 @@ impl Journal for MemoryFiles {
         Ok(())
     }
 
+    fn cut(&self, len: usize) -> io::Result<()> {
+        self.disk().fault(Op::Replace)?;
+        self.cut_journal(len);
+        Ok(())
+    }
+
     fn replace(&self, bytes: &[u8]) -> io::Result<()> {
         let mut disk = self.disk();
         disk.fault(Op::Replace)?;

@@ -270,11 +270,11 @@ impl FillWriter {
         if texts.iter().any(|text| text.len() > Key::NAME_BYTES_MAX) {
             return Err(Bypass::Unstorable);
         }
-        self.cache.place(
-            &self.fill,
-            self.file_charge(head, head.len.unwrap_or_else(|| self.cache.step_bytes())),
-            now_ms,
-        )
+        let len = head.len.unwrap_or_else(|| self.cache.step_bytes());
+        if len > BODY_BYTES_MAX {
+            return Err(Bypass::TooLarge);
+        }
+        self.cache.place(&self.fill, self.file_charge(head, len), now_ms)
     }
 
     fn file_charge(&self, head: &Head, len: u64) -> u64 {
@@ -353,7 +353,7 @@ impl FillWriter {
             return Finished::Streamed(Bypass::Disk);
         }
         let ahead = self.ahead && !self.fill.was_read();
-        match self.cache.commit(&self.fill, name, meta, file_bytes, ahead, now_ms) {
+        match self.cache.commit(&self.fill, name, &meta, file_bytes, ahead, now_ms) {
             Ok(()) => Finished::Stored(self.fill.generation),
             Err(bypass) => Finished::Streamed(bypass),
         }
@@ -378,5 +378,7 @@ impl fmt::Debug for FillWriter {
     }
 }
 
+/// Longer bodies are not stored: the index has no room for what the footer of one costs.
+const BODY_BYTES_MAX: u64 = 8 << 40;
 /// A fill that misses no more than this is finished even if nobody waits.
 const NEARLY_BYTES: u64 = 1 << 20;

@@ -5,8 +5,8 @@ use std::sync::{Arc, Weak};
 use super::{Cache, Flight, Inner, State};
 use crate::files::FileName;
 use crate::fill::{Fill, FillReader, Meta};
-use crate::index::Entry;
-use crate::journal::Record;
+use crate::index::Stored;
+use crate::journal::{KeptRef, Record};
 use crate::key::{Generation, Key, KeyMeta};
 use crate::negative::{FailKind, Negative};
 use crate::policy::{Event, Policy, Verdict};
@@ -32,7 +32,8 @@ impl Cache {
     pub fn begin(&self, key: &Key, key_meta: &KeyMeta, seen: Option<Generation>, now_ms: u64) -> Begin {
         let mut state = self.inner.state();
         state.told_ms = now_ms;
-        if state.index.find(key, key.id()).is_some_and(|entry| Some(entry.generation()) != seen) {
+        let stored = state.index.find(key.borrowed(), key.id());
+        if stored.is_some_and(|slot| Some(state.index.at(slot).generation()) != seen) {
             return Begin::Stored;
         }
         if let Some(fill) = state.fills.get(key).cloned() {
@@ -71,11 +72,10 @@ impl Cache {
 impl Inner {
     pub(crate) fn confirm(&self, key: &Key, before: Generation, now_ms: u64) -> bool {
         let mut state = self.state();
-        let Some(entry) = state.index.find(key, key.id()).filter(|entry| entry.generation() < before) else {
-            return false;
-        };
-        entry.checked_ms = now_ms;
-        let hash = entry.name.hash;
+        let found = state.index.find(key.borrowed(), key.id());
+        let Some(slot) = found.filter(|slot| state.index.at(*slot).generation() < before) else { return false };
+        state.index.at_mut(slot).checked_ms = now_ms;
+        let hash = state.index.file_name(slot).hash;
         Record::Checked { hash, checked_ms: now_ms }.encode(&mut state.journal);
         true
     }
@@ -97,7 +97,7 @@ impl Inner {
         &self,
         fill: &Fill,
         name: FileName,
-        meta: Meta,
+        meta: &Meta,
         bytes: u64,
         ahead: bool,
         now_ms: u64,
@@ -112,8 +112,9 @@ impl Inner {
             state.unlink_later(name, bytes, Weak::new());
             return Err(Bypass::Purged);
         };
-        let old_hits = state.index.get(id).map_or(0, |entry| entry.hits);
-        let old = state.drop_entry(id, true);
+        let before = state.index.by_id(id);
+        let old_hits = before.map_or(0, |slot| state.index.at(slot).hits);
+        let old = before.map(|slot| state.drop_entry(slot, true));
         let size = bytes;
         let traits = fill.key_meta.traits(&key.group());
         if policy_id != id {
@@ -132,23 +133,26 @@ impl Inner {
         if old_hits > 0 {
             state.policy.apply(Event::Hit { id });
         }
-        let meta = Arc::new(meta);
-        let entry = Entry {
-            key: key.clone(),
+        let kept = KeptRef {
+            key: key.borrowed(),
             key_meta: fill.key_meta,
-            meta: Arc::clone(&meta),
-            name,
+            len: meta.len,
             charge: size,
+            generation: fill.generation,
+            checked_ms: now_ms,
+        };
+        state.index.insert(&Stored {
+            key: kept.key,
+            id,
+            key_meta: fill.key_meta,
+            len: meta.len,
+            charge: size,
+            generation: fill.generation,
             checked_ms: now_ms,
             hits: old_hits,
             verified: true,
             ahead,
-            revoked: None,
-            alive: None,
-            open: None,
-            hot: None,
-        };
-        state.index.insert(id, entry);
+        });
         state.drop_victims(&committed.victims);
         state.flights.remove(&fill.generation);
         state.forget_fill(fill);
@@ -156,14 +160,7 @@ impl Inner {
         state.counts.fills[fill.key_meta.class as usize] += 1;
         state.counts.fill_bytes[fill.key_meta.class as usize] += meta.len;
         state.disk_errors_in_row = 0;
-        let record = Record::Stored {
-            key: key.clone(),
-            key_meta: fill.key_meta,
-            meta: (*meta).clone(),
-            generation: fill.generation,
-            checked_ms: now_ms,
-        };
-        record.encode(&mut state.journal);
+        kept.encode(&mut state.journal);
         drop(state);
         drop(old);
         self.flush_if_idle();
@@ -196,9 +193,8 @@ impl State {
     }
 
     fn drop_entry_of(&mut self, key: &Key) {
-        let id = key.id();
-        if self.index.find(key, id).is_some() {
-            self.drop_entry(id, true);
+        if let Some(slot) = self.index.find(key.borrowed(), key.id()) {
+            self.drop_entry(slot, true);
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::files::{FileName, Opened};
 use crate::fill::{FillReader, Meta};
 use crate::footer::Footer;
 use crate::gone::Gone;
-use crate::index::{Entry, Open};
+use crate::index::{Open, Slot};
 use crate::journal::Record;
 use crate::key::{Generation, Key};
 use crate::negative::Negative;
@@ -121,7 +121,8 @@ impl Cache {
         loop {
             let mut state = self.inner.state();
             let ours = state.first_generation();
-            if !state.knows(leaf) && state.index.find(key, id).is_none_or(|entry| entry.generation() < ours) {
+            let found = state.index.find(key.borrowed(), id);
+            if !state.leaves.has(leaf) && found.is_none_or(|slot| state.index.at(slot).generation() < ours) {
                 // The folder was not looked at since the start. It may hold what the journal missed, or a younger body than the journal
                 // knows; neither must be fetched again.
                 if !state.fills.contains_key(key) {
@@ -130,9 +131,8 @@ impl Cache {
                     continue;
                 }
             }
-            if state.index.find(key, id).is_some() {
-                let Some(unopened) = state.hit(key, id) else { continue };
-                match unopened {
+            if let Some(slot) = found {
+                match state.hit(slot, id) {
                     Found::Hit(hit) => return Lookup::Hit(hit),
                     Found::Unopened { name, verified } => {
                         drop(state);
@@ -159,15 +159,28 @@ impl Cache {
     }
 
     /// Whether the stored body of `key`, if there is one, may be served without asking the origin.
+    ///
+    /// Its tag stands in its file, which may have to be opened to tell that it is stale.
     pub fn freshness(&self, key: &Key, ttl_ms: u64, now_ms: u64) -> Option<Freshness> {
-        let mut state = self.inner.state();
-        let entry = state.index.find(key, key.id())?;
-        Some(freshness(&entry.meta, entry.key_meta.immutable, entry.checked_ms, ttl_ms, now_ms))
+        let state = self.inner.state();
+        let slot = state.index.find(key.borrowed(), key.id())?;
+        let node = state.index.at(slot);
+        let (immutable, checked_ms) = (node.key_meta().immutable, node.checked_ms);
+        let (live, name) = (state.index.live(slot).map(|live| Arc::clone(&live.meta)), state.index.file_name(slot));
+        drop(state);
+        if let Some(meta) = live {
+            return Some(freshness(&meta, immutable, checked_ms, ttl_ms, now_ms));
+        }
+        if is_fresh(immutable, checked_ms, ttl_ms, now_ms) {
+            return Some(Freshness::Fresh);
+        }
+        let footer = self.inner.footer_of(&name)?;
+        Some(freshness(&footer.meta, immutable, checked_ms, ttl_ms, now_ms))
     }
 
     /// Whether `key` is stored, without counting it as asked for and without touching the disk.
     pub fn contains(&self, key: &Key) -> bool {
-        self.inner.state().index.find(key, key.id()).is_some()
+        self.inner.state().index.find(key.borrowed(), key.id()).is_some()
     }
 }
 
@@ -178,51 +191,51 @@ enum Found {
 
 impl State {
     /// Counts a hit, and gives the body if it is at hand.
-    fn hit(&mut self, key: &Key, id: Id) -> Option<Found> {
+    fn hit(&mut self, slot: Slot, id: Id) -> Found {
         self.policy.apply(Event::Hit { id });
-        let entry = self.index.find(key, id)?;
-        entry.hits = entry.hits.saturating_add(1);
-        if std::mem::take(&mut entry.ahead) {
-            self.counts.ahead_used_bytes += entry.charge;
+        let node = self.index.at_mut(slot);
+        node.hits = node.hits.saturating_add(1);
+        if node.take_ahead() {
+            self.counts.ahead_used_bytes += node.charge();
         }
-        let class = entry.key_meta.class as usize;
+        let (hits, verified, class) = (node.hits, node.is_verified(), node.key_meta().class as usize);
         self.counts.hits[class] += 1;
-        self.counts.hit_bytes[class] += entry.meta.len;
+        self.counts.hit_bytes[class] += node.len();
         // One hit in many is remembered across restarts; more would be writing on the hit path.
-        if entry.hits % TOUCH_EVERY == 1 && self.journal.len() < TOUCHES_BYTES_MAX {
-            Record::Touched { hash: entry.name.hash }.encode(&mut self.journal);
+        if hits % TOUCH_EVERY == 1 && self.journal.len() < TOUCHES_BYTES_MAX {
+            Record::Touched { hash: self.index.file_name(slot).hash }.encode(&mut self.journal);
         }
-        let (body, file, tier) = if let Some(body) = &entry.hot {
-            (body.clone(), None, Tier::Ram)
-        } else if let Some(open) = &entry.open {
-            (open.body.clone(), open.file.clone(), Tier::Open)
-        } else {
-            return Some(Found::Unopened { name: entry.name, verified: entry.verified });
-        };
-        let hit = entry.as_hit(body, file, tier);
-        if tier == Tier::Ram {
+        let at_hand = self.index.live(slot).and_then(|live| match (&live.hot, &live.open) {
+            (Some(body), _) => Some((body.clone(), None, Tier::Ram)),
+            (None, Some(open)) => Some((open.body.clone(), open.file.clone(), Tier::Open)),
+            (None, None) => None,
+        });
+        let hit = at_hand.and_then(|(body, file, tier)| self.as_hit(slot, body, file, tier));
+        let Some(hit) = hit else { return Found::Unopened { name: self.index.file_name(slot), verified } };
+        if hit.tier == Tier::Ram {
             self.hot.hit(id);
         }
-        Some(Found::Hit(hit))
+        Found::Hit(hit)
+    }
+
+    fn as_hit(&self, slot: Slot, body: Bytes, file: Option<Arc<File>>, tier: Tier) -> Option<Hit> {
+        let (node, live) = (self.index.at(slot), self.index.live(slot)?);
+        Some(Hit {
+            meta: Arc::clone(&live.meta),
+            body,
+            file,
+            generation: node.generation(),
+            checked_ms: node.checked_ms,
+            immutable: node.key_meta().immutable,
+            tier,
+            revoked: Arc::clone(&live.revoked),
+        })
     }
 
     fn leave_ram(&mut self, ids: &[Id]) -> Vec<Bytes> {
-        ids.iter().filter_map(|id| self.index.by_id(*id)?.hot.take()).collect()
-    }
-}
-
-impl Entry {
-    fn as_hit(&mut self, body: Bytes, file: Option<Arc<File>>, tier: Tier) -> Hit {
-        Hit {
-            meta: Arc::clone(&self.meta),
-            body,
-            file,
-            generation: self.generation(),
-            checked_ms: self.checked_ms,
-            immutable: self.key_meta.immutable,
-            tier,
-            revoked: Arc::clone(self.revoked.get_or_insert_default()),
-        }
+        let index = &mut self.index;
+        let leave = |id: &Id| index.by_id(*id).and_then(|slot| index.live_mut(slot)?.hot.take());
+        ids.iter().filter_map(leave).collect()
     }
 }
 
@@ -252,36 +265,38 @@ impl Inner {
         if failed {
             state.count_disk_error(now_ms);
         }
-        let Some(same) = state.index.find(key, id).filter(|entry| entry.name == name) else { return Ok(None) };
-        let Some((body, file)) = checked else {
+        let same = state.index.find(key.borrowed(), id).filter(|slot| state.index.file_name(*slot) == name);
+        let Some(slot) = same else { return Ok(None) };
+        let Some((body, file, meta)) = checked else {
             state.counts.corrupt += u64::from(!failed);
-            let entry = state.drop_entry(id, true);
+            let removed = state.drop_entry(slot, true);
             state.departed.note(id, Gone::Damaged, now_ms);
             drop(state);
-            drop(entry);
+            drop(removed);
             return Ok(None);
         };
-        same.verified = true;
-        let guarded =
-            Bytes::from_owner(Mapped { body: body.clone(), _alive: Arc::clone(same.alive.get_or_insert_default()) });
-        let (traits, hits) = (same.key_meta.traits(&key.group()), same.hits);
-        let hit = same.as_hit(guarded.clone(), file.clone(), Tier::Disk);
+        let node = state.index.at_mut(slot);
+        node.set_verified();
+        let (traits, hits) = (node.key_meta().traits(&key.group()), node.hits);
+        let alive = Arc::clone(&state.index.enliven(slot, meta).alive);
+        let guarded = Bytes::from_owner(Mapped { body: body.clone(), _alive: alive });
+        let hit = state.as_hit(slot, guarded.clone(), file.clone(), Tier::Disk);
         if file.is_none() && body.len() as u64 <= self.config.hot_object_bytes_max {
             // On the heap already: in RAM or nowhere.
             let (granted, leavers) = state.hot.offer(id, &body, traits, hits);
             let gone = state.leave_ram(&leavers);
-            if let Some(entry) = state.index.by_id(id).filter(|_| granted) {
-                entry.hot = Some(body);
+            if let Some(live) = state.index.live_mut(slot).filter(|_| granted) {
+                live.hot = Some(body);
             }
             drop(state);
             drop(gone);
         } else {
-            let closed: Vec<Open> = state.index.keep_open(id, guarded, file, self.config.open_files_max);
+            let closed: Vec<Open> = state.index.keep_open(slot, guarded, file, self.config.open_files_max);
             drop(state);
             // Unmapping and closing is the system's work, and not done under the lock.
             drop(closed);
         }
-        Ok(Some(hit))
+        Ok(hit)
     }
 }
 
@@ -307,25 +322,27 @@ impl AsRef<[u8]> for Mapped {
 }
 
 /// Whether a file is what its name and key say, and if it was not checked since the start, whether each byte is.
-fn check(opened: Opened, key: &Key, name: FileName, verified: bool) -> Option<(Bytes, Option<Arc<File>>)> {
+fn check(opened: Opened, key: &Key, name: FileName, verified: bool) -> Option<(Bytes, Option<Arc<File>>, Meta)> {
     let footer = Footer::decode(&opened.bytes)?;
     let len = usize::try_from(name.len).ok()?;
     if footer.key != *key || footer.generation != name.generation || footer.meta.len != name.len {
         return None;
     }
     let body = opened.bytes.slice(..len);
-    (verified || footer.verify(&body)).then_some((body, opened.file))
+    (verified || footer.verify(&body)).then_some((body, opened.file, footer.meta))
+}
+
+fn is_fresh(immutable: bool, checked_ms: u64, ttl_ms: u64, now_ms: u64) -> bool {
+    // A clock that went back makes a body that can change stale: asking once too often does no harm.
+    immutable || now_ms.checked_sub(checked_ms).is_some_and(|age_ms| age_ms < ttl_ms)
 }
 
 fn freshness(meta: &Meta, immutable: bool, checked_ms: u64, ttl_ms: u64, now_ms: u64) -> Freshness {
-    // A clock that went back makes a body that can change stale: asking once too often does no harm.
-    let age_ms = now_ms.checked_sub(checked_ms);
-    match age_ms {
-        _ if immutable => Freshness::Fresh,
-        Some(age_ms) if age_ms < ttl_ms => Freshness::Fresh,
-        Some(age_ms) => Freshness::Stale { etag: meta.etag.clone(), for_ms: age_ms - ttl_ms },
-        None => Freshness::Stale { etag: meta.etag.clone(), for_ms: 0 },
+    if is_fresh(immutable, checked_ms, ttl_ms, now_ms) {
+        return Freshness::Fresh;
     }
+    let age_ms = now_ms.checked_sub(checked_ms);
+    Freshness::Stale { etag: meta.etag.clone(), for_ms: age_ms.map_or(0, |age_ms| age_ms - ttl_ms) }
 }
 
 /// One hit in so many is written to the journal.

@@ -8,9 +8,10 @@ use crate::error::{CacheError, FillError};
 use crate::fence::{Mode, Scope};
 use crate::fill::Fill;
 use crate::gone::Gone;
+use crate::index::Slot;
 use crate::journal::Record;
-use crate::key::Generation;
-use crate::policy::{Event, Id};
+use crate::key::{Generation, KeyRef};
+use crate::policy::Event;
 
 /// What a purge did.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -40,19 +41,18 @@ impl Cache {
         state.fences.raise(scope, fence);
         state.negatives.purge(scope);
         let mut purged = Purged { entries: 0, bytes: 0, fills: 0, fence };
-        let ids: Vec<Id> =
-            state.index.group(scope.group()).filter(|(_, entry)| scope.covers(&entry.key)).map(|(id, _)| id).collect();
+        let slots = state.in_scope(scope);
         let mut dropped = Vec::new();
-        for id in ids {
-            let Some(entry) = state.drop_entry(id, true) else { continue };
+        for slot in slots {
+            let removed = state.drop_entry(slot, true);
             if mode == Mode::Hard {
-                entry.revoked.iter().for_each(|revoked| revoked.store(true, Ordering::Release));
+                removed.live.iter().for_each(|live| live.revoked.store(true, Ordering::Release));
             }
             let told_ms = state.told_ms;
-            state.departed.note(id, Gone::Purged, told_ms);
+            state.departed.note(removed.id, Gone::Purged, told_ms);
             purged.entries += 1;
-            purged.bytes += entry.charge;
-            dropped.push(entry);
+            purged.bytes += removed.charge;
+            dropped.push(removed);
         }
         let covered: Vec<Arc<Fill>> =
             state.live.iter().filter_map(std::sync::Weak::upgrade).filter(|fill| scope.covers(&fill.key)).collect();
@@ -77,6 +77,17 @@ impl Cache {
 }
 
 impl State {
+    /// The entries that a purge covers.
+    fn in_scope(&self, scope: &Scope) -> Vec<Slot> {
+        let group = scope.group();
+        let mut name = String::new();
+        let covers = |slot: &Slot| {
+            self.index.name_into(*slot, &mut name);
+            scope.covers_borrowed(KeyRef { group, name: &name })
+        };
+        self.index.group(group).filter(covers).collect()
+    }
+
     /// Cuts a fill off from the books: it may stream on, but the next request fetches again. Says whether it was under way.
     fn doom(&mut self, fill: &Fill) -> bool {
         self.forget_fill(fill);

@@ -58,6 +58,9 @@ impl Inner {
             let taken = state.policy.standing(key_id).is_some();
             let id = if taken { beside(key_id, fill.generation) } else { key_id };
             let shortfall = state.free.shortfall(need);
+            if state.lacks_unread_room(need) {
+                return Err(Bypass::NoRoom);
+            }
             let mut dropped = Vec::new();
             if attempt == 0 {
                 // Asked once: an admission filter remembers the question.
@@ -120,6 +123,9 @@ impl Inner {
             let more = need - flight.reserved;
             if need > self.config.max_bytes {
                 return Err(Bypass::TooLarge);
+            }
+            if state.lacks_unread_room(more) {
+                return Err(Bypass::NoRoom);
             }
             let over = (state.total_bytes() + more).saturating_sub(self.config.max_bytes);
             let shortfall = state.free.shortfall(more);
@@ -241,6 +247,12 @@ impl State {
     pub(super) const fn disk_rests(&self, now_ms: u64) -> bool {
         // A clock that jumped back by more than the rest must not make it longer.
         now_ms < self.disk_rests_until_ms && self.disk_rests_until_ms - now_ms <= DISK_REST_MS
+    }
+
+    /// Whether room for so many bytes would have to be taken from bodies about which the journal was not read yet: who goes first is not
+    /// known then.
+    fn lacks_unread_room(&self, need: u64) -> bool {
+        self.is_unread && self.total_bytes().saturating_add(need) > self.policy.limit()
     }
 
     /// Bytes of files that were unlinked while mapped come back when the last reader has gone.

@@ -128,16 +128,20 @@ impl Cache {
     /// Every artifact of an asset that is stored or being filled, in the order of their names.
     pub fn inspect(&self, group: [u8; 16], now_ms: u64) -> Vec<EntryView> {
         let state = self.inner.state();
-        let stored = state.index.group(group).map(|(id, entry)| EntryView {
-            name: entry.key.name().into(),
-            state: EntryState::Stored,
-            bytes: entry.charge,
-            class: entry.key_meta.class,
-            age_ms: now_ms.saturating_sub(entry.checked_ms),
-            hits: entry.hits,
-            in_ram: entry.hot.is_some(),
-            generation: entry.generation(),
-            standing: state.policy.standing(id),
+        let stored = state.index.group(group).map(|slot| {
+            let (node, mut name) = (state.index.at(slot), String::new());
+            state.index.name_into(slot, &mut name);
+            EntryView {
+                name: name.into(),
+                state: EntryState::Stored,
+                bytes: node.charge(),
+                class: node.key_meta().class,
+                age_ms: now_ms.saturating_sub(node.checked_ms),
+                hits: node.hits,
+                in_ram: state.index.live(slot).is_some_and(|live| live.hot.is_some()),
+                generation: node.generation(),
+                standing: state.policy.standing(node.id()),
+            }
         });
         let mut views: Vec<EntryView> = stored.collect();
         let first = Key::new(group, "");
@@ -213,7 +217,7 @@ impl Cache {
             negatives: state.negatives.len(),
             open_files: state.index.open_len(),
             fences: state.fences.len(),
-            leaves_left: state.leaves_left,
+            leaves_left: state.leaves.missing(),
             journal_bytes: state.journal_bytes,
             policy: state.policy.name(),
             policy_digest: state.policy.digest(),

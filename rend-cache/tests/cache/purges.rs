@@ -240,10 +240,10 @@ fn a_smaller_limit_at_the_next_start_is_kept_from_the_start() {
 fn a_journal_of_a_newer_format_is_refused() {
     let files = MemoryFiles::shared();
     let mut bytes = Vec::new();
-    rend_cache::journal::Record::Header { format: 2 }.encode(&mut bytes);
+    rend_cache::journal::Record::Header { format: 3 }.encode(&mut bytes);
     rend_cache::files::Journal::append(&*files, &bytes).unwrap();
     let refused = rend_cache::Cache::open(rend_cache::Config::new(1 << 20), files, 0).unwrap_err();
-    assert!(matches!(refused, rend_cache::CacheError::Newer { found: 2, known: 1 }) && !refused.is_retryable());
+    assert!(matches!(refused, rend_cache::CacheError::Newer { found: 3, known: 2 }) && !refused.is_retryable());
 }
 
 #[test]
