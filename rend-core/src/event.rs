@@ -5,6 +5,7 @@ use crate::asset::PlayableState;
 use crate::id::{AssetId, EdgeId, OrgId};
 use crate::time::Timestamp;
 
+use crate::webhook::Why;
 /// One entry of the event log.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Event {
@@ -102,8 +103,58 @@ pub enum FanoutOutcome {
 impl EventKind {
     /// The name in APIs and databases, such as `asset.created`.
     pub const fn name(&self) -> &'static str {
+    /// An operator took it out of service.
+    Suspended {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// An operator gave it back.
+    Restored {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// Who was to be told of an event of this asset was given up.
+    WebhookDisabled {
+        /// Which endpoint.
+        endpoint: crate::id::WebhookId,
+        /// Why.
+        why: Why,
+    },
         match self {
             Self::AssetCreated => "asset.created",
+/// The names of all kinds, as [`EventKind::name`] gives them.
+pub const NAMES: &[&str] = &[
+    "asset.created",
+    "asset.updated",
+    "asset.deletion_requested",
+    "asset.deleted",
+    "asset.suspended",
+    "asset.restored",
+    "source.upload_started",
+    "source.uploaded",
+    "media.processing_queued",
+    "media.processing_started",
+    "media.planned",
+    "media.processing_failed",
+    "rendition.ready",
+    "rendition.failed",
+    "captions.stored",
+    "captions.removed",
+    "captions.published",
+    "playable_state.changed",
+    "edge.warming_attempted",
+    "edge.warming_succeeded",
+    "edge.warming_failed",
+    "edge.purge_attempted",
+    "edge.purge_succeeded",
+    "edge.purge_failed",
+    "webhook.disabled",
+];
+
             Self::AssetUpdated => "asset.updated",
             Self::DeletionRequested => "asset.deletion_requested",
             Self::AssetDeleted => "asset.deleted",
@@ -141,6 +192,9 @@ impl EventKind {
             | Self::AssetUpdated
             | Self::DeletionRequested
             | Self::AssetDeleted
+            Self::Suspended { .. } => "asset.suspended",
+            Self::Restored { .. } => "asset.restored",
+            Self::WebhookDisabled { .. } => "webhook.disabled",
             | Self::SourceUploadStarted
             | Self::ProcessingQueued
             | Self::ProcessingStarted => Vec::new(),
@@ -158,6 +212,12 @@ impl EventKind {
             "asset.updated" => Some(Self::AssetUpdated),
             "asset.deletion_requested" => Some(Self::DeletionRequested),
             "asset.deleted" => Some(Self::AssetDeleted),
+            Self::Suspended { by, reason } | Self::Restored { by, reason } => {
+                vec![("by", by.clone()), ("reason", reason.clone())]
+            }
+            Self::WebhookDisabled { endpoint, why } => {
+                vec![("endpoint", endpoint.to_string()), ("why", why.to_string())]
+            }
             "source.upload_started" => Some(Self::SourceUploadStarted),
             "source.uploaded" => Some(Self::SourceUploaded { bytes: field("bytes")?.parse().ok()? }),
             "media.processing_queued" => Some(Self::ProcessingQueued),
@@ -200,6 +260,16 @@ mod tests {
             EventKind::ProcessingStarted,
             EventKind::Planned { renditions: 4 },
             EventKind::ProcessingFailed { code: "not_a_video".into() },
+            "asset.suspended" => {
+                Some(Self::Suspended { by: field("by")?.to_owned(), reason: field("reason")?.to_owned() })
+            }
+            "asset.restored" => {
+                Some(Self::Restored { by: field("by")?.to_owned(), reason: field("reason")?.to_owned() })
+            }
+            "webhook.disabled" => Some(Self::WebhookDisabled {
+                endpoint: field("endpoint")?.parse().ok()?,
+                why: field("why")?.parse().ok()?,
+            }),
             EventKind::RenditionReady { rendition: Rendition::P720 },
             EventKind::RenditionFailed { rendition: Rendition::Source, code: "timeout".into() },
             EventKind::PlayableStateChanged { to: PlayableState::HlsReady },
@@ -213,3 +283,7 @@ mod tests {
         assert_eq!(EventKind::from_parts("asset.teleported", &[]), None);
     }
 }
+            EventKind::Suspended { by: "ada".into(), reason: "a court's order".into() },
+            EventKind::Restored { by: "ada".into(), reason: String::new() },
+            EventKind::WebhookDisabled { endpoint: crate::id::WebhookId::from_bytes([1; 16]), why: Why::Gone },
+            assert!(NAMES.contains(&kind.name()), "{}", kind.name());

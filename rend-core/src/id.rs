@@ -85,6 +85,10 @@ uuid_id! {
     CredentialId
 }
 uuid_id! {
+    /// Names one place that is told of events.
+    WebhookId
+}
+uuid_id! {
     /// Names one entry of the event log.
     EventId
 }

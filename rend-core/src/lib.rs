@@ -32,7 +32,9 @@
 //! | [`gate`] | what must hold before viewers come, for a deployment and for the simulator alike |
 //! | [`event`] | what happened, in words that may be shown |
 //! | [`credential`] | what an API key may do |
+//! | [`webhook`] | who is told of it, and what becomes of the telling |
 //! | [`limit`] | how often somebody may ask |
+//! | [`suspension`] | what an operator took out of service, who and why |
 //! | [`config`] | what every variable means, and all that is wrong with a configuration at once |
 //!
 //! | what all of it is made of | is |
@@ -64,4 +66,6 @@ pub mod prng;
 pub mod routing;
 pub mod time;
 pub mod upload;
+pub mod suspension;
 pub mod url;
+pub mod webhook;

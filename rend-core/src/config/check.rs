@@ -312,6 +312,7 @@ impl Check {
             &known::REND_SITE_INTERNAL_TOKEN,
             &known::REND_EDGE_INTERNAL_TOKEN,
             &known::REND_INTERNAL_TELEMETRY_TOKEN,
+            &known::REND_OPERATOR_TOKEN,
             &known::REND_PLAYBACK_SIGNING_SECRET,
         ];
         for (index, variable) in ours.iter().enumerate() {

@@ -226,6 +226,8 @@ variables! {
     REND_EDGE_INTERNAL_TOKEN: [SERVICES] TOKEN, Need::Required, "";
     /// What an edge offers when it delivers telemetry.
     REND_INTERNAL_TELEMETRY_TOKEN: [API EDGE] TOKEN, Need::Required, "";
+    /// What an operator offers to suspend and restore assets and organisations. Unset: nobody can.
+    REND_OPERATOR_TOKEN: [API] TOKEN, Need::Optional, "";
     /// The name of the key that signs playback tokens.
     REND_PLAYBACK_SIGNING_KEY_ID: [SERVICES] Kind::KeyId, Need::Required, "2026-01";
     /// The secret that signs playback tokens; 32 random bytes in base64 are right.
