@@ -56,6 +56,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         resolution: Some((rung.size.width, rung.size.height)),
         millifps: Some(plan.grid.rate.millis()),
     });
-    println!("{}", Master { variants: variants.collect(), iframes: Vec::new() });
+    println!("{}", Master { variants: variants.collect(), ..Master::default() });
     Ok(())
 }

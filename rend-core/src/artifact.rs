@@ -6,6 +6,7 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use crate::id::{AssetId, UploadId};
+use crate::language::LangTag;
 
 /// The path of one playable artifact, relative to its asset.
 ///
@@ -22,6 +23,8 @@ use crate::id::{AssetId, UploadId};
 /// | `hls/{rung}/iframe.m3u8` | one rendition's I-frame playlist |
 /// | `hls/{rung}/init_{rung}.mp4` | one rendition's initialisation segment |
 /// | `hls/{rung}/segment_{00000}.m4s` | one media segment: five digits, more only when five do not suffice |
+/// | `hls/c-{lang}_{version}/index.m3u8` | the playlist of one language's captions |
+/// | `hls/c-{lang}_{version}/text_{00000}.vtt` | one segment of them |
 ///
 /// ```
 /// use rend_core::artifact::{ArtifactPath, Rendition};
@@ -50,6 +53,15 @@ pub enum ArtifactPath {
         /// Its place in the playlist, from zero.
         index: u32,
     },
+    /// The playlist of one language's captions.
+    Captions(CaptionRef),
+    /// One segment of captions.
+    CaptionSegment {
+        /// The captions it belongs to.
+        captions: CaptionRef,
+        /// Its place in the playlist, from zero.
+        index: u32,
+    },
     /// The first seconds as one progressive file.
     Opener,
     /// The still that stands before playback.
@@ -64,10 +76,14 @@ impl ArtifactPath {
     /// How dearly a cache should hold on to this artifact.
     pub const fn retention(&self) -> Retention {
         match self {
-            Self::Master | Self::Variant(_) | Self::Init(_) => Retention::Control,
+            Self::Master | Self::Variant(_) | Self::Init(_) | Self::Captions(_) => Retention::Control,
             Self::Segment { index, .. } if *index < STARTUP_SEGMENTS => Retention::Startup,
             Self::Opener | Self::Poster => Retention::Still,
-            Self::Segment { .. } | Self::IFrames(_) | Self::ThumbSprite | Self::ThumbTrack => Retention::Tail,
+            Self::Segment { .. }
+            | Self::CaptionSegment { .. }
+            | Self::IFrames(_)
+            | Self::ThumbSprite
+            | Self::ThumbTrack => Retention::Tail,
         }
     }
 
@@ -75,11 +91,18 @@ impl ArtifactPath {
     pub const fn rendition(&self) -> Option<Rendition> {
         match self {
             Self::Variant(r) | Self::IFrames(r) | Self::Init(r) | Self::Segment { rendition: r, .. } => Some(*r),
-            Self::Master | Self::Opener | Self::Poster | Self::ThumbSprite | Self::ThumbTrack => None,
+            Self::Master
+            | Self::Captions(_)
+            | Self::CaptionSegment { .. }
+            | Self::Opener
+            | Self::Poster
+            | Self::ThumbSprite
+            | Self::ThumbTrack => None,
         }
     }
 
-    /// Whether its bytes never change once published. Only playlists change, while an encode runs.
+    /// Whether its bytes never change once published. Only playlists of renditions change, while an encode runs, and the
+    /// list of them when captions come or go; captions that change get another version.
     pub const fn is_immutable(&self) -> bool {
         !matches!(self, Self::Master | Self::Variant(_) | Self::IFrames(_))
     }
@@ -87,10 +110,10 @@ impl ArtifactPath {
     /// The media type it is served with.
     pub const fn content_type(&self) -> &'static str {
         match self {
-            Self::Master | Self::Variant(_) | Self::IFrames(_) => "application/vnd.apple.mpegurl",
+            Self::Master | Self::Variant(_) | Self::IFrames(_) | Self::Captions(_) => "application/vnd.apple.mpegurl",
             Self::Init(_) | Self::Segment { .. } | Self::Opener => "video/mp4",
             Self::Poster | Self::ThumbSprite => "image/jpeg",
-            Self::ThumbTrack => "text/vtt",
+            Self::ThumbTrack | Self::CaptionSegment { .. } => "text/vtt",
         }
     }
 }
@@ -103,8 +126,11 @@ impl FromStr for ArtifactPath {
         let parsed = match path.strip_prefix("hls/") {
             Some("master.m3u8") => Some(Self::Master),
             Some(inside) => inside.bytes().position(|byte| byte == b'/').and_then(|at| {
-                let rendition = inside.get(..at)?.parse().ok()?;
-                in_rendition(rendition, inside.get(at + 1..)?)
+                let (folder, file) = (inside.get(..at)?, inside.get(at + 1..)?);
+                match folder.strip_prefix("c-") {
+                    Some(captions) => in_captions(captions.parse().ok()?, file),
+                    None => in_rendition(folder.parse().ok()?, file),
+                }
             }),
             None => match path {
                 "opener.mp4" => Some(Self::Opener),
@@ -130,6 +156,8 @@ impl fmt::Display for ArtifactPath {
             Self::IFrames(r) => write!(f, "hls/{r}/iframe.m3u8"),
             Self::Init(r) => write!(f, "hls/{r}/init_{r}.mp4"),
             Self::Segment { rendition, index } => write!(f, "hls/{rendition}/segment_{index:05}.m4s"),
+            Self::Captions(captions) => write!(f, "hls/c-{captions}/index.m3u8"),
+            Self::CaptionSegment { captions, index } => write!(f, "hls/c-{captions}/text_{index:05}.vtt"),
         }
     }
 }
@@ -223,6 +251,34 @@ impl FromStr for Rendition {
     }
 }
 
+/// The captions of one language as they were given once: `en_0f3a19c2`.
+///
+/// Captions that are given anew have another version, so what lies below it never changes.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct CaptionRef {
+    /// Their language.
+    pub lang: LangTag,
+    /// Which of that language.
+    pub version: u32,
+}
+
+impl fmt::Display for CaptionRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{:08x}", self.lang, self.version)
+    }
+}
+
+impl FromStr for CaptionRef {
+    type Err = UnknownArtifact;
+
+    fn from_str(name: &str) -> Result<Self, UnknownArtifact> {
+        let (lang, version) = name.split_once('_').ok_or(UnknownArtifact)?;
+        let digits = version.len() == 8 && version.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        let version = u32::from_str_radix(version, 16).ok().filter(|_| digits).ok_or(UnknownArtifact)?;
+        Ok(Self { lang: lang.parse().map_err(|_| UnknownArtifact)?, version })
+    }
+}
+
 /// A language as ISO 639 writes it: two or three lower-case letters. `und` stands for undetermined.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Lang([u8; 3]);
@@ -295,6 +351,16 @@ impl ObjectKey {
         Self(format!("sources/{asset}/original").into())
     }
 
+    /// Where captions lie as they were given, in WebVTT. No edge ever reads them.
+    pub fn captions(asset: AssetId, captions: CaptionRef) -> Self {
+        Self(format!("sources/{asset}/captions/{captions}").into())
+    }
+
+    /// What the keys of everything that was given for `asset` begin with: the original and its captions.
+    pub fn source_prefix(asset: AssetId) -> String {
+        format!("sources/{asset}/")
+    }
+
     /// Where a piece of an upload lies until the whole is put together. The epoch keeps writers apart.
     pub fn upload_part(upload: UploadId, start: u64, epoch: u64) -> Self {
         Self(format!("uploads/{upload}/{start:016x}-{epoch:x}").into())
@@ -355,6 +421,14 @@ fn in_rendition(rendition: Rendition, file: &str) -> Option<ArtifactPath> {
     }
 }
 
+fn in_captions(captions: CaptionRef, file: &str) -> Option<ArtifactPath> {
+    if file == "index.m3u8" {
+        return Some(ArtifactPath::Captions(captions));
+    }
+    let digits = file.strip_prefix("text_")?.strip_suffix(".vtt")?;
+    segment_index(digits.as_bytes()).map(|index| ArtifactPath::CaptionSegment { captions, index })
+}
+
 /// Five digits, or more of them without a zero in front: one text for one index.
 fn segment_index(digits: &[u8]) -> Option<u32> {
     if digits.len() != 5 && (digits.len() < 6 || digits.first() == Some(&b'0')) {
@@ -400,6 +474,8 @@ mod tests {
         check("poster.jpg", Some(Retention::Still));
         check("thumbs.jpg", Some(Retention::Tail));
         check("thumbs.vtt", Some(Retention::Tail));
+        check("hls/c-pt-br_0f3a19c2/index.m3u8", Some(Retention::Control));
+        check("hls/c-en_00000001/text_00000.vtt", Some(Retention::Tail));
     }
 
     #[test]
@@ -437,6 +513,14 @@ mod tests {
             "hls/a-/index.m3u8",
             "hls/a-EN/index.m3u8",
             "hls/a-engl/index.m3u8",
+            "hls/c-en/index.m3u8",
+            "hls/c-EN_00000001/index.m3u8",
+            "hls/c-en_1/index.m3u8",
+            "hls/c-en_0000000A/index.m3u8",
+            "hls/c-en_+0000001/index.m3u8",
+            "hls/c-en_00000001/text_0.vtt",
+            "hls/c-en_00000001/segment_00000.m4s",
+            "hls/c-en_00000001/",
         ] {
             check(path, None);
         }

@@ -5,9 +5,10 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use crate::artifact::Rendition;
+use crate::artifact::{CaptionRef, Rendition};
 use crate::event::EventKind;
 use crate::id::{AssetId, OrgId};
+use crate::language::LangTag;
 use crate::time::Timestamp;
 
 /// One video that somebody uploaded, as it was last known.
@@ -47,6 +48,8 @@ pub struct Asset {
     pub media: Option<MediaFacts>,
     /// Each rendition that is planned, lowest first.
     pub renditions: Vec<RenditionRow>,
+    /// Its captions, each language once, in the order of their tags; at most [`CAPTIONS_MAX`].
+    pub captions: Vec<CaptionRow>,
     /// How many moves led here.
     pub revision: u64,
     /// When it was created.
@@ -59,6 +62,10 @@ pub struct Asset {
 pub const TITLE_CHARS_MAX: usize = 255;
 /// Bytes that an asset's metadata may have.
 pub const METADATA_BYTES_MAX: usize = 4096;
+/// Languages that an asset may have captions in.
+pub const CAPTIONS_MAX: usize = 32;
+/// Characters that the name of captions may have.
+pub const CAPTION_LABEL_CHARS_MAX: usize = 64;
 
 impl Asset {
     /// A new asset: nothing uploaded, nothing playable.
@@ -77,6 +84,7 @@ impl Asset {
             stored: None,
             media: None,
             renditions: Vec::new(),
+            captions: Vec::new(),
             revision: 1,
             created_at: now,
             updated_at: now,
@@ -166,6 +174,28 @@ impl Asset {
                 edit.apply(&mut next);
                 EventKind::AssetUpdated
             }
+            Move::StoreCaptions(row) if self.source != SourceState::Deleted && self.can_take_captions(row) => {
+                if row.default {
+                    next.captions.iter_mut().for_each(|other| other.default = false);
+                }
+                next.captions.retain(|other| other.captions.lang != row.captions.lang);
+                next.captions.push(CaptionRow { published: false, ..row.clone() });
+                next.captions.sort_by_key(|other| other.captions);
+                EventKind::CaptionsStored { lang: row.captions.lang }
+            }
+            Move::RemoveCaptions(lang)
+                if self.source != SourceState::Deleted
+                    && self.captions.iter().any(|row| row.captions.lang == *lang) =>
+            {
+                next.captions.retain(|row| row.captions.lang != *lang);
+                EventKind::CaptionsRemoved { lang: *lang }
+            }
+            Move::CaptionsPublished(published) if self.source != SourceState::Deleted => {
+                for row in &mut next.captions {
+                    row.published = published.contains(&row.captions);
+                }
+                EventKind::CaptionsPublished { languages: published.len() }
+            }
             Move::RequestDeletion if self.source != SourceState::Deleted => {
                 next.source = SourceState::Deleted;
                 next.playable = PlayableState::Deleted;
@@ -184,12 +214,29 @@ impl Asset {
             | Move::Fail(_)
             | Move::Retry
             | Move::Edit(_)
+            | Move::StoreCaptions(_)
+            | Move::RemoveCaptions(_)
+            | Move::CaptionsPublished(_)
             | Move::RequestDeletion
             | Move::Deleted => return Err(illegal),
         };
         next.revision += 1;
         next.updated_at = now;
         Ok((next, event))
+    }
+
+    /// The captions in `lang`, if there are any.
+    pub fn captions_in(&self, lang: LangTag) -> Option<&CaptionRow> {
+        self.captions.iter().find(|row| row.captions.lang == lang)
+    }
+
+    /// Whether there is room for `row`, and whether it may take the place of what is there: what somebody gave is not
+    /// replaced by what the original holds.
+    pub fn can_take_captions(&self, row: &CaptionRow) -> bool {
+        match self.captions_in(row.captions.lang) {
+            Some(there) => row.origin == CaptionOrigin::Given || there.origin == CaptionOrigin::Original,
+            None => self.captions.len() < CAPTIONS_MAX,
+        }
     }
 
     fn rendition_mut(&mut self, rendition: Rendition) -> Option<&mut RenditionRow> {
@@ -240,6 +287,12 @@ pub enum Move {
     Retry,
     /// The owner changes what they say about it.
     Edit(Edit),
+    /// Captions in one language are stored, and take the place of those that were there. They are published by a job.
+    StoreCaptions(CaptionRow),
+    /// The captions in this language are taken away.
+    RemoveCaptions(LangTag),
+    /// Viewers can choose these captions, and no others.
+    CaptionsPublished(Vec<CaptionRef>),
     /// The owner wants it gone. From here on nothing of it is served.
     RequestDeletion,
     /// Its last byte is gone.
@@ -260,6 +313,9 @@ impl Move {
             Self::Fail(_) => "fail",
             Self::Retry => "retry",
             Self::Edit(_) => "edit",
+            Self::StoreCaptions(_) => "store_captions",
+            Self::RemoveCaptions(_) => "remove_captions",
+            Self::CaptionsPublished(_) => "captions_published",
             Self::RequestDeletion => "request_deletion",
             Self::Deleted => "deleted",
         }
@@ -445,6 +501,45 @@ pub struct MediaFacts {
     pub notes: Vec<String>,
 }
 
+/// The captions of an asset in one language.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CaptionRow {
+    /// Their language, and which of it.
+    pub captions: CaptionRef,
+    /// What viewers choose them by; at most [`CAPTION_LABEL_CHARS_MAX`] characters.
+    pub label: String,
+    /// What they are for.
+    pub kind: CaptionKind,
+    /// Whether they are shown unless a viewer chooses otherwise. At most one language is.
+    pub default: bool,
+    /// Where they come from.
+    pub origin: CaptionOrigin,
+    /// How many lines there are to show.
+    pub cues: u32,
+    /// Whether viewers can choose them already.
+    pub published: bool,
+}
+
+named! {
+    /// What captions are for.
+    CaptionKind {
+        /// For who does not understand the language: what is said.
+        Subtitles = "subtitles",
+        /// For who can not hear: what is said and what is heard.
+        Captions = "captions",
+    }
+}
+
+named! {
+    /// Where captions come from.
+    CaptionOrigin {
+        /// Somebody gave them.
+        Given = "given",
+        /// They were in the original.
+        Original = "original",
+    }
+}
+
 /// Where one rendition stands.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RenditionRow {
@@ -490,6 +585,18 @@ mod tests {
         }
     }
 
+    fn captions(lang: &str, default: bool) -> CaptionRow {
+        CaptionRow {
+            captions: CaptionRef { lang: lang.parse().unwrap(), version: 7 },
+            label: "English".into(),
+            kind: CaptionKind::Subtitles,
+            default,
+            origin: CaptionOrigin::Given,
+            cues: 3,
+            published: false,
+        }
+    }
+
     fn asset(source: SourceState, playable: PlayableState, stored: bool) -> Asset {
         let (id, org) = (AssetId::from_bytes([1; 16]), OrgId::from_bytes([2; 16]));
         let mut asset = Asset::new(id, org, "t".into(), PlaybackPolicy::Signed, Timestamp::EPOCH);
@@ -497,6 +604,7 @@ mod tests {
         asset.stored = stored.then_some(StoredSource { bytes: 7, sha256: [3; 32] });
         asset.renditions =
             vec![RenditionRow { rendition: Rendition::P360, state: RenditionState::Planned, bandwidth: None }];
+        asset.captions = vec![captions("de", false)];
         asset
     }
 
@@ -515,6 +623,9 @@ mod tests {
             Move::Fail(failure()),
             Move::Retry,
             Move::Edit(Edit { title: Some("new".into()), ..Edit::default() }),
+            Move::StoreCaptions(captions("en", true)),
+            Move::RemoveCaptions("de".parse().unwrap()),
+            Move::CaptionsPublished(vec![captions("de", false).captions]),
             Move::RequestDeletion,
             Move::Deleted,
         ]
@@ -544,6 +655,11 @@ mod tests {
             (Move::Fail(_), S::Pending | S::Uploading | S::Uploaded | S::Processing, _) => Some((S::Failed, P::Failed)),
             (Move::Retry, S::Failed, _) if stored => Some((S::Uploaded, P::NotPlayable)),
             (Move::Edit(_), s, p) if s != S::Deleted => Some((s, p)),
+            (Move::StoreCaptions(_) | Move::RemoveCaptions(_) | Move::CaptionsPublished(_), s, p)
+                if s != S::Deleted =>
+            {
+                Some((s, p))
+            }
             (Move::RequestDeletion, s, _) if s != S::Deleted => Some((S::Deleted, P::Deleted)),
             (Move::Deleted, S::Deleted, p) => Some((S::Deleted, p)),
             _ => None,
@@ -649,5 +765,51 @@ mod tests {
         let (after, _) = before.after(&Move::Edit(edit), NOW).unwrap();
         assert_eq!((after.title.as_str(), after.external_id.as_deref()), ("t", Some("x")));
         assert_eq!((after.policy, after.metadata), (PlaybackPolicy::Public, before.metadata));
+    }
+
+    fn stored(asset: &Asset, row: CaptionRow) -> Asset {
+        asset.after(&Move::StoreCaptions(row), NOW).unwrap().0
+    }
+
+    #[test]
+    fn a_language_has_captions_once_and_one_language_is_shown_by_default() {
+        let none = asset(SourceState::Ready, PlayableState::HlsReady, true);
+        let one = stored(&none, captions("en", true));
+        let newer = CaptionRef { version: 9, ..captions("en", true).captions };
+        let again = CaptionRow { captions: newer, published: true, ..captions("en", true) };
+        let two = stored(&one, again);
+        let three = stored(&two, captions("fr", true));
+        let shown: Vec<_> =
+            three.captions.iter().map(|row| (row.captions.to_string(), row.default, row.published)).collect();
+        let expect = [("de_00000007", false, false), ("en_00000009", false, false), ("fr_00000007", true, false)];
+        assert_eq!(shown, expect.map(|(name, default, published)| (name.to_owned(), default, published)));
+        let published = Move::CaptionsPublished(vec![newer]);
+        let after = three.after(&published, NOW).unwrap().0;
+        assert_eq!(after.captions.iter().map(|row| row.published).collect::<Vec<_>>(), [false, true, false]);
+        let gone = after.after(&Move::RemoveCaptions(newer.lang), NOW).unwrap().0;
+        assert!(gone.captions_in(newer.lang).is_none());
+        assert!(gone.after(&Move::RemoveCaptions(newer.lang), NOW).is_err());
+    }
+
+    #[test]
+    fn what_the_original_holds_does_not_replace_what_somebody_gave() {
+        let original = |lang| CaptionRow { origin: CaptionOrigin::Original, ..captions(lang, false) };
+        let given = asset(SourceState::Processing, PlayableState::NotPlayable, true);
+        assert!(given.after(&Move::StoreCaptions(original("de")), NOW).is_err());
+        let found = stored(&given, original("en"));
+        assert_eq!(stored(&found, original("en")).captions.len(), 2);
+        assert_eq!(stored(&found, captions("en", false)).captions[1].origin, CaptionOrigin::Given);
+    }
+
+    #[test]
+    fn an_asset_has_captions_in_so_many_languages_and_no_more() {
+        let mut full = asset(SourceState::Ready, PlayableState::HlsReady, true);
+        for n in 1..u8::try_from(CAPTIONS_MAX).unwrap() {
+            let lang = format!("x{}-{n:02}", char::from(b'a' + n % 26));
+            full = stored(&full, captions(&lang, false));
+        }
+        assert_eq!(full.captions.len(), CAPTIONS_MAX);
+        assert!(full.after(&Move::StoreCaptions(captions("en", false)), NOW).is_err());
+        assert!(full.after(&Move::StoreCaptions(captions("de", false)), NOW).is_ok(), "one that is there is replaced");
     }
 }

@@ -1,11 +1,11 @@
 //! Lifecycle events: what happened to an asset, in words that may be shown to its owner.
 
 use crate::artifact::Rendition;
+use crate::language::LangTag;
 use crate::asset::PlayableState;
 use crate::id::{AssetId, EdgeId, OrgId};
 use crate::time::Timestamp;
 
-use crate::webhook::Why;
 /// One entry of the event log.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Event {
@@ -68,6 +68,21 @@ pub enum EventKind {
         /// The stable word for why.
         code: String,
     },
+    /// Captions in this language were given, or taken from the original.
+    CaptionsStored {
+        /// Their language.
+        lang: LangTag,
+    },
+    /// Captions in this language were taken away.
+    CaptionsRemoved {
+        /// Their language.
+        lang: LangTag,
+    },
+    /// Viewers can choose the captions that the asset has, and no others.
+    CaptionsPublished {
+        /// How many languages.
+        languages: usize,
+    },
     /// What a viewer can do changed.
     PlayableStateChanged {
         /// To this.
@@ -103,58 +118,8 @@ pub enum FanoutOutcome {
 impl EventKind {
     /// The name in APIs and databases, such as `asset.created`.
     pub const fn name(&self) -> &'static str {
-    /// An operator took it out of service.
-    Suspended {
-        /// Who.
-        by: String,
-        /// Why.
-        reason: String,
-    },
-    /// An operator gave it back.
-    Restored {
-        /// Who.
-        by: String,
-        /// Why.
-        reason: String,
-    },
-    /// Who was to be told of an event of this asset was given up.
-    WebhookDisabled {
-        /// Which endpoint.
-        endpoint: crate::id::WebhookId,
-        /// Why.
-        why: Why,
-    },
         match self {
             Self::AssetCreated => "asset.created",
-/// The names of all kinds, as [`EventKind::name`] gives them.
-pub const NAMES: &[&str] = &[
-    "asset.created",
-    "asset.updated",
-    "asset.deletion_requested",
-    "asset.deleted",
-    "asset.suspended",
-    "asset.restored",
-    "source.upload_started",
-    "source.uploaded",
-    "media.processing_queued",
-    "media.processing_started",
-    "media.planned",
-    "media.processing_failed",
-    "rendition.ready",
-    "rendition.failed",
-    "captions.stored",
-    "captions.removed",
-    "captions.published",
-    "playable_state.changed",
-    "edge.warming_attempted",
-    "edge.warming_succeeded",
-    "edge.warming_failed",
-    "edge.purge_attempted",
-    "edge.purge_succeeded",
-    "edge.purge_failed",
-    "webhook.disabled",
-];
-
             Self::AssetUpdated => "asset.updated",
             Self::DeletionRequested => "asset.deletion_requested",
             Self::AssetDeleted => "asset.deleted",
@@ -166,6 +131,9 @@ pub const NAMES: &[&str] = &[
             Self::ProcessingFailed { .. } => "media.processing_failed",
             Self::RenditionReady { .. } => "rendition.ready",
             Self::RenditionFailed { .. } => "rendition.failed",
+            Self::CaptionsStored { .. } => "captions.stored",
+            Self::CaptionsRemoved { .. } => "captions.removed",
+            Self::CaptionsPublished { .. } => "captions.published",
             Self::PlayableStateChanged { .. } => "playable_state.changed",
             Self::EdgeWarm { outcome: FanoutOutcome::Attempted, .. } => "edge.warming_attempted",
             Self::EdgeWarm { outcome: FanoutOutcome::Succeeded, .. } => "edge.warming_succeeded",
@@ -186,15 +154,14 @@ pub const NAMES: &[&str] = &[
             Self::RenditionFailed { rendition, code } => {
                 vec![("rendition", rendition.to_string()), ("code", code.clone())]
             }
+            Self::CaptionsStored { lang } | Self::CaptionsRemoved { lang } => vec![("lang", lang.to_string())],
+            Self::CaptionsPublished { languages } => vec![("languages", languages.to_string())],
             Self::PlayableStateChanged { to } => vec![("playable_state", to.to_string())],
             Self::EdgeWarm { edge, .. } | Self::EdgePurge { edge, .. } => vec![("edge", edge.to_string())],
             Self::AssetCreated
             | Self::AssetUpdated
             | Self::DeletionRequested
             | Self::AssetDeleted
-            Self::Suspended { .. } => "asset.suspended",
-            Self::Restored { .. } => "asset.restored",
-            Self::WebhookDisabled { .. } => "webhook.disabled",
             | Self::SourceUploadStarted
             | Self::ProcessingQueued
             | Self::ProcessingStarted => Vec::new(),
@@ -212,12 +179,6 @@ pub const NAMES: &[&str] = &[
             "asset.updated" => Some(Self::AssetUpdated),
             "asset.deletion_requested" => Some(Self::DeletionRequested),
             "asset.deleted" => Some(Self::AssetDeleted),
-            Self::Suspended { by, reason } | Self::Restored { by, reason } => {
-                vec![("by", by.clone()), ("reason", reason.clone())]
-            }
-            Self::WebhookDisabled { endpoint, why } => {
-                vec![("endpoint", endpoint.to_string()), ("why", why.to_string())]
-            }
             "source.upload_started" => Some(Self::SourceUploadStarted),
             "source.uploaded" => Some(Self::SourceUploaded { bytes: field("bytes")?.parse().ok()? }),
             "media.processing_queued" => Some(Self::ProcessingQueued),
@@ -229,6 +190,9 @@ pub const NAMES: &[&str] = &[
                 rendition: field("rendition")?.parse().ok()?,
                 code: field("code")?.to_owned(),
             }),
+            "captions.stored" => Some(Self::CaptionsStored { lang: field("lang")?.parse().ok()? }),
+            "captions.removed" => Some(Self::CaptionsRemoved { lang: field("lang")?.parse().ok()? }),
+            "captions.published" => Some(Self::CaptionsPublished { languages: field("languages")?.parse().ok()? }),
             "playable_state.changed" => Some(Self::PlayableStateChanged { to: field("playable_state")?.parse().ok()? }),
             "edge.warming_attempted" => warm(FanoutOutcome::Attempted),
             "edge.warming_succeeded" => warm(FanoutOutcome::Succeeded),
@@ -260,16 +224,9 @@ mod tests {
             EventKind::ProcessingStarted,
             EventKind::Planned { renditions: 4 },
             EventKind::ProcessingFailed { code: "not_a_video".into() },
-            "asset.suspended" => {
-                Some(Self::Suspended { by: field("by")?.to_owned(), reason: field("reason")?.to_owned() })
-            }
-            "asset.restored" => {
-                Some(Self::Restored { by: field("by")?.to_owned(), reason: field("reason")?.to_owned() })
-            }
-            "webhook.disabled" => Some(Self::WebhookDisabled {
-                endpoint: field("endpoint")?.parse().ok()?,
-                why: field("why")?.parse().ok()?,
-            }),
+            EventKind::CaptionsStored { lang: "pt-br".parse().unwrap() },
+            EventKind::CaptionsRemoved { lang: "en".parse().unwrap() },
+            EventKind::CaptionsPublished { languages: 2 },
             EventKind::RenditionReady { rendition: Rendition::P720 },
             EventKind::RenditionFailed { rendition: Rendition::Source, code: "timeout".into() },
             EventKind::PlayableStateChanged { to: PlayableState::HlsReady },
@@ -283,7 +240,3 @@ mod tests {
         assert_eq!(EventKind::from_parts("asset.teleported", &[]), None);
     }
 }
-            EventKind::Suspended { by: "ada".into(), reason: "a court's order".into() },
-            EventKind::Restored { by: "ada".into(), reason: String::new() },
-            EventKind::WebhookDisabled { endpoint: crate::id::WebhookId::from_bytes([1; 16]), why: Why::Gone },
-            assert!(NAMES.contains(&kind.name()), "{}", kind.name());

@@ -21,6 +21,7 @@
 //! | [`job`] | who works on it and for how long, and what becomes of a try that failed |
 //! | [`media`] | what it will be made into, in which order, and how that is said to the encoder and in playlists |
 //! | [`artifact`] | what everything that a viewer may fetch is called |
+//! | [`language`] | which language a sound or a caption is in, and what people call it |
 //! | [`playback`] | may this viewer start, how does the right to fetch travel, what is fetched ahead |
 //! | [`routing`] | which edge, and why |
 //! | [`analytics`] | what was served |
@@ -32,9 +33,7 @@
 //! | [`gate`] | what must hold before viewers come, for a deployment and for the simulator alike |
 //! | [`event`] | what happened, in words that may be shown |
 //! | [`credential`] | what an API key may do |
-//! | [`webhook`] | who is told of it, and what becomes of the telling |
 //! | [`limit`] | how often somebody may ask |
-//! | [`suspension`] | what an operator took out of service, who and why |
 //! | [`config`] | what every variable means, and all that is wrong with a configuration at once |
 //!
 //! | what all of it is made of | is |
@@ -57,6 +56,7 @@ pub mod gate;
 pub mod http;
 pub mod id;
 pub mod job;
+pub mod language;
 pub mod limit;
 pub mod machine;
 pub mod media;
@@ -66,6 +66,4 @@ pub mod prng;
 pub mod routing;
 pub mod time;
 pub mod upload;
-pub mod suspension;
 pub mod url;
-pub mod webhook;

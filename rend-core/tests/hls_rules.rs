@@ -92,7 +92,7 @@ fn rung(name: &str, height: u16, bytes: usize) -> (List, List, Variant, Variant)
 fn good() -> Presentation {
     let (low, low_keys, low_variant, iframe) = rung("360p", 360, 5000);
     let (high, _, high_variant, _) = rung("480p", 480, 9000);
-    let master = Master { variants: vec![low_variant, high_variant], iframes: vec![iframe] };
+    let master = Master { variants: vec![low_variant, high_variant], iframes: vec![iframe], ..Master::default() };
     Presentation { master: master.to_string(), lists: vec![low, high, low_keys], duration_us: Some(8_000_000) }
 }
 

@@ -2,9 +2,13 @@
 
 use std::str::FromStr;
 
-use rend_core::asset::{Failure, MediaFacts, RenditionRow, RenditionState};
+use rend_core::asset::{CaptionRow, Failure, MediaFacts, RenditionRow, RenditionState};
 use rend_core::event::EventKind;
+use rend_core::id::{OrgId, WebhookId};
 use rend_core::job::JobError;
+use rend_core::time::Timestamp;
+use rend_core::webhook::deliver::{Lease, Progress, Waiting};
+use rend_core::webhook::{Endpoint, State};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
@@ -50,6 +54,36 @@ pub(crate) fn renditions_of(text: &str) -> Result<Vec<RenditionRow>, Strange> {
         Ok(RenditionRow { rendition: word_of(value, "rendition")?, state, bandwidth })
     };
     list(&value(text, "renditions")?, "renditions")?.iter().map(rendition).collect()
+}
+
+pub(crate) fn captions(rows: &[CaptionRow]) -> String {
+    let row = |row: &CaptionRow| {
+        object([
+            ("captions", row.captions.to_string().into()),
+            ("label", row.label.as_str().into()),
+            ("kind", row.kind.as_str().into()),
+            ("default", row.default.into()),
+            ("origin", row.origin.as_str().into()),
+            ("cues", row.cues.into()),
+            ("published", row.published.into()),
+        ])
+    };
+    Value::Array(rows.iter().map(row).collect()).to_string()
+}
+
+pub(crate) fn captions_of(text: &str) -> Result<Vec<CaptionRow>, Strange> {
+    let row = |value: &Value| {
+        Ok(CaptionRow {
+            captions: word_of(value, "captions")?,
+            label: text_of(value, "label")?,
+            kind: word_of(value, "kind")?,
+            default: flag_of(value, "default")?,
+            origin: word_of(value, "origin")?,
+            cues: number_of(value, "cues")?,
+            published: flag_of(value, "published")?,
+        })
+    };
+    list(&value(text, "captions")?, "captions")?.iter().map(row).collect()
 }
 
 pub(crate) fn media(media: &MediaFacts) -> String {
@@ -115,6 +149,92 @@ pub(crate) fn event_kind_of(name: &str, data: &str) -> Result<EventKind, Strange
     data.and_then(|data| EventKind::from_parts(name, &data)).ok_or(Strange("data"))
 }
 
+/// An endpoint but for what stands in columns of its own.
+pub(crate) fn endpoint(endpoint: &Endpoint) -> String {
+    let (state, why, disabled_at, tell) = match &endpoint.state {
+        State::Active => ("active", Value::Null, Value::Null, Value::Null),
+        State::Disabled { why, at, tell } => (
+            "disabled",
+            why.as_str().into(),
+            at.as_millis().into(),
+            tell.map_or(Value::Null, |asset| asset.to_string().into()),
+        ),
+    };
+    let before = endpoint.secret_before.as_ref().map_or(Value::Null, |(secret, until)| {
+        object([("secret", secret.expose().into()), ("until", until.as_millis().into())])
+    });
+    let waiting = endpoint.progress.waiting.iter().map(|(seq, waiting)| {
+        Value::Array(vec![(*seq).into(), waiting.attempts.into(), waiting.due.as_millis().into()])
+    });
+    let lease = endpoint.progress.lease.map_or(Value::Null, |lease| {
+        let holder = u64::from_be_bytes(lease.holder);
+        object([("holder", holder.into()), ("until", lease.until.as_millis().into())])
+    });
+    let value = object([
+        ("url", endpoint.url.as_str().into()),
+        ("description", endpoint.description.as_str().into()),
+        ("wants", endpoint.wants.to_string().into()),
+        ("secret", endpoint.secret.expose().into()),
+        ("secret_before", before),
+        ("state", state.into()),
+        ("why", why),
+        ("disabled_at", disabled_at),
+        ("tell", tell),
+        ("cursor", endpoint.progress.cursor.into()),
+        ("waiting", Value::Array(waiting.collect())),
+        ("lease", lease),
+        ("created_at", endpoint.created_at.as_millis().into()),
+        ("updated_at", endpoint.updated_at.as_millis().into()),
+    ]);
+    value.to_string()
+}
+
+pub(crate) fn endpoint_of(text: &str, id: WebhookId, org: OrgId, revision: u64) -> Result<Endpoint, Strange> {
+    let value = value(text, "document")?;
+    let time = |value: &Value, field| number_of(value, field).map(Timestamp::from_millis);
+    let some = |field: &'static str| value.get(field).filter(|value| !value.is_null());
+    let state = match text_of(&value, "state")?.as_str() {
+        "active" => State::Active,
+        "disabled" => State::Disabled {
+            why: word_of(&value, "why")?,
+            at: time(&value, "disabled_at")?,
+            tell: some("tell").map(|_| word_of(&value, "tell")).transpose()?,
+        },
+        _ => return Err(Strange("state")),
+    };
+    let before = some("secret_before").map(|before| Ok((word_of(before, "secret")?, time(before, "until")?)));
+    let waiting = |entry: &Value| {
+        let number = |at: usize| entry.get(at).and_then(Value::as_u64).ok_or(Strange("waiting"));
+        let attempts = u32::try_from(number(1)?).map_err(|_| Strange("waiting"))?;
+        Ok((number(0)?, Waiting { attempts, due: Timestamp::from_millis(number(2)?) }))
+    };
+    let lease = some("lease").map(|lease| {
+        let holder = number_of::<u64>(lease, "holder")?.to_be_bytes();
+        Ok(Lease { holder, until: time(lease, "until")? })
+    });
+    Ok(Endpoint {
+        id,
+        org,
+        url: text_of(&value, "url")?,
+        description: text_of(&value, "description")?,
+        wants: word_of(&value, "wants")?,
+        secret: word_of(&value, "secret")?,
+        secret_before: before.transpose()?,
+        state,
+        progress: Progress {
+            cursor: number_of(&value, "cursor")?,
+            waiting: list(some("waiting").ok_or(Strange("waiting"))?, "waiting")?
+                .iter()
+                .map(waiting)
+                .collect::<Result<_, _>>()?,
+            lease: lease.transpose()?,
+        },
+        revision,
+        created_at: time(&value, "created_at")?,
+        updated_at: time(&value, "updated_at")?,
+    })
+}
+
 fn failure_value(failure: &Failure) -> Value {
     object([("code", failure.code.as_str().into()), ("detail", failure.detail.as_str().into())])
 }
@@ -133,6 +253,10 @@ fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
 
 fn text_of(value: &Value, field: &'static str) -> Result<String, Strange> {
     value.get(field).and_then(Value::as_str).map(str::to_owned).ok_or(Strange(field))
+}
+
+fn flag_of(value: &Value, field: &'static str) -> Result<bool, Strange> {
+    value.get(field).and_then(Value::as_bool).ok_or(Strange(field))
 }
 
 fn number_of<T: TryFrom<u64>>(value: &Value, field: &'static str) -> Result<T, Strange> {

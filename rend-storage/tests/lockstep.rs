@@ -11,8 +11,10 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use rend_core::analytics::{CacheStatus, PlaybackBatch, PlaybackEvent};
-use rend_core::artifact::{ArtifactPath, Rendition};
-use rend_core::asset::{Asset, Edit, Failure, MediaFacts, Move, PlaybackPolicy, StoredSource};
+use rend_core::artifact::{ArtifactPath, CaptionRef, Rendition};
+use rend_core::asset::{
+    Asset, CaptionKind, CaptionOrigin, CaptionRow, Edit, Failure, MediaFacts, Move, PlaybackPolicy, StoredSource,
+};
 use rend_core::credential::{Credential, Scopes};
 use rend_core::event::{EventKind, FanoutOutcome};
 use rend_core::fleet::{Beat, EdgeRow, EdgeState};
@@ -338,9 +340,27 @@ fn any_move() -> impl Strategy<Value = Move> {
         1 => option::of(".{0,8}").prop_map(|title| {
             Move::Edit(Edit { title: title.clone(), external_id: Some(title), ..Edit::default() })
         }),
+        2 => (any_captions(), any::<bool>(), any::<bool>()).prop_map(|(captions, default, given)| {
+            Move::StoreCaptions(CaptionRow {
+                captions,
+                label: "\"a\" \u{1f600}".into(),
+                kind: if default { CaptionKind::Captions } else { CaptionKind::Subtitles },
+                default,
+                origin: if given { CaptionOrigin::Given } else { CaptionOrigin::Original },
+                cues: captions.version,
+                published: false,
+            })
+        }),
+        1 => any_captions().prop_map(|captions| Move::RemoveCaptions(captions.lang)),
+        1 => vec(any_captions(), 0..3).prop_map(Move::CaptionsPublished),
         1 => Just(Move::RequestDeletion),
         1 => Just(Move::Deleted),
     ]
+}
+
+fn any_captions() -> impl Strategy<Value = CaptionRef> {
+    let lang = prop::sample::select(vec!["de", "en", "pt-br"]);
+    (lang, 0..3_u32).prop_map(|(lang, version)| CaptionRef { lang: lang.parse().unwrap(), version })
 }
 
 fn any_job() -> impl Strategy<Value = NewJob> {

@@ -24,6 +24,8 @@ named! {
         Assemble = "assemble",
         /// Fetches an original from a URL.
         Pull = "pull",
+        /// Publishes the captions that an asset has, and no others.
+        Captions = "captions",
     }
 }
 

@@ -284,7 +284,7 @@ mod tests {
     fn check(change: impl FnOnce(&mut Rendered), expect: &[&str]) {
         let mut rendered = good();
         change(&mut rendered);
-        let master = Master { variants: vec![rendered.variant.clone()], iframes: vec![] };
+        let master = Master { variants: vec![rendered.variant.clone()], ..Master::default() };
         let rules: Vec<_> = renditions(&master, &[rendered]).iter().map(|b| b.rule).collect();
         assert_eq!(rules, expect);
     }
@@ -313,7 +313,7 @@ mod tests {
     fn renditions_are_cut_at_the_same_instants() {
         let (one, mut two) = (good(), good());
         two.segments[1].1[0].shown_at += 3;
-        let master = Master { variants: vec![one.variant.clone(), two.variant.clone()], iframes: vec![] };
+        let master = Master { variants: vec![one.variant.clone(), two.variant.clone()], ..Master::default() };
         let rules: Vec<_> = renditions(&master, &[one, two]).iter().map(|b| b.rule).collect();
         assert_eq!(rules, ["V3"]);
     }

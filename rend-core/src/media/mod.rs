@@ -11,6 +11,7 @@
 //!
 //! A [`plan::Plan`] says what will exist, in which order it is made and published, and where each cut falls, to the
 //! frame. Equal sources and policies give equal plans, so a worker that takes over after a crash continues the same work.
+pub mod captions;
 pub mod check;
 pub mod ffmpeg;
 pub mod isobmff;

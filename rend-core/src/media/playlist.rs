@@ -14,7 +14,7 @@ use thiserror::Error;
 pub struct Media {
     /// Whole seconds that no segment, rounded, is longer than. Fixed before the first byte is published.
     pub target_secs: u32,
-    /// The initialisation segment, relative to the playlist.
+    /// The initialisation segment, relative to the playlist; empty for captions, which have none.
     pub init: String,
     /// The segments, from the first.
     pub segments: Vec<Entry>,
@@ -51,7 +51,9 @@ impl fmt::Display for Media {
             // Without it a player takes a growing list for a live event and starts near its end.
             f.write_str("#EXT-X-START:TIME-OFFSET=0\n")?;
         }
-        writeln!(f, "#EXT-X-MAP:URI=\"{}\"", self.init)?;
+        if !self.init.is_empty() {
+            writeln!(f, "#EXT-X-MAP:URI=\"{}\"", self.init)?;
+        }
         for Entry { micros, uri, bytes } in &self.segments {
             writeln!(f, "#EXTINF:{}.{:06},", micros / 1_000_000, micros % 1_000_000)?;
             if let Some((len, offset)) = bytes {
@@ -118,7 +120,70 @@ pub struct Master {
     pub variants: Vec<Variant>,
     /// Key-frame lists for seeking with pictures.
     pub iframes: Vec<Variant>,
+    /// Sounds to choose from, for variants that have none of their own. Every variant has all of them.
+    pub sounds: Vec<Track>,
+    /// Captions to choose from. Every variant has all of them.
+    pub captions: Vec<Track>,
 }
+
+/// Something that viewers choose beside the picture: the sound in one language, or the captions.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Track {
+    /// Its media playlist, relative to the multivariant one.
+    pub uri: String,
+    /// Its language as BCP 47 writes it.
+    pub lang: String,
+    /// What viewers choose it by.
+    pub name: String,
+    /// Whether it is used unless somebody chooses otherwise.
+    pub default: bool,
+    /// Its channels, for sound; 0 for captions.
+    pub channels: u32,
+    /// Whether it is for people who can not hear: captions that tell noises too.
+    pub accessible: bool,
+}
+
+impl Track {
+    fn line(&self, f: &mut fmt::Formatter<'_>, kind: &str, group: &str) -> fmt::Result {
+        // A quoted value can hold neither quotes nor line ends.
+        let name: String = self.name.chars().map(|c| if c == '"' || c.is_control() { '\'' } else { c }).collect();
+        let default = if self.default { "YES" } else { "NO" };
+        write!(f, "#EXT-X-MEDIA:TYPE={kind},GROUP-ID=\"{group}\",LANGUAGE=\"{}\",NAME=\"{name}\"", self.lang)?;
+        write!(f, ",DEFAULT={default},AUTOSELECT=YES")?;
+        if kind == SUBTITLES {
+            f.write_str(",FORCED=NO")?;
+        }
+        if self.accessible {
+            write!(f, ",CHARACTERISTICS=\"{ACCESSIBLE}\"")?;
+        }
+        if self.channels > 0 {
+            write!(f, ",CHANNELS=\"{}\"", self.channels)?;
+        }
+        writeln!(f, ",URI=\"{}\"", self.uri)
+    }
+
+    fn read(list: &str) -> Result<Self, BadPlaylist> {
+        let text = |name| attribute(list, name).map(str::to_owned);
+        Ok(Self {
+            uri: text("URI").ok_or(BadPlaylist("a track without URI"))?,
+            lang: text("LANGUAGE").unwrap_or_else(|| "und".to_owned()),
+            name: text("NAME").ok_or(BadPlaylist("a track without a name"))?,
+            default: attribute(list, "DEFAULT") == Some("YES"),
+            channels: attribute(list, "CHANNELS").and_then(|value| value.parse().ok()).unwrap_or(0),
+            accessible: attribute(list, "CHARACTERISTICS") == Some(ACCESSIBLE),
+        })
+    }
+}
+
+/// The type of captions, in the words of HLS.
+const SUBTITLES: &str = "SUBTITLES";
+/// The group that all sounds are in.
+const SOUND_GROUP: &str = "sound";
+/// The group that all captions are in.
+const CAPTION_GROUP: &str = "captions";
+/// What is said of captions for people who can not hear.
+const ACCESSIBLE: &str =
+    "public.accessibility.transcribes-spoken-dialog,public.accessibility.describes-music-and-sound";
 
 /// One rendition in a multivariant playlist.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -150,11 +215,19 @@ impl Variant {
 impl fmt::Display for Master {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-INDEPENDENT-SEGMENTS\n")?;
+        self.sounds.iter().try_for_each(|track| track.line(f, "AUDIO", SOUND_GROUP))?;
+        self.captions.iter().try_for_each(|track| track.line(f, SUBTITLES, CAPTION_GROUP))?;
         for variant in &self.variants {
             f.write_str("#EXT-X-STREAM-INF:")?;
             variant.attributes(f)?;
             if let Some(rate) = variant.millifps {
                 write!(f, ",FRAME-RATE={}.{:03},VIDEO-RANGE=SDR", rate / 1000, rate % 1000)?;
+            }
+            if !self.sounds.is_empty() {
+                write!(f, ",AUDIO=\"{SOUND_GROUP}\"")?;
+            }
+            if !self.captions.is_empty() {
+                write!(f, ",SUBTITLES=\"{CAPTION_GROUP}\"")?;
             }
             writeln!(f, ",CLOSED-CAPTIONS=NONE\n{}", variant.uri)?;
         }
@@ -179,11 +252,18 @@ impl FromStr for Master {
             } else if let Some(list) = line.strip_prefix("#EXT-X-I-FRAME-STREAM-INF:") {
                 let uri = attribute(list, "URI").ok_or(BadPlaylist("a key-frame list without URI"))?;
                 master.iframes.push(variant(list, uri.to_owned())?);
+            } else if let Some(list) = line.strip_prefix("#EXT-X-MEDIA:") {
+                match attribute(list, "TYPE") {
+                    Some("AUDIO") => master.sounds.push(Track::read(list)?),
+                    Some(SUBTITLES) => master.captions.push(Track::read(list)?),
+                    _ => return Err(BadPlaylist("a track of an unknown type")),
+                }
             } else if !line.starts_with('#') {
                 let found = pending.take().ok_or(BadPlaylist("an address without a rendition"))?;
                 master.variants.push(Variant { uri: uri_of(line, line)?, ..found });
             }
-            if master.variants.len() + master.iframes.len() > VARIANTS_MAX {
+            let tracks = master.sounds.len() + master.captions.len();
+            if master.variants.len() + master.iframes.len() > VARIANTS_MAX || tracks > TRACKS_MAX {
                 return Err(BadPlaylist("too many renditions"));
             }
         }
@@ -228,6 +308,8 @@ pub fn bandwidth(segments: &[(u64, u64)], target_secs: u32) -> (u64, u64) {
 pub const SEGMENTS_MAX: usize = 21_600;
 /// Renditions that a multivariant list holds at most.
 pub const VARIANTS_MAX: usize = 64;
+/// Sounds and captions that a multivariant list holds at most.
+pub const TRACKS_MAX: usize = 64;
 /// Bytes of a playlist that are read at most.
 pub const PLAYLIST_BYTES_MAX: usize = 4 << 20;
 
@@ -345,7 +427,7 @@ mod tests {
             resolution: Some((1280, 720)),
             millifps: Some(29_970),
         };
-        let text = Master { variants: vec![variant], iframes: vec![] }.to_string();
+        let text = Master { variants: vec![variant], ..Master::default() }.to_string();
         assert_eq!(
             text,
             "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-STREAM-INF:BANDWIDTH=2900000,\
@@ -412,6 +494,36 @@ mod tests {
             })
     }
 
+    fn track(channels: std::ops::Range<u32>) -> impl Strategy<Value = Track> {
+        (uri(), "[a-z]{2}(-[A-Z]{2})?", "[^\"\\p{Cc}]{0,12}", any::<bool>(), channels, any::<bool>()).prop_map(
+            |(uri, lang, name, default, channels, accessible)| Track { uri, lang, name, default, channels, accessible },
+        )
+    }
+
+    #[test]
+    fn a_track_is_told_so_that_no_name_breaks_the_line() {
+        let track = Track {
+            uri: "c-en_00000001/index.m3u8".to_owned(),
+            lang: "en".to_owned(),
+            name: "Ann\"s\nown, URI=x".to_owned(),
+            default: true,
+            channels: 0,
+            accessible: true,
+        };
+        let sound = Track { uri: "a-de/index.m3u8".to_owned(), channels: 2, accessible: false, ..track.clone() };
+        let text = Master { sounds: vec![sound], captions: vec![track], ..Master::default() }.to_string();
+        assert_eq!(
+            text.lines().skip(3).collect::<Vec<_>>(),
+            [
+                "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"sound\",LANGUAGE=\"en\",NAME=\"Ann's'own, URI=x\",DEFAULT=YES,\
+                 AUTOSELECT=YES,CHANNELS=\"2\",URI=\"a-de/index.m3u8\"",
+                "#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"captions\",LANGUAGE=\"en\",NAME=\"Ann's'own, URI=x\",DEFAULT=YES,\
+                 AUTOSELECT=YES,FORCED=NO,CHARACTERISTICS=\"public.accessibility.transcribes-spoken-dialog,\
+                 public.accessibility.describes-music-and-sound\",URI=\"c-en_00000001/index.m3u8\"",
+            ]
+        );
+    }
+
     proptest! {
         #[test]
         fn a_media_list_reads_back(media in media()) {
@@ -422,9 +534,11 @@ mod tests {
         fn a_master_list_reads_back(
             variants in proptest::collection::vec((variant(), proptest::option::of(1_u64..60_001)), 0..6),
             iframes in proptest::collection::vec(variant(), 0..3),
+            sounds in proptest::collection::vec(track(1..9), 0..3),
+            captions in proptest::collection::vec(track(0..1), 0..3),
         ) {
             let variants = variants.into_iter().map(|(v, millifps)| Variant { millifps, ..v }).collect();
-            let master = Master { variants, iframes };
+            let master = Master { variants, iframes, sounds, captions };
             prop_assert_eq!(master.to_string().parse(), Ok(master));
         }
 

@@ -22,6 +22,8 @@ pub enum TokenClass {
     Thumbnail = 6,
     /// Many small stills, and their index.
     Storyboard = 7,
+    /// Captions: their playlist and its segments.
+    Captions = 8,
     /// A segment of audio alone.
     Audio = 9,
 }
@@ -39,6 +41,7 @@ impl TokenClass {
             ArtifactPath::Opener => Self::Opener,
             ArtifactPath::Poster => Self::Thumbnail,
             ArtifactPath::ThumbSprite | ArtifactPath::ThumbTrack => Self::Storyboard,
+            ArtifactPath::Captions(_) | ArtifactPath::CaptionSegment { .. } => Self::Captions,
         }
     }
 
@@ -114,5 +117,7 @@ mod tests {
         check("poster.jpg", TokenClass::Thumbnail, None, ever, ever);
         check("thumbs.jpg", TokenClass::Storyboard, None, ever, ever);
         check("thumbs.vtt", TokenClass::Storyboard, None, ever, ever);
+        check("hls/c-en_00000001/index.m3u8", TokenClass::Captions, None, ever, ever);
+        check("hls/c-en_00000001/text_00000.vtt", TokenClass::Captions, None, ever, ever);
     }
 }

@@ -1,11 +1,13 @@
 //! What every [`AssetStore`] must do, together with the log and the queue that its moves write to.
 
 use futures::future;
-use rend_core::asset::{Asset, Edit, Move, PlayableState, PlaybackPolicy, SourceState};
+use rend_core::asset::{
+    Asset, CaptionKind, CaptionOrigin, CaptionRow, Edit, Move, PlayableState, PlaybackPolicy, SourceState,
+};
 use rend_core::event::EventKind;
 use rend_core::job::{JobState, NewJob, Outcome};
 
-use super::make::{asset, asset_id, at, claimed, failure, job, job_id, moves_to_ready, only_job, org_id};
+use super::make::{asset, asset_id, at, captions, claimed, failure, job, job_id, moves_to_ready, only_job, org_id};
 use crate::StoreError;
 use crate::assets::{AssetStore, Change};
 use crate::events::{EventLog, EventsOf};
@@ -19,6 +21,10 @@ pub async fn an_asset_reads_back_as_it_was_created(store: &(impl AssetStore + Ev
         external_id: Some("their id".into()),
         metadata: r#"{"a":[1,2,{"b":null}]}"#.into(),
         policy: PlaybackPolicy::Public,
+        captions: vec![
+            CaptionRow { default: true, published: true, ..captions("en") },
+            CaptionRow { kind: CaptionKind::Captions, origin: CaptionOrigin::Original, ..captions("pt-br") },
+        ],
         ..asset(2)
     };
     let empty = Asset { title: String::new(), external_id: Some(String::new()), ..asset(3) };

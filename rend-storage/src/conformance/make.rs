@@ -1,7 +1,9 @@
 //! Values that the cases are told with.
 
-use rend_core::artifact::Rendition;
-use rend_core::asset::{Asset, Failure, MediaFacts, Move, PlaybackPolicy, StoredSource};
+use rend_core::artifact::{CaptionRef, Rendition};
+use rend_core::asset::{
+    Asset, CaptionKind, CaptionOrigin, CaptionRow, Failure, MediaFacts, Move, PlaybackPolicy, StoredSource,
+};
 use rend_core::id::{AssetId, JobId, LeaseToken, OrgId};
 use rend_core::job::{ErrorClass, Job, JobError, JobKind, Lease, NewJob};
 use rend_core::time::Timestamp;
@@ -82,6 +84,18 @@ pub(super) fn failure(code: &str) -> Failure {
 }
 
 /// What the probe found.
+pub(super) fn captions(lang: &str) -> CaptionRow {
+    CaptionRow {
+        captions: CaptionRef { lang: lang.parse().unwrap(), version: 0xfffe_0001 },
+        label: "\"Ünïcödé\" \u{1f600}".into(),
+        kind: CaptionKind::Subtitles,
+        default: false,
+        origin: CaptionOrigin::Given,
+        cues: 7,
+        published: false,
+    }
+}
+
 pub(super) fn media() -> MediaFacts {
     MediaFacts {
         container: "mov,mp4,m4a,3gp,3g2,mj2".into(),

@@ -77,7 +77,7 @@ async fn find(db: &Session, sql: &str, id: AssetId) -> Result<Asset, Fault> {
 }
 
 async fn write(db: &Session, sql: &str, asset: &Asset) -> Result<u64, Fault> {
-    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 17] = [
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 18] = [
         &Id(*asset.id.as_bytes()),
         &Id(*asset.org.as_bytes()),
         &escape(&asset.title),
@@ -95,6 +95,7 @@ async fn write(db: &Session, sql: &str, asset: &Asset) -> Result<u64, Fault> {
         &asset.revision.cast_signed(),
         &millis(asset.created_at),
         &millis(asset.updated_at),
+        &documents::captions(&asset.captions),
     ];
     db.run(sql, &params).await
 }
@@ -120,6 +121,7 @@ fn decode(row: &Row) -> Result<Asset, Fault> {
         stored,
         media: get::<Option<&str>>(row, "media")?.map(documents::media_of).transpose()?,
         renditions: documents::renditions_of(get(row, "renditions")?)?,
+        captions: documents::captions_of(get(row, "captions")?)?,
         revision: number(row, "revision")?,
         created_at: time(row, "created_at")?,
         updated_at: time(row, "updated_at")?,

@@ -197,6 +197,7 @@ pub fn artifact_of<'a>(path: &ArtifactPath, name: &'a str) -> Artifact<'a> {
         ArtifactPath::Opener => ArtifactClass::Opener,
         ArtifactPath::Poster => ArtifactClass::Thumbnail,
         ArtifactPath::ThumbSprite | ArtifactPath::ThumbTrack => ArtifactClass::Storyboard,
+        ArtifactPath::Captions(_) | ArtifactPath::CaptionSegment { .. } => ArtifactClass::Captions,
         // A kind that this edge does not know yet is opened by no class that today's tokens name.
         _ => ArtifactClass::App,
     };

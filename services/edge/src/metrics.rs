@@ -175,6 +175,7 @@ const fn class(path: &ArtifactPath) -> usize {
         ArtifactPath::Opener => 6,
         ArtifactPath::Poster => 7,
         ArtifactPath::ThumbSprite | ArtifactPath::ThumbTrack => 8,
+        ArtifactPath::Captions(_) | ArtifactPath::CaptionSegment { .. } => 9,
         _ => 0,
     }
 }
@@ -195,8 +196,8 @@ const fn status(status: u16) -> usize {
 }
 
 /// The words for kinds of artifact.
-const CLASSES: [&str; 9] =
-    ["other", "master", "variant", "iframes", "init", "segment", "opener", "poster", "storyboard"];
+const CLASSES: [&str; 10] =
+    ["other", "master", "variant", "iframes", "init", "segment", "opener", "poster", "storyboard", "captions"];
 /// The words for statuses.
 const STATUSES: [&str; 9] = ["other", "200", "206", "304", "404", "416", "502", "503", "504"];
 /// Upper ends of the histograms' buckets.

@@ -217,7 +217,7 @@ impl Passthrough {
     /// The multivariant playlist with it alone; with its key-frame list when that is there too.
     pub fn master(&self, iframes: bool) -> Master {
         let iframes = if iframes { vec![self.iframe_variant()] } else { Vec::new() };
-        Master { variants: vec![self.variant()], iframes }
+        Master { variants: vec![self.variant()], iframes, ..Master::default() }
     }
 
     /// What an edge is asked to fetch ahead of viewers, what is wanted soonest first; at most `items_max`.

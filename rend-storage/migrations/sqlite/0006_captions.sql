@@ -1,0 +1,3 @@
+-- The captions of each asset. One of before has none.
+
+ALTER TABLE assets ADD COLUMN captions TEXT NOT NULL DEFAULT '[]';
