@@ -7,6 +7,7 @@
 //! | port | remembers |
 //! |---|---|
 //! | [`objects::ObjectStore`] | bytes under a key |
+//! | [`multipart::PartStore`] | the same in parts, put one by one |
 //! | [`assets::AssetStore`] | assets, and with each move its event and the job it calls for |
 //! | [`uploads::UploadStore`] | upload sessions |
 //! | [`transfers::TransferStore`] | how far those in pieces have come |
@@ -55,6 +56,7 @@ pub mod limits;
 pub mod memory;
 pub mod objects;
 #[cfg(feature = "postgres")]
+pub mod multipart;
 pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;

@@ -12,6 +12,7 @@ use rend_core::time::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::StoreError;
+use crate::multipart::PartStore;
 
 /// A place for immutable objects.
 ///
@@ -65,6 +66,11 @@ pub trait ObjectStore: fmt::Debug + Send + Sync {
     /// A file on this machine that holds exactly the object's bytes for as long as the object is not replaced or
     /// deleted, if the adapter has one. A hint that saves a copy: `None` is always right.
     async fn local(&self, key: &ObjectKey) -> Option<PathBuf>;
+
+    /// The way in which this store takes an object in parts that are put one by one, if it has one.
+    fn parts(&self) -> Option<&dyn PartStore> {
+        None
+    }
 }
 
 /// A body as it arrives. An error in it means that the rest will not come.

@@ -50,6 +50,11 @@ mod s3 {
         block_on,
         fresh()
     );
+    rend_storage::part_store_conformance!(
+        #[ignore = "needs S3: cargo xtask test starts one"]
+        block_on,
+        fresh()
+    );
 }
 
 fn key(name: &str) -> ObjectKey {

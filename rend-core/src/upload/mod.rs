@@ -1,12 +1,13 @@
 //! Uploads: sessions that end, and what is left of them.
 //!
 //! [`admission`] decides before a byte is read, [`idempotency`] what a repeat means, [`sweep`] what happens to sessions
-//! that nobody ended. [`transfer`] is how a session comes in pieces, and [`tus`] how a sender says so over HTTP; [`pull`]
-//! is how one is fetched from elsewhere, and [`address`] from where it never is.
+//! that nobody ended. [`transfer`] is how a session comes in pieces, and [`tus`] how a sender says so over HTTP; [`parts`]
+//! is how its bytes go past the API; [`pull`] is how one is fetched from elsewhere, and [`address`] from where it never is.
 
 pub mod address;
 pub mod admission;
 pub mod idempotency;
+pub mod parts;
 pub mod pull;
 pub mod sweep;
 pub mod transfer;

@@ -32,6 +32,8 @@ pub struct Transfer {
     pub note: String,
     /// Where it is fetched from, when nobody sends it.
     pub pull: Option<Pull>,
+    /// How its parts go past the API, when they do.
+    pub direct: Option<Direct>,
 }
 
 /// Bytes that a sender may say of its file.
@@ -40,7 +42,7 @@ pub const NOTE_BYTES_MAX: usize = 4096;
 impl Transfer {
     /// A transfer of which nothing has come.
     pub const fn new(session: UploadSession, note: String, pull: Option<Pull>) -> Self {
-        Self { session, received: 0, epoch: 0, note, pull }
+        Self { session, received: 0, epoch: 0, note, pull, direct: None }
     }
 
     /// Whether every byte is there. One of unknown length never is: whoever sees its end says so with [`Step::Learn`].
@@ -99,6 +101,20 @@ impl Transfer {
                 next.session.bytes_expected = None;
                 next.received = 0;
             }
+            Step::Renew { expires_at } => {
+                if next.direct.is_none() {
+                    return Err(NotNext::Known);
+                }
+                next.session.expires_at = *expires_at;
+            }
+            Step::Seal { sha256 } => {
+                let direct = next.direct.as_mut().ok_or(NotNext::Known)?;
+                if self.is_whole() && direct.sha256 != *sha256 {
+                    return Err(NotNext::Known);
+                }
+                direct.sha256 = *sha256;
+                next.received = self.session.bytes_expected.ok_or(NotNext::Known)?;
+            }
         }
         Ok(next)
     }
@@ -127,6 +143,16 @@ pub enum Step {
     },
     /// The place it is fetched from has another file by now: begin again.
     Restart,
+    /// The sender of parts goes on. It moves the end of the session.
+    Renew {
+        /// The session's new end.
+        expires_at: Timestamp,
+    },
+    /// The object storage has put all parts together under the original's key: everything is there.
+    Seal {
+        /// The digest that the sender announced, if it did.
+        sha256: Option<[u8; 32]>,
+    },
 }
 
 /// Some consecutive bytes of an original, durable under a key of their own.
@@ -162,6 +188,26 @@ pub struct Pull {
 impl fmt::Debug for Pull {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pull").field("validator", &self.validator.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// How the parts of an upload go past the API. Its `Debug` shows no name and no secret, which let in whoever has them.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Direct {
+    /// What the object storage calls the upload.
+    pub name: String,
+    /// Bytes of every part but the last: see [`Division`](super::parts::Division).
+    pub part_bytes: u64,
+    /// What the URLs of parts are signed with where the API takes them itself.
+    pub secret: [u8; 32],
+    /// The digest that the sender announced, once everything is there.
+    pub sha256: Option<[u8; 32]>,
+}
+
+impl fmt::Debug for Direct {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { part_bytes, sha256, .. } = self;
+        f.debug_struct("Direct").field("part_bytes", part_bytes).field("sha256", sha256).finish_non_exhaustive()
     }
 }
 
@@ -262,6 +308,31 @@ mod tests {
         assert!(!open.is_whole());
         check(&open, 0, &learn(Some(3)), Err(NotNext::Long));
         assert!(open.after(0, &learn(Some(4))).unwrap().is_whole(), "its end was seen");
+    }
+
+    fn direct() -> Transfer {
+        let direct = Direct { name: "hidden-name".into(), part_bytes: 8 << 20, secret: [7; 32], sha256: None };
+        Transfer { direct: Some(direct), ..transfer(Some(10), false) }
+    }
+
+    #[test]
+    fn parts_that_went_past_the_api_are_whole_once_they_are_sealed() {
+        let (seal, other) = (Step::Seal { sha256: Some([1; 32]) }, Step::Seal { sha256: None });
+        check(&transfer(Some(10), false), 0, &seal, Err(NotNext::Known));
+        check(&transfer(Some(10), false), 0, &Step::Renew { expires_at: at(30) }, Err(NotNext::Known));
+        let begun = direct();
+        assert_eq!(begun.after(0, &Step::Renew { expires_at: at(30) }).unwrap().session.expires_at, at(30));
+        check(&begun, 1, &seal, Err(NotNext::TakenOver));
+        let sealed = begun.after(0, &seal).unwrap();
+        assert!(sealed.is_whole() && !begun.is_whole());
+        assert_eq!(sealed.after(0, &seal), Ok(sealed.clone()), "sealing twice is sealing once");
+        check(&sealed, 0, &other, Err(NotNext::Known));
+    }
+
+    #[test]
+    fn what_lets_in_is_not_shown() {
+        let shown = format!("{:?}", direct());
+        assert!(!shown.contains("hidden") && !shown.contains("7, 7"), "{shown}");
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub mod events;
 pub mod jobs;
 pub mod limits;
 mod make;
+pub mod multipart;
 pub mod objects;
 pub mod revocations;
 pub mod transfers;
@@ -74,6 +75,7 @@ mod tests {
         check(include_str!("limits.rs"));
         check(include_str!("objects.rs"));
         check(include_str!("revocations.rs"));
+        check(include_str!("multipart.rs"));
         check(include_str!("transfers.rs"));
         check(include_str!("uploads.rs"));
     }

@@ -2,7 +2,7 @@
 
 use futures::future;
 use rend_core::id::UploadId;
-use rend_core::upload::transfer::{Part, Pull, Step, Transfer};
+use rend_core::upload::transfer::{Direct, Part, Pull, Step, Transfer};
 use rend_core::upload::{UploadSession, UploadState};
 
 use super::make::{asset_id, at, org_id};
@@ -141,6 +141,26 @@ pub async fn a_pull_learns_its_length_and_can_begin_again(store: &(impl Transfer
     assert_eq!(store.parts(id(1), 0, 10).await.unwrap(), [Part { start: 0, bytes: 5, epoch: 0 }]);
 }
 
+/// What goes past the API is remembered, and whole once it is sealed.
+pub async fn a_direct_transfer_is_whole_once_it_is_sealed(store: &(impl TransferStore + UploadStore)) {
+    let direct = Direct { name: "a+b/c=".into(), part_bytes: 8 << 20, secret: [0xfe; 32], sha256: None };
+    let begun = Transfer { direct: Some(direct.clone()), ..transfer(1, Some(99)) };
+    store.open_transfer(&begun).await.unwrap();
+    store.open_transfer(&transfer(2, Some(99))).await.unwrap();
+    assert_eq!(store.transfer(id(1)).await.unwrap(), begun);
+    let renewed = store.advance_transfer(id(1), 0, &Step::Renew { expires_at: at(77) }).await.unwrap();
+    assert_eq!((renewed.session.expires_at, renewed.is_whole()), (at(77), false));
+    let seal = Step::Seal { sha256: Some([0xab; 32]) };
+    conflict(store.advance_transfer(id(2), 0, &seal).await);
+    let sealed = store.advance_transfer(id(1), 0, &seal).await.unwrap();
+    assert!(sealed.is_whole());
+    assert_eq!(sealed.direct, Some(Direct { sha256: Some([0xab; 32]), ..direct }));
+    assert_eq!(store.transfer(id(1)).await.unwrap(), sealed);
+    conflict(store.advance_transfer(id(1), 0, &Step::Seal { sha256: None }).await);
+    assert_eq!(store.whole_transfers(9).await.unwrap(), [sealed]);
+    assert_eq!(UploadStore::get(store, id(1)).await.unwrap().expires_at, at(77));
+}
+
 /// Open sessions are counted by organisation, whichever port opened them.
 pub async fn open_sessions_are_counted_by_organisation(store: &(impl TransferStore + UploadStore)) {
     assert_eq!(store.open_transfers(org_id(1)).await.unwrap(), 0);
@@ -229,6 +249,7 @@ macro_rules! transfer_store_conformance {
             of_writers_at_once_one_counts
             a_settled_transfer_takes_nothing
             a_pull_learns_its_length_and_can_begin_again
+            a_direct_transfer_is_whole_once_it_is_sealed
             open_sessions_are_counted_by_organisation
             whole_transfers_wait_until_they_are_settled
             a_transfer_of_any_size_is_counted

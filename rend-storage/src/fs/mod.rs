@@ -26,6 +26,7 @@ use futures::StreamExt;
 use rend_core::artifact::ObjectKey;
 
 use crate::StoreError;
+use crate::multipart::{PartStore, PartsAsObjects};
 use crate::objects::{CHUNK_BYTES, Intake, Object, ObjectBody, ObjectMeta, ObjectStore, Put, part_of};
 
 mod incoming;
@@ -150,7 +151,13 @@ impl ObjectStore for FsObjects {
         });
         entry.await.ok().flatten().map(|entry| folder.join(entry.file_name()))
     }
+
+    fn parts(&self) -> Option<&dyn PartStore> {
+        Some(self)
+    }
 }
+
+impl PartsAsObjects for FsObjects {}
 
 impl Inner {
     /// What was found. That nothing was found means something only while the store's own folder is there: a file system that

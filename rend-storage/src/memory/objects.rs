@@ -10,6 +10,7 @@ use futures::StreamExt;
 use rend_core::artifact::ObjectKey;
 
 use crate::StoreError;
+use crate::multipart::{PartStore, PartsAsObjects};
 use crate::objects::{CHUNK_BYTES, Intake, Object, ObjectBody, ObjectMeta, ObjectStore, Put, part_of};
 
 /// Objects in a map. Clones share what they hold.
@@ -110,7 +111,13 @@ impl ObjectStore for MemoryObjects {
     async fn local(&self, _key: &ObjectKey) -> Option<PathBuf> {
         None
     }
+
+    fn parts(&self) -> Option<&dyn PartStore> {
+        Some(self)
+    }
 }
+
+impl PartsAsObjects for MemoryObjects {}
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use rend_core::id::{OrgId, UploadId};
 use rend_core::upload::UploadState;
-use rend_core::upload::transfer::{Part, Pull, Step, Transfer};
+use rend_core::upload::transfer::{Direct, Part, Pull, Step, Transfer};
 
 use super::{Memory, State};
 use crate::StoreError;
@@ -14,6 +14,7 @@ pub(super) struct Come {
     epoch: u64,
     note: String,
     pull: Option<Pull>,
+    direct: Option<Direct>,
     parts: Vec<Part>,
 }
 
@@ -47,7 +48,7 @@ impl TransferStore for Memory {
             let next = find(state, id)?.after(epoch, step)?;
             let parts = match step {
                 Step::Append { parts, .. } => parts.as_slice(),
-                Step::Learn { .. } => &[],
+                Step::Learn { .. } | Step::Renew { .. } | Step::Seal { .. } => &[],
                 Step::Restart => {
                     state.come.entry(id).or_default().parts.clear();
                     &[]
@@ -82,8 +83,8 @@ impl TransferStore for Memory {
 
 fn find(state: &State, id: UploadId) -> Result<Transfer, StoreError> {
     let session = state.uploads.get(&id).cloned().ok_or(StoreError::NotFound { what: "upload" })?;
-    let Come { received, epoch, note, pull, .. } = state.come.get(&id).cloned().unwrap_or_default();
-    Ok(Transfer { session, received, epoch, note, pull })
+    let Come { received, epoch, note, pull, direct, .. } = state.come.get(&id).cloned().unwrap_or_default();
+    Ok(Transfer { session, received, epoch, note, pull, direct })
 }
 
 fn write(state: &mut State, transfer: &Transfer, parts: &[Part]) {
@@ -94,5 +95,6 @@ fn write(state: &mut State, transfer: &Transfer, parts: &[Part]) {
     come.epoch = transfer.epoch;
     come.note.clone_from(&transfer.note);
     come.pull.clone_from(&transfer.pull);
+    come.direct.clone_from(&transfer.direct);
     come.parts.extend_from_slice(parts);
 }

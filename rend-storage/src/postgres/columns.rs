@@ -48,6 +48,12 @@ pub(super) fn bytes<const N: usize>(row: &Row, name: &'static str) -> Result<[u8
     get::<&[u8]>(row, name)?.try_into().map_err(|_| Strange(name).into())
 }
 
+/// As [`bytes`], where there may be none.
+pub(super) fn bytes_or_none<const N: usize>(row: &Row, name: &'static str) -> Result<Option<[u8; N]>, Fault> {
+    let found = get::<Option<&[u8]>>(row, name)?;
+    Ok(found.map(|bytes| bytes.try_into().map_err(|_| Strange(name))).transpose()?)
+}
+
 /// A word or a text with a grammar.
 pub(super) fn parsed<T: FromStr>(row: &Row, name: &'static str) -> Result<T, Fault> {
     get::<&str>(row, name)?.parse().map_err(|_| Strange(name).into())

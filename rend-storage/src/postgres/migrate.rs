@@ -7,6 +7,7 @@ use crate::StoreError;
 /// Each step from one schema to the next, oldest first. They only ever go forward; see `migrations/README.md`.
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0001_first.sql"),
+    include_str!("../../migrations/postgres/0002_direct_uploads.sql"),
     include_str!("../../migrations/postgres/0004_captions.sql"),
 ];
 

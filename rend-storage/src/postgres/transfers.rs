@@ -1,10 +1,10 @@
 use async_trait::async_trait;
 use rend_core::id::{OrgId, UploadId};
-use rend_core::upload::transfer::{Part, Pull, Step, Transfer};
+use rend_core::upload::transfer::{Direct, Part, Pull, Step, Transfer};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use super::columns::{Id, capped, escape, limit, millis, number, text, text_or_none};
+use super::columns::{Id, bytes, bytes_or_none, capped, escape, limit, millis, number, text, text_or_none};
 use super::fault::Fault;
 use super::session::Session;
 use super::{Postgres, uploads};
@@ -15,8 +15,8 @@ use crate::transfers::TransferStore;
 impl TransferStore for Postgres {
     async fn open_transfer(&self, transfer: &Transfer) -> Result<(), StoreError> {
         let session = &transfer.session;
-        let pull = transfer.pull.as_ref();
-        let params: [&(dyn ToSql + Sync); 12] = [
+        let (pull, direct) = (transfer.pull.as_ref(), transfer.direct.as_ref());
+        let params: [&(dyn ToSql + Sync); 16] = [
             &Id(*session.id.as_bytes()),
             &Id(*session.asset.as_bytes()),
             &Id(*session.org.as_bytes()),
@@ -29,6 +29,10 @@ impl TransferStore for Postgres {
             &escape(&transfer.note),
             &pull.map(|pull| escape(&pull.url)),
             &pull.and_then(|pull| pull.validator.as_deref()).map(escape),
+            &direct.map(|direct| escape(&direct.name)),
+            &direct.map(|direct| direct.part_bytes.cast_signed()),
+            &direct.map(|direct| direct.secret.as_slice()),
+            &direct.and_then(|direct| direct.sha256.as_ref()).map(<[u8; 32]>::as_slice),
         ];
         let db = self.session().await?;
         let inserted = db.run(include_str!("sql/transfer_insert.sql"), &params).await;
@@ -87,7 +91,7 @@ async fn advance(db: &Session, id: UploadId, epoch: u64, step: &Step) -> Result<
     update(db, &next).await?;
     match step {
         Step::Append { parts, .. } => insert(db, id, parts).await?,
-        Step::Learn { .. } => {}
+        Step::Learn { .. } | Step::Renew { .. } | Step::Seal { .. } => {}
         Step::Restart => {
             db.run(include_str!("sql/transfer_parts_delete.sql"), &[&Id(*id.as_bytes())]).await?;
         }
@@ -102,13 +106,15 @@ async fn hold(db: &Session, id: UploadId) -> Result<Transfer, Fault> {
 
 async fn update(db: &Session, transfer: &Transfer) -> Result<(), Fault> {
     let session = &transfer.session;
-    let params: [&(dyn ToSql + Sync); 6] = [
+    let direct = transfer.direct.as_ref();
+    let params: [&(dyn ToSql + Sync); 7] = [
         &Id(*session.id.as_bytes()),
         &session.bytes_expected.map(u64::cast_signed),
         &millis(session.expires_at),
         &transfer.received.cast_signed(),
         &transfer.epoch.cast_signed(),
         &transfer.pull.as_ref().and_then(|pull| pull.validator.as_deref()).map(escape),
+        &direct.and_then(|direct| direct.sha256.as_ref()).map(<[u8; 32]>::as_slice),
     ];
     db.run(include_str!("sql/transfer_update.sql"), &params).await.map(drop)
 }
@@ -123,12 +129,22 @@ async fn insert(db: &Session, id: UploadId, parts: &[Part]) -> Result<(), Fault>
 fn decode(row: &Row) -> Result<Transfer, Fault> {
     let validator = text_or_none(row, "pull_validator")?;
     let pull = text_or_none(row, "pull_url")?.map(|url| Pull { url, validator });
+    let direct = match text_or_none(row, "direct_name")? {
+        Some(name) => Some(Direct {
+            name,
+            part_bytes: number(row, "direct_part_bytes")?,
+            secret: bytes(row, "direct_secret")?,
+            sha256: bytes_or_none(row, "direct_sha256")?,
+        }),
+        None => None,
+    };
     Ok(Transfer {
         session: uploads::decode(row)?,
         received: number(row, "received")?,
         epoch: number(row, "epoch")?,
         note: text(row, "note")?,
         pull,
+        direct,
     })
 }
 

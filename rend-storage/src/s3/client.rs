@@ -214,6 +214,23 @@ impl Client {
         Ok(self.bucket.presign_put(format!("/{}{name}", self.prefix), ttl_secs, None, None).await?)
     }
 
+    /// A URL by which whoever has it may put part `number` of the upload, which has `bytes`, until then.
+    pub(super) async fn presign_part(
+        &self,
+        name: &str,
+        upload: &str,
+        number: u32,
+        bytes: u64,
+        ttl_secs: u32,
+    ) -> Result<String, Fault> {
+        // The length is signed with the rest, so that nobody puts more than was asked for.
+        let headers: HeaderMap = [(CONTENT_LENGTH, HeaderValue::from(bytes))].into_iter().collect();
+        let queries = [("partNumber", number.to_string()), ("uploadId", upload.to_owned())];
+        let queries = queries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let path = format!("/{}{name}", self.prefix);
+        Ok(self.bucket.presign_put(path, ttl_secs, Some(headers), Some(queries)).await?)
+    }
+
     /// Tries `once` until it is answered, or trying again can not help, or the budget is spent.
     async fn again<T, F>(&self, once: impl Fn() -> F) -> Result<T, Fault>
     where

@@ -30,6 +30,7 @@ use s3::command::Command;
 use thiserror::Error;
 
 use crate::StoreError;
+use crate::multipart::PartStore;
 use crate::objects::{Object, ObjectBody, ObjectMeta, ObjectStore, Put};
 
 mod budget;
@@ -37,6 +38,7 @@ mod client;
 mod fault;
 mod key;
 mod list;
+mod parts;
 mod probe;
 mod read;
 mod write;
@@ -222,6 +224,10 @@ impl ObjectStore for S3Objects {
 
     async fn local(&self, _key: &ObjectKey) -> Option<PathBuf> {
         None
+    }
+
+    fn parts(&self) -> Option<&dyn PartStore> {
+        Some(self)
     }
 }
 

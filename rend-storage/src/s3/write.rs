@@ -166,7 +166,7 @@ impl Drop for Upload {
     }
 }
 
-fn told(conditions: Conditions, put_ms: u64, sha256: Option<[u8; 32]>) -> Result<Conditions, Fault> {
+pub(super) fn told(conditions: Conditions, put_ms: u64, sha256: Option<[u8; 32]>) -> Result<Conditions, Fault> {
     let value = |text: &str| HeaderValue::from_str(text).map_err(|_| Fault::Odd { what: "a header" });
     let mut told = conditions.told(PUT_MS, value(&put_ms.to_string())?);
     if let Some(sha256) = sha256 {

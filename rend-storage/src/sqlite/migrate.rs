@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_first.sql"),
     include_str!("../../migrations/sqlite/0002_revocations.sql"),
     include_str!("../../migrations/sqlite/0003_resumable_uploads.sql"),
+    include_str!("../../migrations/sqlite/0004_direct_uploads.sql"),
     include_str!("../../migrations/sqlite/0006_captions.sql"),
 ];
 

@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 use rend_core::id::{OrgId, UploadId};
-use rend_core::upload::transfer::{Part, Pull, Step, Transfer};
+use rend_core::upload::transfer::{Direct, Part, Pull, Step, Transfer};
 use rusqlite::{Connection, Row, named_params};
 
 use super::columns::{capped, get, limit, millis, number};
@@ -15,7 +15,7 @@ impl TransferStore for Sqlite {
         let transfer = transfer.clone();
         self.write(move |db| {
             let session = &transfer.session;
-            let pull = transfer.pull.as_ref();
+            let (pull, direct) = (transfer.pull.as_ref(), transfer.direct.as_ref());
             let params = named_params! {
                 ":id": session.id.as_bytes(),
                 ":asset": session.asset.as_bytes(),
@@ -29,6 +29,10 @@ impl TransferStore for Sqlite {
                 ":note": transfer.note,
                 ":pull_url": pull.map(|pull| pull.url.as_str()),
                 ":pull_validator": pull.and_then(|pull| pull.validator.as_deref()),
+                ":direct_name": direct.map(|direct| direct.name.as_str()),
+                ":direct_part_bytes": direct.map(|direct| direct.part_bytes.cast_signed()),
+                ":direct_secret": direct.map(|direct| direct.secret),
+                ":direct_sha256": direct.and_then(|direct| direct.sha256),
             };
             let inserted = run(db, include_str!("sql/transfer_insert.sql"), params)?;
             changed(inserted, StoreError::Conflict { what: "upload" })
@@ -56,7 +60,7 @@ impl TransferStore for Sqlite {
             update(db, &next)?;
             match &step {
                 Step::Append { parts, .. } => parts.iter().try_for_each(|part| insert(db, id, part))?,
-                Step::Learn { .. } => {}
+                Step::Learn { .. } | Step::Renew { .. } | Step::Seal { .. } => {}
                 Step::Restart => {
                     let params = named_params! { ":upload": id.as_bytes() };
                     run(db, include_str!("sql/transfer_parts_delete.sql"), params)?;
@@ -107,6 +111,7 @@ fn update(db: &Connection, transfer: &Transfer) -> Result<(), Fault> {
         ":received": transfer.received.cast_signed(),
         ":epoch": transfer.epoch.cast_signed(),
         ":pull_validator": transfer.pull.as_ref().and_then(|pull| pull.validator.as_deref()),
+        ":direct_sha256": transfer.direct.as_ref().and_then(|direct| direct.sha256),
     };
     run(db, include_str!("sql/transfer_update.sql"), params).map(|_| ())
 }
@@ -126,12 +131,22 @@ fn decode(row: &Row<'_>) -> Result<Transfer, Fault> {
         Some(url) => Some(Pull { url, validator: get(row, "pull_validator")? }),
         None => None,
     };
+    let direct = match get::<Option<String>>(row, "direct_name")? {
+        Some(name) => Some(Direct {
+            name,
+            part_bytes: number(row, "direct_part_bytes")?,
+            secret: get(row, "direct_secret")?,
+            sha256: get(row, "direct_sha256")?,
+        }),
+        None => None,
+    };
     Ok(Transfer {
         session: uploads::decode(row)?,
         received: number(row, "received")?,
         epoch: number(row, "epoch")?,
         note: get(row, "note")?,
         pull,
+        direct,
     })
 }
 

@@ -1,6 +1,7 @@
 INSERT INTO uploads
-  (id, asset, org, bytes_expected, state, expires_at, created_at, received, epoch, note, pull_url, pull_validator)
+  (id, asset, org, bytes_expected, state, expires_at, created_at, received, epoch, note, pull_url, pull_validator,
+   direct_name, direct_part_bytes, direct_secret, direct_sha256)
 VALUES
   (:id, :asset, :org, :bytes_expected, :state, :expires_at, :created_at, :received, :epoch, :note, :pull_url,
-   :pull_validator)
+   :pull_validator, :direct_name, :direct_part_bytes, :direct_secret, :direct_sha256)
 ON CONFLICT (id) DO NOTHING
