@@ -10,6 +10,7 @@ mod memory {
     use rend_storage::memory::{Memory, MemoryLimiter, MemoryObjects};
 
     rend_storage::object_store_conformance!(block_on, (MemoryObjects::default(), ()));
+    rend_storage::part_store_conformance!(block_on, (MemoryObjects::default(), ()));
     rend_storage::asset_store_conformance!(block_on, (Memory::default(), ()));
     rend_storage::upload_store_conformance!(block_on, (Memory::default(), ()));
     rend_storage::transfer_store_conformance!(block_on, (Memory::default(), ()));
@@ -40,6 +41,7 @@ mod fs {
     rend_storage::object_store_conformance!(block_on, fresh());
 }
 
+    rend_storage::part_store_conformance!(block_on, fresh());
 #[cfg(feature = "sqlite")]
 mod sqlite {
     use futures::executor::block_on;
