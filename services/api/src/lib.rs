@@ -13,6 +13,7 @@ mod ingest;
 mod limits;
 mod once;
 pub mod open;
+mod patience;
 pub mod reference;
 pub mod routes;
 mod serve;

@@ -74,6 +74,7 @@ impl State {
             limits,
             answers: Box::new(MemoryAnswers::default()),
             samples: http::health::Samples::default(),
+            patience: crate::patience::Patience::default(),
             shutdown: deps.shutdown,
         }))
     }

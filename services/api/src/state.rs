@@ -25,6 +25,7 @@ use crate::config::ApiConfig;
 use crate::http::health::Samples;
 use crate::limits::Limits;
 use crate::once::AnswerBook;
+use crate::patience::Patience;
 use crate::sync::fanout::Dispatch;
 use crate::tickets::Tickets;
 
@@ -139,6 +140,7 @@ pub struct State {
     pub(crate) limits: Limits,
     pub(crate) answers: Box<dyn AnswerBook>,
     pub(crate) samples: Samples,
+    pub(crate) patience: Patience,
     pub(crate) shutdown: Shutdown,
 }
 

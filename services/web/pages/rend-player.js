@@ -163,7 +163,7 @@ export class RendPlayer extends HTMLElement {
   #perform() {
     const session = this.#session;
     for (let effect = session.poll(); effect; effect = session.poll()) {
-      if (effect.do === 'fetch') this.#fetch(session);
+      if (effect.do === 'fetch') this.#fetch(session, effect.waitSecs ?? 0);
       else if (effect.do === 'load') this.#begin(effect.source, this.#at);
       else if (effect.do === 'reload') this.#begin(effect.source, this.#at);
       else if (effect.do === 'rebase') this.#engine?.rebase(effect.source);
@@ -186,13 +186,15 @@ export class RendPlayer extends HTMLElement {
     this.#paint();
   }
 
-  async #fetch(session) {
+  async #fetch(session, waitSecs) {
     const api = this.getAttribute('api') ?? (import.meta.url.startsWith('http') ? HOME.origin : location.origin);
     const url = new URL(`/api/player/${encodeURIComponent(this.assetId)}`, api);
     const token = this.getAttribute('token');
     const transport = this.getAttribute('transport');
     if (token) url.searchParams.set('token', token);
     if (transport) url.searchParams.set('transport', transport);
+    if (waitSecs > 0) url.searchParams.set('wait', waitSecs);
+    const asked = performance.now();
     let input;
     try {
       const answer = await fetch(url, { credentials: 'include', cache: 'no-store', signal: AbortSignal.timeout(FETCH_TIMEOUT_MS) });
@@ -200,6 +202,7 @@ export class RendPlayer extends HTMLElement {
     } catch {
       input = { type: 'unreachable' };
     }
+    input.tookMs = performance.now() - asked;
     if (session !== this.#session) return;
     if (input.type === 'bootstrap') {
       this.#controls.poster(input.boot.poster_url);

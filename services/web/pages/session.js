@@ -4,7 +4,7 @@
 //      └───────────┴────────────┴── open (the viewer asks again)
 //
 // Effects, in the order in which `poll` hands them out:
-//   {do: 'fetch', reason}    ask for the bootstrap: open, poll, refresh, recover
+//   {do: 'fetch', reason, waitSecs}  ask for the bootstrap: open, poll, refresh, recover; the server may wait so long with its answer
 //   {do: 'load', source}     begin to play this source
 //   {do: 'reload', source}   play this source from the present position
 //   {do: 'rebase', source}   later requests go here; what plays goes on undisturbed
@@ -23,6 +23,10 @@ export const MENDS_MAX = 2;
 export const FALLBACKS_MAX = 8;
 
 const POLL = { first: 150, factor: 1.5, max: 5_000 };
+/** Seconds that the server may wait until there is something to play: at first no longer than one looks at a blank player. */
+const WAIT_SECS = { open: 1, poll: 10 };
+/** A server that took so long to say that there is nothing yet has waited, so asking again at once is no hurry. */
+const WAITED_MS = 900;
 const RETRY = { first: 500, factor: 2, max: 15_000 };
 const GROW = { first: 1_500, factor: 1.5, max: 10_000 };
 const REFRESH_MIN_MS = 1_000;
@@ -174,7 +178,8 @@ export class PlayerSession {
     this.#asking = reason;
     this.#deadline = null;
     this.#due = null;
-    this.#out.push({ do: 'fetch', reason });
+    const waitSecs = WAIT_SECS[reason];
+    this.#out.push(waitSecs ? { do: 'fetch', reason, waitSecs } : { do: 'fetch', reason });
   }
 
   #later(due, at) {
@@ -234,7 +239,7 @@ export class PlayerSession {
     if (at !== null) this.#later('refresh', at);
   }
 
-  #refused({ status, code, detail, failure, retryAfterMs }, now) {
+  #refused({ status, code, detail, failure, retryAfterMs, tookMs }, now) {
     const reason = this.#asking;
     this.#asking = null;
     if (reason === null || this.#over()) return;
@@ -255,7 +260,8 @@ export class PlayerSession {
       this.phase = 'preparing';
       this.#asks = 0;
       this.#show('Still being prepared', 'It starts by itself as soon as the first seconds are ready.', null);
-      this.#later('poll', now + (retryAfterMs ?? backoff(POLL, this.#polls, this.#chance())));
+      const waited = (tookMs ?? 0) >= WAITED_MS;
+      this.#later('poll', now + (waited ? 0 : (retryAfterMs ?? backoff(POLL, this.#polls, this.#chance()))));
       this.#polls += 1;
     } else if (status === 429 || status >= 500) {
       this.#again(reason, now, retryAfterMs);

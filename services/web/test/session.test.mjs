@@ -80,7 +80,7 @@ test('a video that is not ready is asked for again, ever more slowly, until it p
     waits.push(session.deadline() - now);
     const woken = wake();
     now = woken.at;
-    assert.deepEqual(woken.effects, [{ do: 'fetch', reason: 'poll' }]);
+    assert.deepEqual(woken.effects, [{ do: 'fetch', reason: 'poll', waitSecs: 10 }]);
   }
   assert.equal(waits[0], 150);
   assert.equal(waits.at(-1), 5_000);
@@ -203,6 +203,15 @@ test('a server that is away is asked again with growing waits, and given up at t
   assert.deepEqual(verbs(feed({ type: 'open' }, now)), ['show', 'fetch'], 'the viewer may try again');
 });
 
+test('a server that waited before it said that there is nothing yet is asked again at once', () => {
+  const { session, feed } = begin();
+  feed({ type: 'problem', status: 409, code: 'not_playable', retryAfterMs: 1_000, tookMs: 1_003 }, 1_003);
+  assert.equal(session.deadline(), 1_003);
+  const hurried = begin();
+  hurried.feed({ type: 'problem', status: 409, code: 'not_playable', retryAfterMs: 1_000, tookMs: 12 }, 12);
+  assert.equal(hurried.session.deadline(), 1_012);
+});
+
 test('a renewal that cannot be asked for is retried while playback goes on', () => {
   const { session, feed, wake } = playing();
   wake();
@@ -221,7 +230,7 @@ test('a page that slept through its renewal renews before anything else', () => 
 test('a network that came back cuts a wait short', () => {
   const { feed } = begin();
   feed({ type: 'unreachable' }, 0);
-  assert.deepEqual(feed({ type: 'awake' }, 10), [{ do: 'fetch', reason: 'open' }]);
+  assert.deepEqual(feed({ type: 'awake' }, 10), [{ do: 'fetch', reason: 'open', waitSecs: 1 }]);
 });
 
 test('while a video is still encoded the player looks for more renditions', () => {

@@ -23,6 +23,7 @@ use crate::error::ApiError;
 use crate::http::assets::owned;
 use crate::http::videos::query_pairs;
 use crate::http::{Answer, REQUEST_ID, get, json};
+use crate::patience::{WAIT_MAX, until_playable};
 use crate::state::State;
 use crate::tickets::{BOOTSTRAP_TTL_SECS, Session, session_cookies};
 
@@ -95,16 +96,21 @@ struct FallbackJson {
 }
 
 async fn for_browser(state: &State, id: AssetId, query: &str, headers: &HeaderMap) -> Answer {
-    let (mut token, mut wants_path) = (None, false);
+    let (mut token, mut wants_path, mut wait_secs) = (None, false, 0);
     for (name, value) in query_pairs(query) {
         match name.as_str() {
             "token" => token = Some(value),
             "transport" if value == "path" => wants_path = true,
             "transport" if value == "cookie" => {}
             "transport" => return Err(ApiError::field("transport", "`cookie` or `path`")),
+            "wait" => wait_secs = seconds(&value)?,
             // Other words are the business of whoever wrote the link.
             _ => {}
         }
+    }
+    let (wait, bears) = (Duration::from_secs(wait_secs), token.is_some() || headers.contains_key(COOKIE));
+    if !wait.is_zero() {
+        until_playable(state, id, bears, wait).await?;
     }
     let now = state.clock.wall();
     let asset = state.stores.assets.get(id).await?;
@@ -144,6 +150,12 @@ async fn for_browser(state: &State, id: AssetId, query: &str, headers: &HeaderMa
         }
     }
     Ok(response)
+}
+
+/// How long a player would wait.
+fn seconds(value: &str) -> Result<u64, ApiError> {
+    let wrong = || ApiError::field("wait", "a whole number of seconds from 0 to 20");
+    value.parse().ok().filter(|secs| *secs <= WAIT_MAX.as_secs()).ok_or_else(wrong)
 }
 
 async fn for_server(state: &State, caller: Caller, id: AssetId) -> Answer {

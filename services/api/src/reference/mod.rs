@@ -274,7 +274,7 @@ pub const PUBLIC: &[Route] = &[
         .body(Body::Json("RevocationWish"))
         .answers(&[(201, Shape::Json("Revoked"))]),
     Route::new(Verb::Get, "/api/player/{id}", Opens::Viewer, "What a player needs to start")
-        .takes(&[TOKEN, TRANSPORT])
+        .takes(&[TOKEN, TRANSPORT, WAIT])
         .answers(&[(200, Shape::Json("Bootstrap"))]),
     Route::new(Verb::Get, "/oembed", Opens::Anybody, "How to embed a watch page elsewhere")
         .takes(&[URL])
@@ -344,6 +344,11 @@ const WINDOW: Param =
 const TOKEN: Param =
     query("token", Kind::Text { chars_max: 1024 }, "The bootstrap token that the owner's server handed out.");
 const TRANSPORT: Param = query("transport", Kind::Words(&["cookie", "path"]), "How the right to fetch should travel.");
+const WAIT: Param = query(
+    "wait",
+    Kind::Number { min: 0, max: 20 },
+    "Seconds that the answer may wait for something to play, instead of saying at once that there is nothing yet.",
+);
 const URL: Param = query("url", Kind::Text { chars_max: 2048 }, "The watch page.");
 const LAST_EVENT_ID: Param = header("Last-Event-ID", PLACE, "The `seq` after which to go on.");
 const IF_MATCH: Param = header(

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Once;
 
 use http::StatusCode;
+use rend_core::asset::{Failure, Move};
 use serde_json::Value;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -36,6 +37,45 @@ async fn a_player_is_told_what_it_may_expect() {
     let elsewhere = api.send_as("GET", &format!("/api/player/{id}"), b"", &[("host", "localhost:4000")]).await.json();
     assert_eq!(elsewhere["transport"], "path");
     assert!(elsewhere["playback_url"].as_str().unwrap().contains("/~rt1."));
+}
+
+#[tokio::test]
+async fn a_player_that_waits_is_answered_when_there_is_something_to_play() {
+    let api = Api::new().await;
+    let id = api.send("POST", "/v1/videos?policy=public", b"x").await.json()["id"].as_str().unwrap().to_owned();
+    let path = format!("/api/player/{id}?wait=20");
+    let wait = api.send_as("GET", &path, b"", &[]);
+    let play = async {
+        // Events that leave it unplayable wake the player and are no answer to it.
+        for _ in 0..3 {
+            api.bus.wake();
+            tokio::task::yield_now().await;
+        }
+        api.becomes_playable(&id).await;
+        api.bus.wake();
+    };
+    let (answer, ()) = tokio::join!(wait, play);
+    assert_eq!(answer.0.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_player_waits_no_longer_than_it_said_and_never_for_what_it_may_not_see() {
+    let api = Api::new().await;
+    let upload = |policy: &'static str| {
+        let api = &api;
+        async move {
+            let path = format!("/v1/videos?policy={policy}");
+            api.send("POST", &path, b"x").await.json()["id"].as_str().unwrap().to_owned()
+        }
+    };
+    let (public, signed) = (upload("public").await, upload("signed").await);
+    let ask = |id: &str, wait: &str| format!("/api/player/{id}?wait={wait}");
+    api.send_as("GET", &ask(&public, "1"), b"", &[]).await.is(StatusCode::CONFLICT, "not_playable");
+    // These two would take twenty seconds, which the test would be killed for.
+    api.send_as("GET", &ask(&signed, "20"), b"", &[]).await.is(StatusCode::UNAUTHORIZED, "playback_denied");
+    api.advance(&public, Move::Fail(Failure { code: "unreadable".into(), detail: "no".into() })).await;
+    api.send_as("GET", &ask(&public, "20"), b"", &[]).await.is(StatusCode::CONFLICT, "unavailable");
+    api.send_as("GET", &ask(&public, "21"), b"", &[]).await.is(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field");
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ pub(crate) struct Api {
     pub(crate) stores: Stores,
     pub(crate) key: String,
     pub(crate) clock: SystemClock,
+    pub(crate) bus: Bus,
     _trigger: ShutdownTrigger,
 }
 
@@ -69,17 +70,18 @@ impl Api {
             org: SOLE_ORG,
         };
         change(&mut config);
+        let bus = Bus::default();
         let deps = Deps {
             stores: stores.clone(),
             clock: Arc::new(clock),
             tickets: Tickets::new(ring, 900),
-            bus: Bus::default(),
+            bus: bus.clone(),
             shutdown,
         };
         let state = State::new(config, deps).unwrap();
         let key =
             make_key(stores.credentials.as_ref(), SOLE_ORG, "all", Scopes::ALL, None, clock.wall()).await.unwrap().1;
-        Self { state, stores, key, clock, _trigger: trigger }
+        Self { state, stores, key, clock, bus, _trigger: trigger }
     }
 
     pub(crate) async fn send(&self, method: &str, path: &str, body: &[u8]) -> Answer {
@@ -120,7 +122,13 @@ impl Api {
             .as_str()
             .unwrap()
             .to_owned();
-        self.advance(&id, Move::BeginProcessing).await;
+        self.becomes_playable(&id).await;
+        id
+    }
+
+    /// Says of something uploaded that it plays.
+    pub(crate) async fn becomes_playable(&self, id: &str) {
+        self.advance(id, Move::BeginProcessing).await;
         let media = MediaFacts {
             container: "mov".into(),
             duration_ms: 4000,
@@ -131,9 +139,8 @@ impl Api {
             audio_codec: String::new(),
             notes: vec![],
         };
-        self.advance(&id, Move::Planned { media, renditions: vec![rend_core::artifact::Rendition::P360] }).await;
-        self.advance(&id, Move::OpenerReady).await;
-        id
+        self.advance(id, Move::Planned { media, renditions: vec![rend_core::artifact::Rendition::P360] }).await;
+        self.advance(id, Move::OpenerReady).await;
     }
 }
 
