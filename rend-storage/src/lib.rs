@@ -15,6 +15,8 @@
 //! | [`events::EventLog`] | what happened, in order |
 //! | [`edges::EdgeDirectory`], [`edges::PurgeLog`] | the fleet, and what it must forget |
 //! | [`revocations::RevocationLog`] | tokens that are no longer believed |
+//! | [`suspensions::SuspensionLog`] | what operators took out of service, who and why |
+//! | [`webhooks::WebhookStore`] | who is told of events, and how far |
 //! | [`credentials::CredentialStore`] | API keys, by digest |
 //! | [`analytics::Analytics`] | what edges served |
 //! | [`limits::Limiter`] | how often each asker has asked lately |
@@ -65,8 +67,10 @@ pub mod revocations;
 pub mod s3;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+pub mod suspensions;
 pub mod transfers;
 pub mod uploads;
+pub mod webhooks;
 
 pub use error::StoreError;
 

@@ -18,6 +18,8 @@ mod memory {
     rend_storage::event_log_conformance!(block_on, (Memory::default(), ()));
     rend_storage::edge_conformance!(block_on, (Memory::default(), ()));
     rend_storage::revocation_conformance!(block_on, (Memory::default(), ()));
+    rend_storage::suspension_conformance!(block_on, (Memory::default(), ()));
+    rend_storage::webhook_conformance!(block_on, (Memory::default(), ()));
     rend_storage::credential_store_conformance!(block_on, (Memory::default(), ()));
     rend_storage::analytics_conformance!(block_on, (Memory::default(), ()));
     rend_storage::limiter_conformance!(block_on, (MemoryLimiter::default(), ()));
@@ -61,6 +63,8 @@ mod sqlite {
     rend_storage::event_log_conformance!(block_on, fresh());
     rend_storage::edge_conformance!(block_on, fresh());
     rend_storage::revocation_conformance!(block_on, fresh());
+    rend_storage::suspension_conformance!(block_on, fresh());
+    rend_storage::webhook_conformance!(block_on, fresh());
     rend_storage::credential_store_conformance!(block_on, fresh());
     rend_storage::analytics_conformance!(block_on, fresh());
 }
@@ -103,6 +107,16 @@ mod postgres {
         fresh()
     );
     rend_storage::revocation_conformance!(
+        #[ignore = "needs PostgreSQL: cargo xtask test starts one"]
+        block_on,
+        fresh()
+    );
+    rend_storage::suspension_conformance!(
+        #[ignore = "needs PostgreSQL: cargo xtask test starts one"]
+        block_on,
+        fresh()
+    );
+    rend_storage::webhook_conformance!(
         #[ignore = "needs PostgreSQL: cargo xtask test starts one"]
         block_on,
         fresh()

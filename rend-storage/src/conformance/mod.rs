@@ -28,8 +28,10 @@ mod make;
 pub mod multipart;
 pub mod objects;
 pub mod revocations;
+pub mod suspensions;
 pub mod transfers;
 pub mod uploads;
+pub mod webhooks;
 
 /// Mounts cases. The macros of the ports call it; nobody else has to.
 #[doc(hidden)]
@@ -75,8 +77,9 @@ mod tests {
         check(include_str!("limits.rs"));
         check(include_str!("objects.rs"));
         check(include_str!("revocations.rs"));
-        check(include_str!("multipart.rs"));
+        check(include_str!("suspensions.rs"));
         check(include_str!("transfers.rs"));
         check(include_str!("uploads.rs"));
     }
+        check(include_str!("webhooks.rs"));
 }

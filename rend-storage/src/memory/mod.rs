@@ -27,8 +27,10 @@ mod jobs;
 mod limits;
 mod objects;
 mod revocations;
+mod suspensions;
 mod transfers;
 mod uploads;
+mod webhooks;
 
 pub use limits::MemoryLimiter;
 pub use objects::MemoryObjects;
@@ -68,6 +70,9 @@ struct State {
     revocations: Vec<RevocationRow>,
     /// The last place that was given.
     revocation_head: u64,
+    /// The place of an order of an operator is its index and one.
+    orders: Vec<rend_core::suspension::Entry>,
+    webhooks: BTreeMap<rend_core::id::WebhookId, rend_core::webhook::Endpoint>,
     credentials: BTreeMap<CredentialId, Credential>,
     digests: BTreeMap<[u8; 32], CredentialId>,
     played: BTreeMap<[u8; 16], PlaybackEvent>,

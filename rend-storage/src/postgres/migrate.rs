@@ -8,6 +8,7 @@ use crate::StoreError;
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0001_first.sql"),
     include_str!("../../migrations/postgres/0002_direct_uploads.sql"),
+    include_str!("../../migrations/postgres/0003_orders_and_webhooks.sql"),
     include_str!("../../migrations/postgres/0004_captions.sql"),
 ];
 

@@ -34,8 +34,10 @@ mod migrate;
 mod options;
 mod revocations;
 mod session;
+mod suspensions;
 mod transfers;
 mod uploads;
+mod webhooks;
 
 use session::{Pool, Session};
 

@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0002_revocations.sql"),
     include_str!("../../migrations/sqlite/0003_resumable_uploads.sql"),
     include_str!("../../migrations/sqlite/0004_direct_uploads.sql"),
+    include_str!("../../migrations/sqlite/0005_orders_and_webhooks.sql"),
     include_str!("../../migrations/sqlite/0006_captions.sql"),
 ];
 

@@ -25,9 +25,11 @@ mod fault;
 mod jobs;
 mod migrate;
 mod revocations;
+mod suspensions;
 mod threads;
 mod transfers;
 mod uploads;
+mod webhooks;
 
 use fault::Fault;
 use threads::Threads;

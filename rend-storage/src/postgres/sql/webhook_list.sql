@@ -1,0 +1,1 @@
+SELECT id, org, revision, document FROM webhook_endpoints WHERE org = $1 ORDER BY id

@@ -1,0 +1,3 @@
+INSERT INTO orders (kind, subject, action, ordered_by, reason, at)
+VALUES (:kind, :subject, :action, :ordered_by, :reason, :at)
+RETURNING seq

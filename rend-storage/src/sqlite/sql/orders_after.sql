@@ -1,0 +1,1 @@
+SELECT * FROM orders WHERE seq > :seq ORDER BY seq LIMIT :limit
