@@ -23,7 +23,7 @@ pub(crate) fn ci() -> Done {
     purity()?;
     msrv()?;
     examples()?;
-    crate::fuzz::fuzz("all", FUZZ)?;
+    crate::fuzz::fuzz(&["all".to_owned()], FUZZ)?;
     crate::test::test(true)
 }
 

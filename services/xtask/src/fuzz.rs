@@ -1,7 +1,7 @@
 //! Fuzzing on the stable toolchain: libFuzzer's runtime, and coverage from flags that the stable compiler takes.
 //!
 //! No address sanitizer, which only nightly has: our own code holds next to no `unsafe`, and what fuzzing looks for is
-//! panics, broken properties, hangs and memory that grows.
+//! panics, broken properties, hangs and memory that grows. `fuzz/README.md` says how to go on from a find.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -12,6 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::run::{Done, cargo, read, root, run};
+use crate::tools::{CXX, need};
 
 /// How long to fuzz, and how many targets at once.
 #[derive(Clone, Copy)]
@@ -20,15 +21,20 @@ pub(crate) struct Plan {
     pub jobs: usize,
 }
 
-/// Builds every target once, fuzzes `target`, or each there is, and prints what came of it.
-pub(crate) fn fuzz(target: &str, plan: Plan) -> Done {
+/// Builds the targets once, fuzzes those that are named, or each there is for `all`, and prints what came of it. Without a
+/// name it says which there are.
+pub(crate) fn fuzz(names: &[String], plan: Plan) -> Done {
     let targets = targets()?;
-    let chosen: Vec<_> = targets.iter().filter(|name| target == "all" || *name == target).collect();
-    if chosen.is_empty() {
-        return Err(format!("there is no fuzz target `{target}`; there are {}", targets.join(", ")));
+    if names.is_empty() {
+        return list(&targets);
     }
-    let programs = build(if target == "all" { None } else { Some(target) })?;
-    println!("\nfuzzing {} targets, {} at once, {} s each", chosen.len(), plan.jobs.max(1), plan.seconds);
+    if let Some(unknown) = names.iter().find(|name| *name != "all" && !targets.contains(name)) {
+        return Err(format!("there is no fuzz target `{unknown}`; there are {}", targets.join(", ")));
+    }
+    let every = names.iter().any(|name| name == "all");
+    let chosen: Vec<_> = targets.iter().filter(|name| every || names.contains(name)).collect();
+    let programs = build(if every { &[] } else { names })?;
+    println!("\nfuzzing {}, {} at once, {} s each", counted(chosen.len()), plan.jobs.max(1), plan.seconds);
     let (waiting, done) = (Mutex::new(chosen.into_iter()), Mutex::new(Vec::new()));
     thread::scope(|scope| {
         for _ in 0..plan.jobs.max(1) {
@@ -60,7 +66,40 @@ pub(crate) fn fuzz(target: &str, plan: Plan) -> Done {
         return Ok(());
     }
     let names: Vec<_> = found.iter().map(|ran| ran.name.as_str()).collect();
-    Err(format!("found something in {}; put the input into fuzz/corpus when it is mended", names.join(", ")))
+    Err(format!(
+        "found something in {}; see it again with `cargo xtask fuzz {} --replay FILE`, and put the file into fuzz/corpus \
+         when it is mended",
+        names.join(", "),
+        names[0]
+    ))
+}
+
+/// Runs one target over one file, such as a find, and shows what it says.
+pub(crate) fn replay(names: &[String], file: &Path) -> Done {
+    let [name] = names else { return Err("`--replay` goes with one target".into()) };
+    let targets = targets()?;
+    if !targets.contains(name) {
+        return Err(format!("there is no fuzz target `{name}`; there are {}", targets.join(", ")));
+    }
+    let file = file.canonicalize().map_err(|error| format!("{} can not be read: {error}", file.display()))?;
+    let program = build(names)?.join(name);
+    run(Command::new(program).arg(file))
+}
+
+/// Says which targets there are, each with what its file opens with.
+fn list(targets: &[String]) -> Done {
+    println!("cargo xtask fuzz TARGET --seconds 20, with `all` for each of");
+    for name in targets {
+        let file = root().join("fuzz/fuzz_targets").join(name).with_extension("rs");
+        let text = fs::read_to_string(&file).map_err(|error| format!("{} can not be read: {error}", file.display()))?;
+        let says: Vec<_> = text.lines().map_while(|line| line.strip_prefix("//! ")).collect();
+        println!("  {name:<18} {}", says.join(" "));
+    }
+    Ok(())
+}
+
+fn counted(targets: usize) -> String {
+    if targets == 1 { "1 target".to_owned() } else { format!("{targets} targets") }
 }
 
 /// What came of one target.
@@ -69,20 +108,22 @@ struct Ran {
     runs: u64,
     per_second: u64,
     features: u64,
+    peak_mib: u64,
     found: Vec<String>,
 }
 
 impl Ran {
-    const HEAD: &str = "target                       runs     exec/s   features  finds";
+    const HEAD: &str = "target                       runs     exec/s   features  peak MiB  finds";
 
     fn line(&self) -> String {
-        let Self { name, runs, per_second, features, found } = self;
-        format!("{name:<18} {runs:>14} {per_second:>10} {features:>10} {:>6}", found.len())
+        let Self { name, runs, per_second, features, peak_mib, found } = self;
+        format!("{name:<18} {runs:>14} {per_second:>10} {features:>10} {peak_mib:>9} {:>6}", found.len())
     }
 }
 
-/// Builds the targets with coverage, into a folder of their own, and answers where they are.
-fn build(only: Option<&str>) -> Result<PathBuf, String> {
+/// Builds these targets, or all when there are none, with coverage, into a folder of their own, and answers where they are.
+fn build(only: &[String]) -> Result<PathBuf, String> {
+    need(&[CXX], false)?;
     let said = read(Command::new("rustc").arg("-vV")).ok_or("`rustc -vV` failed")?;
     let host = said.lines().find_map(|line| line.strip_prefix("host: ")).ok_or("rustc names no host")?;
     let folder = root().join("target/fuzz");
@@ -90,16 +131,18 @@ fn build(only: Option<&str>) -> Result<PathBuf, String> {
     // Naming the host as a target keeps the flags from build scripts and macros.
     build.args(["build", "--release", "--manifest-path", "fuzz/Cargo.toml", "--target", host, "--target-dir"]);
     build.arg(&folder).env("RUSTFLAGS", COVERAGE.join(" "));
-    match only {
-        Some(name) => build.args(["--bin", name]),
-        None => build.arg("--bins"),
-    };
+    if only.is_empty() {
+        build.arg("--bins");
+    }
+    only.iter().for_each(|name| {
+        build.args(["--bin", name]);
+    });
     run(&mut build)?;
     Ok(folder.join(host).join("release"))
 }
 
 fn one(program: &Path, name: &str, seconds: u64) -> Ran {
-    let mut ran = Ran { name: name.to_owned(), runs: 0, per_second: 0, features: 0, found: Vec::new() };
+    let mut ran = Ran { name: name.to_owned(), runs: 0, per_second: 0, features: 0, peak_mib: 0, found: Vec::new() };
     // What is found goes to folders of its own; the committed corpus is only read.
     let found = root().join("target/fuzz-corpus").join(name);
     let artifacts = root().join("target/fuzz-artifacts").join(name);
@@ -147,6 +190,8 @@ fn one(program: &Path, name: &str, seconds: u64) -> Ran {
             ran.runs = number(rest);
         } else if let Some(rest) = line.strip_prefix("stat::average_exec_per_sec:") {
             ran.per_second = number(rest);
+        } else if let Some(rest) = line.strip_prefix("stat::peak_rss_mb:") {
+            ran.peak_mib = number(rest);
         } else if let Some((_, rest)) = line.split_once(" ft: ") {
             ran.features = number(rest);
         }

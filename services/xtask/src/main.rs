@@ -7,11 +7,9 @@
 )]
 
 mod bench_edge;
-mod bench_hostile;
 mod bench_media;
 mod bench_path;
-mod bench_peer;
-mod bench_quality;
+mod bench_token;
 mod ci;
 mod engines;
 mod fuzz;
@@ -55,10 +53,10 @@ enum Verb {
     },
     /// What the continuous integration runs: format, lints, docs, purity, examples, then `test`
     Ci,
-    /// Run one fuzz target for some seconds on the stable toolchain, or all of them
+    /// Run fuzz targets for some seconds on the stable toolchain; without a name, say which there are
     Fuzz {
-        /// The target, as in `fuzz/fuzz_targets`; `all` for each
-        target: String,
+        /// The targets, as in `fuzz/fuzz_targets`; `all` for each
+        targets: Vec<String>,
         /// How long, for each
         #[arg(long, default_value_t = 20)]
         seconds: u64,
@@ -68,12 +66,18 @@ enum Verb {
         /// Targets at once
         #[arg(long, default_value_t = 1)]
         jobs: usize,
+        /// Run the target over this file alone, and show what it says
+        #[arg(long, conflicts_with_all = ["seconds", "minutes", "jobs"])]
+        replay: Option<std::path::PathBuf>,
     },
     /// Measure, side by side with a peer in the same run
     Bench {
         /// `path`: upload to first frame beside ffmpeg; `media`: the pipeline's goals beside it; `edge`: signed hits beside
-        /// nginx
+        /// nginx; `token`: playback tokens beside other tokens
         what: Bench,
+        /// With `token`: without the machine's SHA instructions
+        #[arg(long)]
+        soft: bool,
     },
     /// Run an edge under viewers, purges, restarts, kills and an origin that comes and goes, and audit it
     Soak {
@@ -115,6 +119,7 @@ enum Bench {
     Path,
     Edge,
     Media,
+    Token,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -127,13 +132,16 @@ fn main() -> ExitCode {
         Verb::Up { no_install, once, data_dir } => up::up(!no_install, once, &data_dir),
         Verb::Test { no_install } => test::test(!no_install),
         Verb::Ci => ci::ci(),
-        Verb::Fuzz { target, seconds, minutes, jobs } => {
+        Verb::Fuzz { targets, replay: Some(file), .. } => fuzz::replay(&targets, &file),
+        Verb::Fuzz { targets, seconds, minutes, jobs, replay: None } => {
             let seconds = minutes.map_or(seconds, |minutes| minutes * 60);
-            fuzz::fuzz(&target, fuzz::Plan { seconds, jobs })
+            fuzz::fuzz(&targets, fuzz::Plan { seconds, jobs })
         }
-        Verb::Bench { what: Bench::Path } => return bench_path::run(),
-        Verb::Bench { what: Bench::Edge } => return bench_edge::run(),
-        Verb::Bench { what: Bench::Media } => return bench_media::run(),
+        Verb::Bench { what: Bench::Token, soft } => bench_token::bench(soft),
+        Verb::Bench { soft: true, .. } => Err("`--soft` goes with `bench token` alone".into()),
+        Verb::Bench { what: Bench::Path, .. } => return bench_path::run(),
+        Verb::Bench { what: Bench::Edge, .. } => return bench_edge::run(),
+        Verb::Bench { what: Bench::Media, .. } => return bench_media::run(),
         Verb::Soak { what: Soak::Edge, minutes } => soak::edge(minutes),
         Verb::Stack { no_install, once, debug, data_dir } => stack::stack(!no_install, once, !debug, &data_dir),
         Verb::Served { no_install } => test::served(!no_install),

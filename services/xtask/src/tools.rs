@@ -20,6 +20,8 @@ pub(crate) const NPM: Tool = Tool { program: "npm", package: "npm", why: "fetche
 pub(crate) const CHROMIUM: Tool = Tool { program: "chromium", package: "chromium", why: "plays in the browser tests" };
 /// Compiles SQLite and the TLS provider.
 pub(crate) const CC: Tool = Tool { program: "cc", package: "build-essential", why: "compiles SQLite into the binary" };
+/// Compiles libFuzzer's runtime.
+pub(crate) const CXX: Tool = Tool { program: "c++", package: "build-essential", why: "compiles the fuzzer's runtime" };
 /// Checks token vectors from another language.
 pub(crate) const PYTHON: Tool =
     Tool { program: "python3", package: "python3", why: "checks the token vectors from another language" };
