@@ -7,8 +7,11 @@
 )]
 
 mod bench_edge;
+mod bench_hostile;
 mod bench_media;
 mod bench_path;
+mod bench_peer;
+mod bench_quality;
 mod bench_token;
 mod ci;
 mod engines;
