@@ -2,10 +2,15 @@
 //!
 //! The unit is F2, two compressions of SHA-256, which is the least that any HMAC of a short text costs. All candidates run
 //! in turns within one process; what is shown is the tenth percentile of the CPU time of a thread, and every allocation
-//! is counted. For the cost without SHA instructions:
-//! `RUSTFLAGS='--cfg sha2_256_backend="soft"' cargo bench --bench token --target-dir target/soft`.
+//! is counted. `cargo xtask bench token` runs it; `cargo xtask bench token --soft` runs it without SHA instructions.
+//!
+//! `-- --only "rend-token: verify" --turns 1000000` does one row so often and nothing else, for a tool that counts
+//! instructions: on a busy machine they are worth more than nanoseconds.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints, and fails by panicking")]
 #![expect(unsafe_code, reason = "an allocator that counts can only be made so")]
+
+#[path = "support/anchors.rs"]
+mod anchors;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -13,22 +18,13 @@ use std::hint::black_box;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit, Mac};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use pasetors::claims::{Claims as PasetoClaims, ClaimsValidationRules};
-use pasetors::keys::SymmetricKey;
-use pasetors::token::UntrustedToken;
-use pasetors::{Local, version4::V4};
 use rend_core::artifact::ArtifactPath;
 use rend_token::transport::{COOKIE_SECURE, candidates, split_path};
 use rend_token::{
     Artifact, ArtifactClass, AssetRef, Claims, ClassMask, Grant, KeyLabel, KeyRing, KeySpec, Org, Policy, Request,
     RevocationBuf, Rung, Secret, SecretPolicy, SessionId, Signer, TOKEN_LEN_MAX, UnixSecs, Verifier,
 };
-use ring::signature::KeyPair;
 use rustix::time::{ClockId, clock_gettime};
-use serde::{Deserialize, Serialize};
-use sha2::Sha256;
 use sha2::block_api::compress256;
 
 fn main() {
@@ -85,8 +81,10 @@ fn main() {
         black_box(candidates(None, None, [black_box(cookie.as_bytes())], COOKIE_SECURE).len());
     });
     rejects(&mut table, &verifier, token.as_str(), &request, &asset);
-    peers(&mut table);
-    rsa(&mut table);
+    anchors::add_to(&mut table);
+    if let Some((name, turns)) = only() {
+        return table.turn(&name, turns);
+    }
     table.run();
     table.print();
     let t = leak(&verifier, token.as_str(), &request);
@@ -122,80 +120,6 @@ fn rejects<'a>(
             black_box(verifier.verify(black_box(token.as_bytes()), black_box(&request)).is_ok());
         });
     }
-}
-
-/// What others use for the same purpose, with the same claims.
-fn peers(table: &mut Table<'_>) {
-    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &SECRET[..32]);
-    let payload = [5; 55];
-    let tag = ring::hmac::sign(&key, &payload);
-    table.add("ring: HMAC-SHA256 of 55 bytes alone", move || {
-        black_box(ring::hmac::verify(&key, black_box(&payload), tag.as_ref()).is_ok());
-    });
-
-    let claims = JsonClaims {
-        sub: ASSET.into(),
-        org: "0190aaaa-0000-7000-8000-000000000001".into(),
-        sid: "9f3c2a7b11d04e".into(),
-        scope: 15,
-        max: 3,
-        iat: 1_800_000_000,
-        exp: 4_000_000_000,
-    };
-    let mac = Hmac::<Sha256>::new_from_slice(&SECRET[..32]).unwrap();
-    let body = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&claims).unwrap());
-    let tag = mac.clone().chain_update(&body).finalize().into_bytes();
-    let token = format!("v1.{body}.{}", URL_SAFE_NO_PAD.encode(tag));
-    table.add("JSON claims with an HMAC", move || {
-        let (body, tag) = black_box(token.as_str()).strip_prefix("v1.").unwrap().split_once('.').unwrap();
-        mac.clone().chain_update(body).verify_slice(&URL_SAFE_NO_PAD.decode(tag).unwrap()).unwrap();
-        let claims: JsonClaims = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(body).unwrap()).unwrap();
-        black_box(claims.sub == ASSET && claims.exp > 1_800_000_001 && claims.scope & 8 == 8 && claims.max >= 2);
-    });
-
-    let token = jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(&SECRET[..32])).unwrap();
-    let (key, rules) = (DecodingKey::from_secret(&SECRET[..32]), Validation::new(Algorithm::HS256));
-    table.add("jsonwebtoken: HS256", move || {
-        let data = jsonwebtoken::decode::<JsonClaims>(black_box(&token), &key, &rules).unwrap();
-        black_box(data.claims.sub == ASSET && data.claims.scope & 8 == 8 && data.claims.max >= 2);
-    });
-
-    let key = SymmetricKey::<V4>::from(&SECRET[..32]).unwrap();
-    let mut held = PasetoClaims::new().unwrap();
-    held.subject(ASSET).unwrap();
-    held.add_additional("org", claims.org.as_str()).unwrap();
-    held.add_additional("sid", claims.sid.as_str()).unwrap();
-    held.add_additional("scope", 15).unwrap();
-    held.add_additional("max", 3).unwrap();
-    let token = pasetors::local::encrypt(&key, &held, None, None).unwrap();
-    let rules = ClaimsValidationRules::new();
-    table.add("pasetors: v4.local", move || {
-        let token = UntrustedToken::<Local, V4>::try_from(black_box(token.as_str())).unwrap();
-        black_box(pasetors::local::decrypt(&key, &token, &rules, None, None).is_ok());
-    });
-
-    let pair = ring::signature::Ed25519KeyPair::from_seed_unchecked(&SECRET[..32]).unwrap();
-    let signature = pair.sign(&payload);
-    let public = pair.public_key().as_ref().to_vec();
-    table.add("ring: Ed25519 of 55 bytes alone", move || {
-        let key = ring::signature::UnparsedPublicKey::new(&ring::signature::ED25519, &public);
-        black_box(key.verify(black_box(&payload), signature.as_ref()).is_ok());
-    });
-}
-
-/// RSA, as others use it between a site and its edges.
-fn rsa(table: &mut Table<'_>) {
-    let payload = [5; 55];
-    let key = URL_SAFE_NO_PAD.decode(RSA_PUBLIC).unwrap();
-    let signature = URL_SAFE_NO_PAD.decode(RSA_SIGNATURE).unwrap();
-    let verify = move || {
-        let key = ring::signature::UnparsedPublicKey::new(&ring::signature::RSA_PKCS1_2048_8192_SHA256, &key);
-        key.verify(black_box(&payload), &signature).is_ok()
-    };
-    assert!(verify());
-    table.add("ring: RSA-2048 of 55 bytes alone", move || {
-        black_box(verify());
-    });
 }
 
 /// Whether the time of a refusal tells where a tag is wrong: Welch's t between tags that are wrong in their first and in
@@ -237,17 +161,6 @@ fn leak(verifier: &Verifier<'_, &RevocationBuf>, token: &str, request: &Request<
     };
     let ((a, va), (b, vb)) = (of(&samples[0]), of(&samples[1]));
     (a - b).abs() / (va + vb).sqrt()
-}
-
-#[derive(Deserialize, Serialize)]
-struct JsonClaims {
-    sub: String,
-    org: String,
-    sid: String,
-    scope: u16,
-    max: u8,
-    iat: u64,
-    exp: u64,
 }
 
 fn key_ring() -> KeyRing<4> {
@@ -310,6 +223,14 @@ impl<'a> Table<'a> {
         self.rows.push(Row { name, work: Box::new(work), batch: 1, nanos: Vec::new(), allocations: 0 });
     }
 
+    /// Does one row `turns` times, or says which there are.
+    fn turn(&mut self, name: &str, turns: u64) {
+        match self.rows.iter_mut().find(|row| row.name == name) {
+            Some(row) => (0..turns).for_each(|_| (row.work)()),
+            None => self.rows.iter().for_each(|row| println!("{}", row.name)),
+        }
+    }
+
     fn run(&mut self) {
         for row in &mut self.rows {
             (row.work)();
@@ -366,8 +287,10 @@ impl<'a> Table<'a> {
         least("G4 beside JSON claims with an HMAC", self.at("JSON claims") / alone, 5.0);
         least("G4 beside jsonwebtoken HS256", self.at("jsonwebtoken") / alone, 11.0);
         least("G4 beside pasetors v4.local", self.at("pasetors") / alone, 22.0);
+        least("G4 beside common-access-token", self.at("common-access-token") / alone, 22.0);
         least("G4 beside Ed25519 alone", self.at("ring: Ed25519") / alone, 160.0);
         least("G4 beside RSA-2048 alone", self.at("ring: RSA-2048") / alone, 80.0);
+        least("G4 beside biscuit-auth", self.at("biscuit-auth") / alone, 380.0);
         most("G5 sign in F2", self.at("rend-token: sign") / unit, 2.1);
         most("G7 over-long in ns", self.at("reject: a megabyte"), 10.0);
         most("G7 wrong prefix in ns", self.at("reject: wrong prefix"), 10.0);
@@ -384,6 +307,13 @@ impl Row<'_> {
         }
         cpu_nanos() - start
     }
+}
+
+/// The one row to do, and how often: `--only ROW --turns NUMBER`.
+fn only() -> Option<(String, u64)> {
+    let words: Vec<String> = std::env::args().collect();
+    let after = |flag: &str| words.iter().skip_while(|word| *word != flag).nth(1);
+    Some((after("--only")?.clone(), after("--turns").and_then(|turns| turns.parse().ok()).unwrap_or(1)))
 }
 
 fn cpu_nanos() -> f64 {
@@ -425,15 +355,3 @@ const BATCH_NANOS: f64 = 200_000.0;
 const ASSET: &str = "018f5d3e-7c1a-7b2c-9d4e-5f60718293a4";
 const ARTIFACT: &str = "hls/720p/segment_00001.m4s";
 const SECRET: &[u8] = b"Zr8fQ0mVt3uXkYw1LhJc7sNdB2gAe5PiRo9KxTyUvMlWqHzE";
-/// The public half of an RSA key of 2,048 bits that was made for this and thrown away, as PKCS #1 in base64url.
-const RSA_PUBLIC: &str = "\
-    MIIBCgKCAQEAmaVdiT6Z3u39j2HNJkcUu_gtPwNfqZgNxox75BuOPeepUZD6AgRnTNp02QoKakFmH5IvX7vPyR4ZeAEWWBKbPANuDtp1hHfv7e\
-    vUznG6Rq83ux9yTUDwXgV22jarskmvLSpdmtydms_70MWNagv3kqhs26PEiKNqUh85uhaUDi90VPrRFEkunmHLh7rZJEu_8z5Uncb1JCODn5ZS\
-    claknygPnfK84S2MiCQA8ci4cffxEh9P1rX5KGgq8WNinz60CihQHD8YDxV_IAbeVFCXUlnqlFHuAqCDu_0UlgFWoFNPv88nbth7WGrtAYr4_f\
-    MiBsUqv42jQWC4n28Od-a0GQIDAQAB";
-/// Its signature (PKCS #1 v1.5, SHA-256) of 55 bytes of 5, in base64url.
-const RSA_SIGNATURE: &str = "\
-    cckwQ6HQyFj7mtY4hfqbgzzUb1_0KtVVPThP_EaXJ3JW01aERCjmT22sTRomj4lp6WVNS7e9-H-AUTzo2NxgGU4bpEdU4eZbSNW-hApHHFDZjk\
-    UnNued3qcdReg4ENIm3YGclcpW1sf_7Cr9XR9eGxyt2qVlg31mCwk8-m4upMLGgrLsg33uCzNjaADFoqFEuTnowB1e4OSqCkag0atesgpNpbGj\
-    sBEMh-6MOgDZUFD1fjb1veXFSKWqyvtO3whVkauQ8yWy4_sF6XqfIluEU9UWBJOXiQZzOXnwEK6Yfy8vLqKDHk_FRK1Q3h8IPODtRYZDmMirpr\
-    A0bUIpV3pWlw";
