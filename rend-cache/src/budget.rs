@@ -89,12 +89,74 @@ impl FreeSpace {
     }
 }
 
+/// How dear a write is.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Spending {
+    /// What comes is written.
+    Free,
+    /// More than half of what may be written at once is: what nobody asked for before is not worth a write.
+    Sparing,
+    /// All of it is: only what starts playback is written.
+    Spent,
+}
+
+/// How many bytes may be written a day, so that a disk lasts as long as it should.
+///
+/// An eighth of the day's bytes may be written at once, and the rest comes evenly over the day: in no 24 hours is more granted than a
+/// day's bytes.
+#[derive(Clone, Debug)]
+pub struct WriteBudget {
+    bytes_per_day: u64,
+    /// What may be written now, in bytes times the milliseconds of a day. Below 0 once more was written than was granted.
+    credit: i128,
+    at_ms: Option<u64>,
+}
+
+impl WriteBudget {
+    /// `bytes_per_day` 0 sets no limit.
+    pub fn new(bytes_per_day: u64) -> Self {
+        let mut budget = Self { bytes_per_day, credit: 0, at_ms: None };
+        budget.credit = budget.at_once();
+        budget
+    }
+
+    /// Notes bytes written.
+    pub fn wrote(&mut self, bytes: u64) {
+        // What is owed is bounded, so that a mistaken clock or a flood cannot stop writing for days.
+        let floor = -self.at_once();
+        self.credit = self.credit.saturating_sub(i128::from(bytes) * DAY_MS).max(floor);
+    }
+
+    /// How dear a write is at `now_ms`.
+    pub fn spending(&mut self, now_ms: u64) -> Spending {
+        if self.bytes_per_day == 0 {
+            return Spending::Free;
+        }
+        // A clock that went back grants nothing, and one that jumps ahead no more than may be written at once.
+        let gained_ms = now_ms.saturating_sub(*self.at_ms.get_or_insert(now_ms));
+        self.at_ms = Some(now_ms);
+        let even = i128::from(self.bytes_per_day - self.bytes_per_day / AT_ONCE_SHARE);
+        self.credit = self.credit.saturating_add(even * i128::from(gained_ms)).min(self.at_once());
+        match self.credit {
+            credit if credit <= 0 => Spending::Spent,
+            credit if credit <= self.at_once() / 2 => Spending::Sparing,
+            _ => Spending::Free,
+        }
+    }
+
+    fn at_once(&self) -> i128 {
+        i128::from(self.bytes_per_day / AT_ONCE_SHARE) * DAY_MS
+    }
+}
+
 pub(crate) const BLOCK_BYTES: u64 = 4096;
 const MARGIN_MIN_BYTES: u64 = 64 << 20;
 const SAMPLE_EVERY_BYTES: u64 = 256 << 20;
 const SAMPLE_CLOSE_MS: u64 = 1000;
 const SAMPLE_MS: u64 = 30_000;
 const FILES_MIN: u64 = 64;
+const DAY_MS: i128 = 86_400_000;
+const AT_ONCE_SHARE: u64 = 8;
 
 #[cfg(test)]
 mod tests {
@@ -125,6 +187,39 @@ mod tests {
         free.sampled(Space { bytes: 1 << 40, files: u64::MAX }, 86_400_000);
         assert!(!free.is_due(86_400_000));
         assert!(free.is_due(0) && free.is_due(2 * 86_400_000));
+    }
+
+    #[test]
+    fn a_write_budget_grants_an_eighth_at_once_and_the_rest_evenly() {
+        let (day_ms, per_day) = (86_400_000, 8 << 30);
+        let mut budget = WriteBudget::new(per_day);
+        assert_eq!(budget.spending(5), Spending::Free);
+        budget.wrote(600 << 20);
+        assert_eq!(budget.spending(5), Spending::Sparing);
+        budget.wrote(500 << 20);
+        assert_eq!(budget.spending(5), Spending::Spent);
+        // Seven eighths come in a day: 600 MiB in about two hours.
+        assert_eq!(budget.spending(5 + day_ms / 24), Spending::Sparing);
+        assert_eq!(budget.spending(5 + day_ms / 6), Spending::Free);
+        assert_eq!(budget.spending(0), Spending::Free, "a clock that went back");
+        budget.wrote(u64::MAX);
+        assert_eq!(budget.spending(3 * day_ms), Spending::Free, "what is owed is bounded");
+        let mut none = WriteBudget::new(0);
+        none.wrote(u64::MAX);
+        assert_eq!(none.spending(1), Spending::Free);
+    }
+
+    #[test]
+    fn no_day_grants_more_than_its_bytes_however_the_writes_come() {
+        let (hour_ms, per_day) = (3_600_000, 80_000_u64);
+        let (mut budget, mut written) = (WriteBudget::new(per_day), 0);
+        for minute in 0..24 * 60 {
+            while budget.spending(minute * hour_ms / 60) < Spending::Spent {
+                budget.wrote(10);
+                written += 10;
+            }
+        }
+        assert!((per_day - 100..=per_day + 10).contains(&written), "{written}");
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub use view::{ClassStats, EntryState, EntryView, Fate, Stats};
 
 use self::leaves::Leaves;
 use self::recover::Unread;
-use crate::budget::FreeSpace;
+use crate::budget::{FreeSpace, Spending, WriteBudget};
 use crate::fence::Fences;
 use crate::files::{CacheFiles, FileName};
 use crate::fill::{Fill, Permit};
@@ -77,6 +77,8 @@ struct State {
     /// The latest moment that a caller told, for notes that need no better one.
     told_ms: u64,
     free: FreeSpace,
+    writes: WriteBudget,
+    spending: Spending,
     pending: VecDeque<Pending>,
     /// Unlinked, but still mapped by a reader.
     held: Vec<(u64, Weak<()>)>,
@@ -129,6 +131,7 @@ struct Counts {
     bypassed: u64,
     disk_errors: u64,
     corrupt: u64,
+    written_bytes: u64,
     ahead_used_bytes: u64,
     ahead_wasted_bytes: u64,
 }

@@ -124,6 +124,16 @@ pub enum Event {
         /// Bytes.
         limit: u64,
     },
+    /// Writing has become dear, or cheap again: from now on a full cache refuses what is hardly worth the write, or does not.
+    SetAdmission {
+        /// Whether to refuse.
+        on: bool,
+    },
+    /// A resident object was fetched on a guess: that it came was no request.
+    Guess {
+        /// Which.
+        id: Id,
+    },
 }
 
 /// What follows from an event.
@@ -150,6 +160,8 @@ impl Event {
             Self::Unpin { id } => (9, id.0, 0),
             Self::Shrink { bytes } => (10, 0, bytes),
             Self::SetLimit { limit } => (11, 0, limit),
+            Self::SetAdmission { on } => (12, 0, on as u64),
+            Self::Guess { id } => (13, id.0, 0),
         }
     }
 }
@@ -218,6 +230,10 @@ pub trait Policy: Send {
     ///
     /// When it is no snapshot of such a policy. What is in the policy then is undefined: make a new one.
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError>;
+    /// How many requests there were for this place in a line, in all lines together. `None` when the policy does not count them.
+    fn survival(&self, _segment: u32) -> Option<u32> {
+        None
+    }
     /// The log of what it was told and decided, if it keeps one: [`crate::replay::Recorded`] does.
     fn log(&self) -> &[u8] {
         &[]
@@ -252,6 +268,9 @@ impl<P: Policy + ?Sized> Policy for Box<P> {
     }
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError> {
         (**self).restore(snapshot)
+    }
+    fn survival(&self, segment: u32) -> Option<u32> {
+        (**self).survival(segment)
     }
     fn log(&self) -> &[u8] {
         (**self).log()
@@ -288,6 +307,14 @@ pub trait Order: Send {
     fn remove(&mut self, arena: &mut Arena<Self::Mark>, slot: Slot, evicted: bool);
     /// How far an object is from eviction.
     fn distance(&self, arena: &Arena<Self::Mark>, slot: Slot) -> u64;
+    /// From now on [`Order::admit`] is to refuse what is hardly worth the write, or is not. An order need not.
+    fn set_admission(&mut self, _on: bool) {}
+    /// The arrival of an object, which counted as a request when it was inserted, was none.
+    fn unlearn(&mut self, _traits: &Traits) {}
+    /// How many requests there were for this place in a line, if the order counts them.
+    fn survival(&self, _segment: u32) -> Option<u32> {
+        None
+    }
     /// Appends to `out` all that [`Order::load`] needs, with every queued object by [`Arena::write`]. `false` when this order cannot.
     fn save(&self, _arena: &Arena<Self::Mark>, _out: &mut Vec<u8>) -> bool {
         false
@@ -459,6 +486,16 @@ impl<O: Order> Engine<O> {
                 self.limit = limit;
                 self.shrink(self.used.saturating_sub(limit), victims)
             }
+            Event::SetAdmission { on } => {
+                self.order.set_admission(on);
+                Verdict::Granted
+            }
+            Event::Guess { id } => {
+                let resident = self.arena.find_lately(id).filter(|slot| self.arena.state(*slot) == State::Resident);
+                let Some(slot) = resident else { return Verdict::Ignored };
+                self.order.unlearn(&self.arena.traits(slot));
+                Verdict::Granted
+            }
         }
     }
 }
@@ -510,6 +547,10 @@ impl<O: Order> Policy for Engine<O> {
 
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError> {
         snapshot::restore(self, snapshot)
+    }
+
+    fn survival(&self, segment: u32) -> Option<u32> {
+        self.order.survival(segment)
     }
 
     fn footprint(&self) -> usize {

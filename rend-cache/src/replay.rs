@@ -90,6 +90,9 @@ impl<P: Policy> Policy for Recorded<P> {
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError> {
         self.policy.restore(snapshot)
     }
+    fn survival(&self, segment: u32) -> Option<u32> {
+        self.policy.survival(segment)
+    }
     fn log(&self) -> &[u8] {
         &self.log
     }
@@ -133,6 +136,8 @@ fn encode(event: &Event, verdict: Verdict) -> [u8; RECORD_BYTES] {
         Event::Unpin { id } => (9, id, 0, none),
         Event::Shrink { bytes } => (10, Id(0), bytes, none),
         Event::SetLimit { limit } => (11, Id(0), limit, none),
+        Event::SetAdmission { on } => (12, Id(0), u64::from(on), none),
+        Event::Guess { id } => (13, id, 0, none),
     };
     let mut record = [0; RECORD_BYTES];
     record[..3].copy_from_slice(&[kind, traits.class as u8, verdict as u8]);
@@ -160,6 +165,8 @@ fn decode(record: &[u8; RECORD_BYTES]) -> Option<Event> {
         9 => Event::Unpin { id },
         10 => Event::Shrink { bytes: size },
         11 => Event::SetLimit { limit: size },
+        12 if size <= 1 => Event::SetAdmission { on: size == 1 },
+        13 => Event::Guess { id },
         _ => return None,
     })
 }

@@ -53,6 +53,8 @@ pub enum Bypass {
     NoRoom,
     /// The policy does not think it worth the write.
     NotAdmitted,
+    /// As many bytes were written today as may be.
+    OverBudget,
     /// There are as many fills as may write at once.
     Busy,
     /// Its name, tag or type is too long to be stored.
@@ -70,6 +72,7 @@ impl Bypass {
             Self::TooLarge => "too_large",
             Self::NoRoom => "no_room",
             Self::NotAdmitted => "not_admitted",
+            Self::OverBudget => "over_budget",
             Self::Busy => "busy",
             Self::Unstorable => "unstorable",
             Self::Disk => "disk",

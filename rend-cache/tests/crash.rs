@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use rend_cache::fs::FsFiles;
+use rend_cache::policy::ValueWheel;
 use rend_cache::{Begin, Cache, CacheError, Config, Head, Key, KeyMeta, Lookup, Mode, Scope};
 
 #[test]
@@ -34,7 +36,8 @@ fn a_process_killed_two_hundred_times_leaves_no_draft_served_no_purged_body_aliv
             }
         }
         // An operation that was cut off is one of the last two that were announced.
-        let (cache, recovered) = open(folder.path());
+        // Every other time what is asked for is answered before the journal was read about bodies.
+        let (cache, recovered) = if round % 2 == 0 { open(folder.path()) } else { open_early(folder.path()) };
         assert_eq!(std::fs::read_dir(folder.path().join("v1/tmp")).unwrap().count(), 0, "drafts are gone");
         for (key, version) in alive.clone() {
             let found = match cache.lookup(&name(key), 0) {
@@ -66,7 +69,7 @@ fn a_second_process_on_one_folder_is_refused() {
     let refused = FsFiles::open(folder.path()).unwrap_err();
     assert!(matches!(refused, CacheError::Locked) && refused.is_retryable(), "{refused}");
     drop(first);
-    FsFiles::open(folder.path()).unwrap();
+    take(folder.path());
 }
 
 #[test]
@@ -115,6 +118,34 @@ fn zero_length_and_zero_tailed_files_with_right_names_are_misses_and_go() {
 }
 
 #[test]
+fn without_its_journal_a_folder_serves_at_once_and_its_generations_go_on() {
+    for noted in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let (cache, _) = open(folder.path());
+        (0..9).for_each(|key| assert!(store(&cache, key, 1)));
+        let Lookup::Hit(before) = cache.lookup(&name(4), 0) else { panic!("stored") };
+        drop(cache);
+        std::fs::remove_file(folder.path().join("v1/index/journal")).unwrap();
+        if !noted {
+            // As a version before this one left it: then the names of the files tell.
+            std::fs::write(folder.path().join("LOCK"), b"").unwrap();
+        }
+        let (cache, _) = open_early(folder.path());
+        assert!((0..9).all(|key| matches!(cache.lookup(&name(key), 0), Lookup::Hit(_))));
+        assert!(store(&cache, 4, 2));
+        let Lookup::Hit(after) = cache.lookup(&name(4), 0) else { panic!("stored") };
+        assert!(after.generation() > before.generation());
+        // So a purge covers what nobody has looked at yet.
+        cache.purge(&Scope::Group([1; 16]), Mode::Hard, 0).unwrap();
+        while cache.reconcile(usize::MAX) > 0 {}
+        assert!((0..9).all(|key| matches!(cache.lookup(&name(key), 0), Lookup::Hit(_)) == (key % 3 != 1)));
+        drop((before, after));
+        cache.reap(usize::MAX);
+        assert_eq!(cache.stats().used_bytes, charged(folder.path()));
+    }
+}
+
+#[test]
 fn a_mapped_body_is_the_file_itself_and_stays_readable_after_it_is_evicted() {
     let folder = tempfile::tempdir().unwrap();
     let (cache, _) = open(folder.path());
@@ -135,7 +166,7 @@ fn a_mapped_body_is_the_file_itself_and_stays_readable_after_it_is_evicted() {
 #[ignore = "is started by the test that kills it"]
 fn child() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
-    let (cache, _) = open(Path::new(&folder));
+    let (cache, _) = open_early(Path::new(&folder));
     // Readers and the keeper of the house work beside the writer all the time.
     for seed in 0..2_u8 {
         let cache = cache.clone();
@@ -197,7 +228,26 @@ fn run_and_kill(folder: &Path, lines: usize) -> Vec<String> {
 }
 
 fn open(folder: &Path) -> (Cache, rend_cache::Recovered) {
-    Cache::open(Config::new(64 << 20), FsFiles::open(folder).unwrap(), 0).unwrap()
+    Cache::open(Config::new(64 << 20), take(folder), 0).unwrap()
+}
+
+/// Takes a folder into use. While another test starts its child, that holds every open file for a moment, this folder's lock among
+/// them.
+#[track_caller]
+fn take(folder: &Path) -> Arc<FsFiles> {
+    for _ in 0..YIELDS_MAX {
+        match FsFiles::open(folder) {
+            Err(CacheError::Locked) => std::thread::yield_now(),
+            opened => return opened.unwrap(),
+        }
+    }
+    panic!("the folder is still locked")
+}
+
+/// Ready to serve as soon as it is known what was purged.
+fn open_early(folder: &Path) -> (Cache, rend_cache::Recovered) {
+    let (files, wheel) = (take(folder), Box::new(ValueWheel::new(64 << 20)));
+    Cache::open_early(Config::new(64 << 20), files, wheel, 0).unwrap()
 }
 
 fn name(key: u8) -> Key {
@@ -253,6 +303,8 @@ fn charged(folder: &Path) -> u64 {
 
 /// How often the child is killed.
 const ROUNDS: usize = 200;
+/// How often a lock that should be free is tried.
+const YIELDS_MAX: usize = 10_000_000;
 const BODY_BYTES: usize = 100_000;
 const FOLDER: &str = "REND_CACHE_CRASH_FOLDER";
 const SAYS: &str = "child: ";

@@ -47,6 +47,8 @@ fn event() -> impl Strategy<Value = Event> {
         1 => id.prop_map(|id| Event::Unpin { id }),
         1 => size.prop_map(|bytes| Event::Shrink { bytes }),
         1 => (LIMIT / 2..LIMIT * 2).prop_map(|limit| Event::SetLimit { limit }),
+        1 => any::<bool>().prop_map(|on| Event::SetAdmission { on }),
+        1 => (0_u64..24).prop_map(|id| Event::Guess { id: Id(id) }),
     ]
 }
 
@@ -108,7 +110,8 @@ impl Model {
             }
             Event::Unpin { id } if verdict == Verdict::Ignored => self.is(id, State::Pinned),
             Event::Remove { id } => self.is(id, State::Resident) || self.is(id, State::Pinned),
-            Event::Pin { id } => self.is(id, State::Resident),
+            Event::Pin { id } | Event::Guess { id } => self.is(id, State::Resident),
+            Event::SetAdmission { .. } => true,
             Event::Commit { .. }
             | Event::Unpin { .. }
             | Event::Room { .. }
@@ -136,6 +139,7 @@ impl Model {
             Event::Pin { id } => self.objects.get_mut(&id).unwrap().1 = State::Pinned,
             Event::Hit { .. } | Event::Commit { .. } | Event::Unpin { .. } => {}
             Event::Room { .. } | Event::Shrink { .. } | Event::SetLimit { .. } => {}
+            Event::SetAdmission { .. } | Event::Guess { .. } => {}
         }
         Ok(())
     }
@@ -448,6 +452,38 @@ fn with_admission_an_unknown_tail_object_is_stored_at_its_second_request() {
         |wheel: &mut ValueWheel| wheel.apply(Event::Reserve { id: Id(77), size: 100, traits: Traits::plain() });
     assert_eq!(reserve(&mut wheel).verdict, Verdict::Bypass);
     assert_eq!(reserve(&mut wheel).verdict, Verdict::Granted);
+}
+
+#[test]
+fn admission_is_turned_on_and_off_while_it_runs() {
+    let mut wheel = ValueWheel::new(1000);
+    (0..10).for_each(|id| drop(store(&mut wheel, id, 100, Traits::plain())));
+    let room = |wheel: &mut ValueWheel, id: u64| {
+        wheel.apply(Event::Room { id: Id(id), size: 100, traits: Traits::plain() }).verdict
+    };
+    assert_eq!(room(&mut wheel, 70), Verdict::Granted);
+    wheel.apply(Event::Shrink { bytes: 0 });
+    store(&mut wheel, 70, 100, Traits::plain());
+    wheel.apply(Event::SetAdmission { on: true });
+    assert_eq!((room(&mut wheel, 71), room(&mut wheel, 72)), (Verdict::Bypass, Verdict::Bypass));
+    assert_eq!(room(&mut wheel, 71), Verdict::Granted, "asked for before");
+    store(&mut wheel, 71, 100, Traits::plain());
+    wheel.apply(Event::SetAdmission { on: false });
+    assert_eq!(room(&mut wheel, 73), Verdict::Granted);
+}
+
+#[test]
+fn a_guess_does_not_count_as_a_request() {
+    let mut wheel = ValueWheel::new(1000);
+    let segment = |index| Traits { class: Class::Tail, line: 1, segment: Some(index) };
+    store(&mut wheel, 1, 100, segment(3));
+    store(&mut wheel, 2, 100, segment(4));
+    assert_eq!((wheel.survival(3), wheel.survival(4)), (Some(1), Some(1)));
+    assert_eq!(wheel.apply(Event::Guess { id: Id(2) }).verdict, Verdict::Granted);
+    assert_eq!((wheel.survival(3), wheel.survival(4)), (Some(1), Some(0)));
+    wheel.apply(Event::Hit { id: Id(2) });
+    assert_eq!(wheel.survival(4), Some(1));
+    assert_eq!(Lru::new(1).survival(0), None, "which counts nobody");
 }
 
 /// A changed digest means a changed policy. Change it on purpose, with the figures of the bench.

@@ -133,6 +133,9 @@ impl Inner {
         if old_hits > 0 {
             state.policy.apply(Event::Hit { id });
         }
+        if ahead {
+            state.policy.apply(Event::Guess { id });
+        }
         let kept = KeptRef {
             key: key.borrowed(),
             key_meta: fill.key_meta,

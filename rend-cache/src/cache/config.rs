@@ -26,6 +26,9 @@ pub struct Config {
     pub window_bytes_max: usize,
     /// The same for a fill that is not stored. A reader farther behind is cut off with an error.
     pub bypass_window_bytes_max: usize,
+    /// How many bytes a day are to be written at most, for disks that wear; 0 for as many as come. Once half of what may be written at
+    /// once is used up, a full cache stores of the tail only what was asked for before; once all of it is, nothing of the tail.
+    pub write_bytes_per_day: u64,
     /// Whether each body is synced before it becomes visible. It is a cache: a torn file is found and is a miss.
     pub sync_bodies: bool,
 }
@@ -44,6 +47,7 @@ impl Config {
             readers_max: 16_384,
             window_bytes_max: 2 << 20,
             bypass_window_bytes_max: 8 << 20,
+            write_bytes_per_day: 0,
             sync_bodies: false,
         }
     }

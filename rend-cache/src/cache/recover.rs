@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::leaves::Leaves;
 use super::{Cache, Config, Counts, EPOCH_SHIFT, Inner, State};
-use crate::budget::{FreeSpace, charge};
+use crate::budget::{FreeSpace, Spending, WriteBudget, charge};
 use crate::error::CacheError;
 use crate::fence::Fences;
 use crate::files::CacheFiles;
@@ -339,6 +339,8 @@ impl State {
             departed: Departed::default(),
             told_ms: 0,
             free: FreeSpace::new(config.min_free_bytes, config.max_bytes),
+            writes: WriteBudget::new(config.write_bytes_per_day),
+            spending: Spending::Free,
             pending: VecDeque::new(),
             held: Vec::new(),
             pending_bytes: 0,

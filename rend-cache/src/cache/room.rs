@@ -4,10 +4,11 @@ use std::io;
 use std::sync::Weak;
 
 use super::{Cache, Inner, Pending, State};
+use crate::budget::Spending;
 use crate::files::Draft;
 use crate::fill::Fill;
 use crate::gone::Gone;
-use crate::key::Generation;
+use crate::key::{Class, Generation};
 use crate::policy::{Event, Id, Verdict};
 use crate::writer::Bypass;
 
@@ -51,6 +52,9 @@ impl Inner {
             let mut state = self.state();
             if state.disk_rests(now_ms) {
                 return Err(Bypass::Disk);
+            }
+            if state.spend(now_ms) == Spending::Spent && fill.key_meta.class == Class::Tail {
+                return Err(Bypass::OverBudget);
             }
             if state.flights.get(&fill.generation).is_none_or(|flight| flight.doomed) {
                 return Err(Bypass::Purged);
@@ -201,7 +205,10 @@ impl Inner {
     }
 
     pub(crate) fn wrote(&self, bytes: u64) {
-        self.state().free.wrote(bytes);
+        let mut state = self.state();
+        state.free.wrote(bytes);
+        state.writes.wrote(bytes);
+        state.counts.written_bytes += bytes;
     }
 
     /// After a refused write: makes generous room, because what was believed about the disk was wrong.
@@ -247,6 +254,16 @@ impl State {
     pub(super) const fn disk_rests(&self, now_ms: u64) -> bool {
         // A clock that jumped back by more than the rest must not make it longer.
         now_ms < self.disk_rests_until_ms && self.disk_rests_until_ms - now_ms <= DISK_REST_MS
+    }
+
+    /// How dear a write is now. The policy hears of a change.
+    fn spend(&mut self, now_ms: u64) -> Spending {
+        let spending = self.writes.spending(now_ms);
+        let before = std::mem::replace(&mut self.spending, spending);
+        if (before == Spending::Free) != (spending == Spending::Free) {
+            self.policy.apply(Event::SetAdmission { on: spending != Spending::Free });
+        }
+        spending
     }
 
     /// Whether room for so many bytes would have to be taken from bodies about which the journal was not read yet: who goes first is not

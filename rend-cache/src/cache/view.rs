@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::Cache;
+use crate::budget::Spending;
 use crate::gone::Gone;
-use crate::key::{Class, Generation, Key};
+use crate::key::{Class, Generation, Key, KeyMeta};
 use crate::negative::{FailKind, Negative};
 use crate::policy::Standing;
 
@@ -91,6 +92,10 @@ pub struct Stats {
     pub disk_errors: u64,
     /// Files that were not what they should be.
     pub corrupt: u64,
+    /// Bytes written to the disk: bodies and footers, those of fills that failed too.
+    pub written_bytes: u64,
+    /// How dear a write is: `free` unless [`crate::Config::write_bytes_per_day`] is being used up.
+    pub spending: &'static str,
     /// Bytes fetched on a guess that somebody then asked for.
     pub ahead_used_bytes: u64,
     /// Bytes fetched on a guess that went without anybody having asked for them.
@@ -212,6 +217,12 @@ impl Cache {
             bypassed: counts.bypassed,
             disk_errors: counts.disk_errors,
             corrupt: counts.corrupt,
+            written_bytes: counts.written_bytes,
+            spending: match state.spending {
+                Spending::Free => "free",
+                Spending::Sparing => "sparing",
+                Spending::Spent => "spent",
+            },
             ahead_used_bytes: counts.ahead_used_bytes,
             ahead_wasted_bytes: counts.ahead_wasted_bytes,
             negatives: state.negatives.len(),
@@ -224,6 +235,16 @@ impl Cache {
         }
     }
 
+    /// Whether a viewer of the segment `key_meta` will probably ask for the next one: at least half of those who came so far did, or too
+    /// few came to tell. Before the journal was read the answer is no, because what is fetched ahead may be here already.
+    pub fn expects_next(&self, key_meta: &KeyMeta) -> bool {
+        let state = self.inner.state();
+        let Some(segment) = key_meta.segment.filter(|_| !state.is_unread) else { return false };
+        let (here, next) = (state.policy.survival(segment), state.policy.survival(segment.saturating_add(1)));
+        let (Some(here), Some(next)) = (here, next) else { return true };
+        here < VIEWERS_MIN || u64::from(next) * 2 >= u64::from(here)
+    }
+
     /// Forgets that `key` was absent or failed, as a warm-up does before it asks again.
     pub fn forget_negative(&self, key: &Key) {
         self.inner.state().negatives.forget(key);
@@ -234,3 +255,6 @@ impl Cache {
         self.inner.state().negatives.find(key, now_ms).map(|negative| negative.kind)
     }
 }
+
+/// So many requests for a segment tell how many viewers go on after it.
+const VIEWERS_MIN: u32 = 16;

@@ -1,6 +1,6 @@
 //! The state of a policy as bytes, so that another process goes on where one stopped.
 //!
-//! Little-endian, in this order: `RENDPOL1`; length (1) and name of the order; limit (8), bytes used (8), digest (8); how many objects
+//! Little-endian, in this order: `RENDPOL2`; length (1) and name of the order; limit (8), bytes used (8), digest (8); how many objects
 //! stand in no queue (8) and each of them; what the order writes of itself, with every queued object; crc32c of all that (4).
 
 use thiserror::Error;
@@ -87,4 +87,4 @@ fn read<O: Order>(engine: &mut Engine<O>, rest: &mut &[u8]) -> Option<()> {
     (sum == used && rest.is_empty()).then_some(())
 }
 
-const MAGIC: &[u8] = b"RENDPOL1";
+const MAGIC: &[u8] = b"RENDPOL2";

@@ -45,7 +45,8 @@ pub struct WheelConfig {
     pub foresight: u16,
     /// Starts count half after as many requests as there are objects, times this.
     pub epoch: u16,
-    /// Whether an object of the tail that nobody has asked for before is served without being stored once the cache is full.
+    /// Whether an object of the tail that nobody has asked for before is served without being stored once the cache is full, until
+    /// [`super::Event::SetAdmission`] says otherwise.
     pub admission: bool,
 }
 
@@ -91,9 +92,12 @@ impl ValueWheel {
             decay_due: 0,
             survival: [0; SEGMENTS],
             per_start: 0,
-            seen: if config.admission { vec![0; SEEN_WORDS].into_boxed_slice() } else { Box::default() },
+            admission: false,
+            seen: Box::default(),
         };
-        Self::with_order(limit, order)
+        let mut engine = Self::with_order(limit, order);
+        engine.order.set_admission(config.admission);
+        engine
     }
 }
 
@@ -111,6 +115,8 @@ pub struct Value {
     survival: [u32; SEGMENTS],
     /// 2^32 divided by how many began, so that no request divides.
     per_start: u64,
+    admission: bool,
+    /// Made when admission is first turned on.
     seen: Box<[u64]>,
 }
 
@@ -256,7 +262,7 @@ impl Order for Value {
 
     #[inline]
     fn admit(&mut self, id: Id, traits: &Traits, full: bool) -> bool {
-        if !self.config.admission || !full || traits.class != Class::Tail || self.starts[line(traits.line)] > START {
+        if !self.admission || !full || traits.class != Class::Tail || self.starts[line(traits.line)] > START {
             return true;
         }
         let bit = id.0 as usize % (SEEN_WORDS * 64);
@@ -298,8 +304,32 @@ impl Order for Value {
         self.ahead(arena, slot)
     }
 
+    fn set_admission(&mut self, on: bool) {
+        self.admission = on;
+        if on && self.seen.is_empty() {
+            self.seen = vec![0; SEEN_WORDS].into_boxed_slice();
+        }
+    }
+
+    fn unlearn(&mut self, traits: &Traits) {
+        if let Some(segment) = traits.segment {
+            let count = &mut self.survival[(segment as usize).min(SEGMENTS - 1)];
+            *count = count.saturating_sub(1);
+            if segment == 0 {
+                self.per_start = (1 << 32) / u64::from(*count).max(1);
+                let starts = &mut self.starts[line(traits.line)];
+                *starts = starts.saturating_sub(START);
+            }
+        }
+    }
+
+    fn survival(&self, segment: u32) -> Option<u32> {
+        Some(self.survival[(segment as usize).min(SEGMENTS - 1)])
+    }
+
     fn save(&self, arena: &Arena<Mark>, out: &mut Vec<u8>) -> bool {
         out.extend_from_slice(&self.config.encode());
+        out.extend_from_slice(&[u8::from(self.admission), u8::from(!self.seen.is_empty())]);
         for word in [self.now, self.decay_at as u64, self.decay_due] {
             out.extend_from_slice(&word.to_le_bytes());
         }
@@ -318,6 +348,13 @@ impl Order for Value {
     fn load(&mut self, arena: &mut Arena<Mark>, bytes: &mut &[u8]) -> Option<()> {
         if take(bytes)? != self.config.encode() {
             return None;
+        }
+        match take(bytes)? {
+            [admission @ (0 | 1), seen @ (0 | 1)] if admission <= seen => {
+                self.set_admission(seen == 1);
+                self.set_admission(admission == 1);
+            }
+            _ => return None,
         }
         // Counters that no run of events reaches would overflow soon, or take for ever to fade.
         self.now = number(bytes).filter(|now| *now < 1 << 62)?;

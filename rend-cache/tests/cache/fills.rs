@@ -5,7 +5,7 @@ use std::io;
 use crate::support::{at_rest, body, cache, drain, fill, get, key, lead};
 use bytes::Bytes;
 use futures::FutureExt;
-use rend_cache::memory::Op;
+use rend_cache::memory::{MemoryFiles, Op};
 use rend_cache::{
     Begin, Bypass, Cache, Config, FailKind, FillError, Finished, Freshness, Head, KeyMeta, Lookup, Mode, Placement,
     Scope,
@@ -13,7 +13,7 @@ use rend_cache::{
 
 #[test]
 fn of_a_thousand_who_ask_at_once_one_fetches_and_all_read_the_same() {
-    let files = rend_cache::memory::MemoryFiles::shared();
+    let files = MemoryFiles::shared();
     let mut config = Config::new(64 << 20);
     config.window_bytes_max = 128 << 10;
     let (cache, _) = Cache::open(config, files.clone(), 0).unwrap();
@@ -296,7 +296,7 @@ fn without_a_file_a_single_slow_reader_stops_the_writer_and_loses_nothing() {
 fn fills_beyond_the_bound_are_streamed_and_beyond_the_second_bound_refused() {
     let mut config = Config::new(64 << 20);
     (config.fills_max, config.bypass_fills_max) = (2, 1);
-    let (cache, _) = Cache::open(config, rend_cache::memory::MemoryFiles::shared(), 0).unwrap();
+    let (cache, _) = Cache::open(config, MemoryFiles::shared(), 0).unwrap();
     let mut writers: Vec<_> = (0..3).map(|n| lead(&cache, &key(&n.to_string()))).collect();
     let places: Vec<_> =
         writers.iter_mut().map(|writer| writer.expect(Head::new("\"e\"", "x").with_len(1), 0).unwrap()).collect();
@@ -310,7 +310,7 @@ fn fills_beyond_the_bound_are_streamed_and_beyond_the_second_bound_refused() {
 fn readers_beyond_the_bound_are_refused_until_one_leaves() {
     let mut config = Config::new(64 << 20);
     config.readers_max = 2;
-    let (cache, _) = Cache::open(config, rend_cache::memory::MemoryFiles::shared(), 0).unwrap();
+    let (cache, _) = Cache::open(config, MemoryFiles::shared(), 0).unwrap();
     let writer = lead(&cache, &key("a"));
     let (first, _second) = (writer.reader().unwrap(), writer.reader().unwrap());
     assert!(writer.reader().is_none());
@@ -520,4 +520,70 @@ fn what_was_fetched_on_a_guess_counts_as_used_once_asked_for_and_as_wasted_when_
         "the one that was joined was no guess"
     );
     at_rest(&cache, &files);
+}
+
+#[test]
+fn a_write_budget_refuses_the_tail_when_it_is_used_up_and_never_what_starts_playback() {
+    let files = MemoryFiles::shared();
+    let mut config = Config::new(1 << 20);
+    // An eighth at once: 500,000 bytes.
+    config.write_bytes_per_day = 4_000_000;
+    let (cache, _) = Cache::open(config, files.clone(), 0).unwrap();
+    let store = |name: &str, meta: KeyMeta, now_ms: u64| {
+        let Begin::Lead(mut writer) = cache.begin(&key(name), &meta, None, now_ms) else { panic!("nobody else asked") };
+        writer.expect(Head::new("\"e\"", "x").with_len(100_000), now_ms).unwrap();
+        writer.push(body(100_000), now_ms).unwrap();
+        writer.finish(now_ms).unwrap()
+    };
+    let tail = KeyMeta::segment(9, None);
+    for n in 0..5 {
+        assert!(matches!(store(&n.to_string(), tail, 0), Finished::Stored(_)), "{n}");
+    }
+    assert!(matches!(store("5", tail, 0), Finished::Streamed(Bypass::OverBudget)));
+    assert_eq!(cache.stats().spending, "spent");
+    assert!(matches!(store("first", KeyMeta::segment(0, None), 0), Finished::Stored(_)));
+    assert!(cache.stats().written_bytes > 600_000);
+    let day_ms = 86_400_000;
+    assert!(matches!(store("5", tail, day_ms), Finished::Stored(_)), "the next day is another day");
+    assert_eq!(cache.stats().spending, "free");
+    at_rest(&cache, &files);
+}
+
+#[test]
+fn a_full_cache_with_half_its_budget_left_stores_of_the_tail_what_was_asked_for_before() {
+    let files = MemoryFiles::shared();
+    let mut config = Config::new(300_000);
+    config.write_bytes_per_day = 8_000_000;
+    let (cache, _) = Cache::open(config, files.clone(), 0).unwrap();
+    (0..6).for_each(|n| assert!(matches!(fill(&cache, &key(&n.to_string()), &body(90_000)), Finished::Stored(_))));
+    assert!(matches!(fill(&cache, &key("new"), &body(90_000)), Finished::Streamed(Bypass::NotAdmitted)));
+    assert_eq!(cache.stats().spending, "sparing");
+    assert!(matches!(fill(&cache, &key("new"), &body(90_000)), Finished::Stored(_)), "asked for again");
+    at_rest(&cache, &files);
+}
+
+#[test]
+fn the_next_segment_is_expected_while_half_of_the_viewers_go_on() {
+    let (cache, _) = cache(64 << 20);
+    let meta = |index| KeyMeta::segment(index, Some(1));
+    assert!(cache.expects_next(&meta(0)), "nobody came yet");
+    assert!(!cache.expects_next(&KeyMeta::playlist(None)), "it has no next");
+    let watch = |viewer: usize, index: u32| {
+        let name = key(&format!("{viewer}/{index}"));
+        let Begin::Lead(writer) = cache.begin(&name, &meta(index), None, 0) else { panic!("nobody else asked") };
+        let mut writer = writer;
+        writer.push(body(10), 0).unwrap();
+        writer.finish(0).unwrap();
+    };
+    for viewer in 0..30 {
+        watch(viewer, 0);
+        if viewer % 3 > 0 {
+            watch(viewer, 1);
+        }
+        if viewer % 5 == 0 {
+            watch(viewer, 2);
+        }
+    }
+    // 30, 20 and 6 viewers.
+    assert_eq!([0, 1].map(|index| cache.expects_next(&meta(index))), [true, false]);
 }

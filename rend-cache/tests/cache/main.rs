@@ -8,4 +8,5 @@ mod fills;
 mod interleavings;
 mod model;
 mod purges;
+mod starts;
 mod support;
