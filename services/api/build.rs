@@ -25,10 +25,13 @@ fn main() -> io::Result<()> {
         }
     }
     // An npm package at build time; without it the player falls back to native HLS and says so.
-    let hls = web.join("node_modules/hls.js/dist/hls.light.min.mjs");
-    println!("cargo::rerun-if-changed={}", hls.display());
-    if hls.is_file() {
-        files.push(("hls.js".to_owned(), hls));
+    // The small one for most videos; the whole one knows captions and several sounds.
+    for (name, build) in [("hls.js", "hls.light.min.mjs"), ("hls-whole.js", "hls.min.mjs")] {
+        let hls = web.join("node_modules/hls.js/dist").join(build);
+        println!("cargo::rerun-if-changed={}", hls.display());
+        if hls.is_file() {
+            files.push((name.to_owned(), hls));
+        }
     }
     files.sort();
     let out = env::var_os("OUT_DIR").map(PathBuf::from).ok_or_else(|| io::Error::other("cargo sets OUT_DIR"))?;

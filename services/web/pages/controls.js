@@ -16,8 +16,9 @@ export class Controls {
   #dragging = false;
   #plannedSecs = null;
   #madeSecs = null;
+  #lastCaption = 0;
 
-  /** `verbs`: toggle(), seek(seconds), choose(index), again(), fullscreen(). */
+  /** `verbs`: toggle(), seek(seconds), choose(index), caption(index), sound(index), preview(seconds), again(), fullscreen(). */
   constructor(video, verbs) {
     this.#video = video;
     this.#verbs = verbs;
@@ -58,10 +59,20 @@ export class Controls {
     this.qualityBox.hidden = choices.length < 2;
     const auto = playing && chosen === -1 ? `Auto · ${playing}` : 'Auto';
     const wanted = [{ index: -1, name: auto }, ...choices];
-    const same = select.options.length === wanted.length && wanted.every((c, i) => select.options[i].value === String(c.index));
-    if (!same) select.replaceChildren(...wanted.map((c) => h('option', { value: c.index, text: c.name })));
-    else wanted.forEach((c, i) => say(select.options[i], c.name));
-    select.value = String(chosen);
+    offer(select, wanted, chosen);
+  }
+
+  /** The captions to choose from. Without any there is nothing to see. */
+  captions({ choices, chosen }) {
+    this.captionBox.hidden = choices.length === 0;
+    offer(this.captionSelect, [{ index: -1, name: 'No captions' }, ...choices], chosen);
+    if (chosen >= 0) this.#lastCaption = chosen;
+  }
+
+  /** The sounds to choose from, when there are several. */
+  sounds({ choices, chosen }) {
+    this.soundBox.hidden = choices.length < 2;
+    offer(this.soundSelect, choices, chosen);
   }
 
   /** Shows a still before the first frame. A renewed grant names the same still anew, and it is not fetched again for that. */
@@ -109,6 +120,7 @@ export class Controls {
       ArrowDown: () => this.#volume(video.volume - 0.1),
       m: () => (video.muted = !video.muted),
       f: () => this.#verbs.fullscreen(),
+      c: this.captionBox.hidden ? null : () => this.#verbs.caption(this.captionSelect.value === '-1' ? this.#lastCaption : -1),
       '>': () => this.#speed(+1),
       '<': () => this.#speed(-1),
     }[event.key.length === 1 ? event.key.toLowerCase() : event.key];
@@ -145,6 +157,10 @@ export class Controls {
     this.growing = h('span', { class: 'growing', text: 'Still encoding', hidden: true });
     this.qualitySelect = h('select', { 'aria-label': 'Quality' });
     this.qualityBox = h('label', { class: 'pick', hidden: true }, this.qualitySelect);
+    this.captionSelect = h('select', { 'aria-label': 'Captions' });
+    this.captionBox = h('label', { class: 'pick captions', hidden: true }, this.captionSelect);
+    this.soundSelect = h('select', { 'aria-label': 'Audio language' });
+    this.soundBox = h('label', { class: 'pick sounds', hidden: true }, this.soundSelect);
     this.speedSelect = h(
       'select',
       { 'aria-label': 'Speed' },
@@ -155,10 +171,14 @@ export class Controls {
     this.fullButton = h('button', { type: 'button', class: 'key full', hidden: !document.fullscreenEnabled });
     swap(this.pictureButton, 'picture', 'Picture in picture');
     swap(this.fullButton, 'expand', 'Full screen');
+    this.previewImage = h('img', { alt: '', decoding: 'async' });
+    this.previewText = h('span', { class: 'time' });
+    this.previewFrame = h('div', { class: 'tile', hidden: true }, this.previewImage);
+    this.preview = h('div', { class: 'preview', 'aria-hidden': 'true', hidden: true }, this.previewFrame, this.previewText);
     this.bar = h(
       'div',
       { class: 'bar', role: 'group', 'aria-label': 'Player controls' },
-      h('div', { class: 'line' }, this.seekRange),
+      h('div', { class: 'line' }, this.preview, this.seekRange),
       h(
         'div',
         { class: 'row' },
@@ -167,6 +187,8 @@ export class Controls {
         this.timeText,
         this.growing,
         h('span', { class: 'space' }),
+        this.soundBox,
+        this.captionBox,
         this.qualityBox,
         h('label', { class: 'pick' }, this.speedSelect),
         this.pictureButton,
@@ -204,6 +226,10 @@ export class Controls {
     on(this.muteButton, 'click', () => (video.muted = !video.muted));
     on(this.volumeRange, 'input', () => this.#volume(Number(this.volumeRange.value)));
     on(this.qualitySelect, 'change', () => this.#verbs.choose(Number(this.qualitySelect.value)));
+    on(this.captionSelect, 'change', () => this.#verbs.caption(Number(this.captionSelect.value)));
+    on(this.soundSelect, 'change', () => this.#verbs.sound(Number(this.soundSelect.value)));
+    on(this.seekRange, 'pointermove', (event) => this.#showPreview(event));
+    on(this.seekRange, 'pointerleave pointercancel', () => (this.preview.hidden = true));
     on(this.speedSelect, 'change', () => this.#rate(Number(this.speedSelect.value)));
     on(this.pictureButton, 'click', () => {
       const asked = document.pictureInPictureElement ? document.exitPictureInPicture() : video.requestPictureInPicture();
@@ -250,6 +276,27 @@ export class Controls {
     say(this.timeText, `${clock(now)} / ${clock(total)}`);
   }
 
+  /** The still and the instant below the pointer. */
+  #showPreview(event) {
+    const { left, width } = this.seekRange.getBoundingClientRect();
+    const total = this.duration();
+    if (width === 0 || total === 0) return;
+    const at = Math.max(0, Math.min(1, (event.clientX - left) / width)) * total;
+    const tile = this.#verbs.preview?.(at) ?? null;
+    this.previewFrame.hidden = tile === null;
+    if (tile) {
+      if (this.previewImage.src !== tile.url) this.previewImage.src = tile.url;
+      this.previewFrame.style.width = `${tile.width}px`;
+      this.previewFrame.style.height = `${tile.height}px`;
+      this.previewImage.style.transform = `translate(${-tile.x}px, ${-tile.y}px)`;
+    }
+    say(this.previewText, clock(at));
+    this.preview.hidden = false;
+    const half = (this.preview.offsetWidth || 0) / 2;
+    const place = Math.max(half, Math.min(width - half, (at / total) * width));
+    this.preview.style.left = `${place}px`;
+  }
+
   #paintSound() {
     const video = this.#video;
     const silent = video.muted || video.volume === 0;
@@ -274,6 +321,14 @@ export class Controls {
     this.#video.defaultPlaybackRate = rate;
     this.#video.playbackRate = rate;
   }
+}
+
+/** Fills a select with choices, leaving it alone where it has them already, so that an open one does not close. */
+function offer(select, wanted, chosen) {
+  const same = select.options.length === wanted.length && wanted.every((c, i) => select.options[i].value === String(c.index));
+  if (!same) select.replaceChildren(...wanted.map((c) => h('option', { value: c.index, text: c.name })));
+  else wanted.forEach((c, i) => say(select.options[i], c.name));
+  select.value = String(chosen);
 }
 
 function swap(button, drawing, label, size = 22) {

@@ -14,6 +14,7 @@ const BUFFER_BYTES = 60_000_000;
 const HLS_TYPE = 'application/vnd.apple.mpegurl';
 
 let hlsModule = null;
+let hlsWholeModule = null;
 
 /** The Hls class, or null when this build was made without hls.js. Asked for once. */
 export function loadHls() {
@@ -25,16 +26,28 @@ export function loadHls() {
   return hlsModule;
 }
 
+/** The Hls class that also knows captions and several sounds, which most videos do not need; without it, the smaller one. */
+export function loadWholeHls() {
+  hlsWholeModule ??= import('./hls-whole.js').then(
+    (module) => module.default ?? globalThis.Hls ?? null,
+    () => loadHls(),
+  );
+  return hlsWholeModule;
+}
+
 /** Whether the browser plays HLS without help. */
 export function nativeHls(video) {
   return video.canPlayType(HLS_TYPE) !== '';
 }
 
-/** The engine for `source`, or null when nothing here can play it. `prefer` is `auto`, `hls` or `native`. */
-export async function engineFor(source, video, prefer, listener) {
+/**
+ * The engine for `source`, or null when nothing here can play it. `prefer` is `auto`, `hls` or `native`; `tracks` says that there are
+ * captions or several sounds to choose from.
+ */
+export async function engineFor(source, video, prefer, listener, tracks = false) {
   if (!/mpegurl/i.test(source.type)) return new NativeEngine(video, listener);
   if (prefer !== 'native') {
-    const Hls = await loadHls();
+    const Hls = await (tracks ? loadWholeHls() : loadHls());
     if (Hls?.isSupported()) return new HlsEngine(Hls, video, listener);
   }
   return prefer !== 'hls' && nativeHls(video) ? new NativeEngine(video, listener) : null;
@@ -84,6 +97,8 @@ export class HlsEngine {
     hls.on(Events.ERROR, (_, data) => this.#failed(data));
     hls.on(Events.MANIFEST_PARSED, () => this.#levelsChanged());
     hls.on(Events.LEVEL_SWITCHED, () => this.#levelsChanged());
+    for (const name of ['SUBTITLE_TRACKS_UPDATED', 'SUBTITLE_TRACK_SWITCH']) hls.on(Events[name], () => this.#listener.onCaptions?.());
+    for (const name of ['AUDIO_TRACKS_UPDATED', 'AUDIO_TRACK_SWITCHED']) hls.on(Events[name], () => this.#listener.onSounds?.());
     hls.on(Events.LEVEL_UPDATED, (_, { details }) => this.#listener.onGrowth?.(details.live, details.edge));
     hls.attachMedia(this.#video);
     hls.loadSource(source.url);
@@ -123,6 +138,30 @@ export class HlsEngine {
     if (this.#hls) this.#hls.nextLevel = index;
   }
 
+  /** The captions one can choose from, and what is chosen: an index, or -1 for none. */
+  captions() {
+    const hls = this.#hls;
+    const choices = (hls?.subtitleTracks ?? []).map((track, index) => ({ index, name: track.name, lang: track.lang, default: track.default }));
+    return { choices, chosen: hls?.subtitleTrack ?? -1 };
+  }
+
+  caption(index) {
+    if (!this.#hls) return;
+    this.#hls.subtitleDisplay = index >= 0;
+    this.#hls.subtitleTrack = index;
+  }
+
+  /** The sounds one can choose from, and which is heard. */
+  sounds() {
+    const hls = this.#hls;
+    const choices = (hls?.audioTracks ?? []).map((track, index) => ({ index, name: track.name, lang: track.lang, default: track.default }));
+    return { choices, chosen: hls?.audioTrack ?? -1 };
+  }
+
+  sound(index) {
+    if (this.#hls && index >= 0) this.#hls.audioTrack = index;
+  }
+
   #aim(source) {
     const base = mediaBase(source.url);
     if (base && !this.#bases.includes(base)) this.#bases = [...this.#bases.slice(1 - BASES_MAX), base];
@@ -136,6 +175,8 @@ export class HlsEngine {
 
   #failed(data) {
     const status = data.response?.code ?? 0;
+    // Without captions the video plays on. They may have been taken away since it began.
+    if (!data.fatal && (data.frag?.type === 'subtitle' || data.context?.type === 'subtitleTrack' || /^subtitle/i.test(data.details ?? ''))) return;
     const { ErrorTypes } = this.#Hls;
     if (data.type === ErrorTypes.NETWORK_ERROR && (status === 401 || status === 403)) {
       this.#listener.onFailure('auth', status, data.details);
@@ -181,6 +222,8 @@ export class NativeEngine {
     if (at > 0) {
       video.addEventListener('loadedmetadata', () => (video.currentTime = at), { signal, once: true });
     }
+    video.textTracks.addEventListener('addtrack', () => this.#listener.onCaptions?.(), { signal });
+    video.textTracks.addEventListener('change', () => this.#listener.onCaptions?.(), { signal });
     video.src = source.url;
     video.load();
   }
@@ -213,4 +256,28 @@ export class NativeEngine {
   }
 
   choose() {}
+
+  captions() {
+    const tracks = this.#texts();
+    const choices = tracks.map((track, index) => ({ index, name: track.label || track.language || `Captions ${index + 1}`, lang: track.language }));
+    return { choices, chosen: tracks.findIndex((track) => track.mode === 'showing') };
+  }
+
+  caption(index) {
+    this.#texts().forEach((track, place) => (track.mode = place === index ? 'showing' : 'disabled'));
+  }
+
+  sounds() {
+    const tracks = [...(this.#video.audioTracks ?? [])];
+    const choices = tracks.map((track, index) => ({ index, name: track.label || track.language, lang: track.language }));
+    return { choices, chosen: tracks.findIndex((track) => track.enabled) };
+  }
+
+  sound(index) {
+    [...(this.#video.audioTracks ?? [])].forEach((track, place) => (track.enabled = place === index));
+  }
+
+  #texts() {
+    return [...this.#video.textTracks].filter((track) => track.kind === 'subtitles' || track.kind === 'captions');
+  }
 }

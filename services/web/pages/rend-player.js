@@ -9,9 +9,11 @@
 // The attribute data-state tells what one sees: loading, preparing, ready, playing, paused, buffering, ended, offline, failed, gone,
 // denied or unsupported.
 
+import { keep, preferred, recalled } from './choices.js';
 import { Controls } from './controls.js';
 import { h } from './dom.js';
 import { engineFor, loadHls } from './engine.js';
+import { Previews } from './previews.js';
 import { PlayerSession } from './session.js';
 
 const FETCH_TIMEOUT_MS = 15_000;
@@ -34,6 +36,9 @@ export class RendPlayer extends HTMLElement {
   #shown = '';
   #replacing = 0;
   #life = null;
+  #previews = new Previews();
+  #captionsSet = false;
+  #soundSet = false;
 
   constructor() {
     super();
@@ -43,6 +48,9 @@ export class RendPlayer extends HTMLElement {
       toggle: () => this.toggle(),
       seek: (seconds) => this.seek(seconds),
       choose: (index) => this.#engine?.choose(index),
+      caption: (index) => this.#chooseCaptions(index),
+      sound: (index) => this.#chooseSound(index),
+      preview: (at) => this.#previews.tile(at),
       again: () => this.reopen(),
       fullscreen: () => this.#fullscreen(),
     });
@@ -206,6 +214,7 @@ export class RendPlayer extends HTMLElement {
     if (session !== this.#session) return;
     if (input.type === 'bootstrap') {
       this.#controls.poster(input.boot.poster_url);
+      this.#previews.aim(input.boot.storyboard_url, input.boot.transport === 'cookie');
       this.#length(input.boot.playable_state === 'opener_ready' ? this.#made() : null, input.boot);
     }
     this.#input(input);
@@ -223,13 +232,17 @@ export class RendPlayer extends HTMLElement {
         this.#input({ type: 'media-failed', kind, status });
       },
       onQuality: (quality) => this.#controls.quality(quality),
+      onCaptions: () => this.#captionsChanged(),
+      onSounds: () => this.#soundsChanged(),
       onGrowth: (growing, edge) => {
         this.#length(growing ? edge : null, this.bootstrap);
         // One rendition is complete, so the others may be as well.
         if (!growing) this.look();
       },
     };
-    const engine = await engineFor(source, this.video, this.getAttribute('engine') ?? 'auto', listener);
+    const boot = this.bootstrap;
+    const tracks = (boot?.captions?.length ?? 0) > 0 || (boot?.sounds?.length ?? 0) > 1;
+    const engine = await engineFor(source, this.video, this.getAttribute('engine') ?? 'auto', listener, tracks);
     // A later source, or the end of the session, has overtaken this one.
     if (turn !== this.#replacing || !this.#session) return;
     if (!engine) {
@@ -239,6 +252,8 @@ export class RendPlayer extends HTMLElement {
     const goesOn = this.#wants || (this.#engine !== null && !this.video.paused);
     this.#engine?.stop();
     this.#engine = engine;
+    this.#captionsSet = false;
+    this.#soundSet = false;
     engine.start(source, at);
     if (goesOn) this.play();
     this.#paint();
@@ -325,6 +340,52 @@ export class RendPlayer extends HTMLElement {
 
   #length(made, boot) {
     this.#controls.length(boot?.duration_ms ? boot.duration_ms / 1000 : null, made);
+  }
+
+  /** What was chosen before is chosen again once, as soon as there is something to choose from. */
+  #captionsChanged() {
+    const engine = this.#engine;
+    if (!engine) return;
+    const { choices } = engine.captions();
+    if (choices.length > 0 && !this.#captionsSet) {
+      this.#captionsSet = true;
+      const wanted = preferred(choices, recalled('captions'));
+      // hls.js makes a choice of its own right after it told of the tracks.
+      queueMicrotask(() => {
+        if (engine !== this.#engine) return;
+        engine.caption(wanted);
+        this.#controls.captions(engine.captions());
+      });
+    }
+    this.#controls.captions(engine.captions());
+  }
+
+  #chooseCaptions(index) {
+    const engine = this.#engine;
+    if (!engine) return;
+    engine.caption(index);
+    keep('captions', engine.captions().choices[index]?.lang ?? '');
+    this.#controls.captions({ ...engine.captions(), chosen: index });
+  }
+
+  #soundsChanged() {
+    const engine = this.#engine;
+    if (!engine) return;
+    const { choices } = engine.sounds();
+    if (choices.length > 1 && !this.#soundSet) {
+      this.#soundSet = true;
+      const wanted = recalled('sound');
+      if (wanted) queueMicrotask(() => engine === this.#engine && engine.sound(preferred(choices, wanted)));
+    }
+    this.#controls.sounds(engine.sounds());
+  }
+
+  #chooseSound(index) {
+    const engine = this.#engine;
+    if (!engine) return;
+    engine.sound(index);
+    keep('sound', engine.sounds().choices[index]?.lang ?? '');
+    this.#controls.sounds({ ...engine.sounds(), chosen: index });
   }
 
   #fullscreen() {

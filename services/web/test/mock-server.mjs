@@ -16,7 +16,7 @@ import { makeLadder } from './mock-ladder.mjs';
 const HERE = path.dirname(fileURLToPath(import.meta.url));
 const PAGES = path.join(HERE, '..', 'pages');
 const HLS = path.join(HERE, '..', 'node_modules', 'hls.js', 'dist');
-const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript; charset=utf-8', '.css': 'text/css; charset=utf-8', '.svg': 'image/svg+xml', '.m3u8': 'application/vnd.apple.mpegurl', '.m4s': 'video/mp4', '.mp4': 'video/mp4', '.jpg': 'image/jpeg' };
+const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript; charset=utf-8', '.css': 'text/css; charset=utf-8', '.svg': 'image/svg+xml', '.m3u8': 'application/vnd.apple.mpegurl', '.m4s': 'video/mp4', '.mp4': 'video/mp4', '.vtt': 'text/vtt', '.jpg': 'image/jpeg' };
 
 export const MOCK_KEY = 'rend_test_mockmockmockmockmockmockmock';
 
@@ -394,6 +394,7 @@ class Mock {
     const body = {
       asset_id: id, source_state: asset.source_state, playable_state: asset.playable_state, status: 'ready', title: asset.title, duration_ms: asset.duration_ms,
       playback_url: `${base(0)}master.m3u8`, playback_content_type: 'application/vnd.apple.mpegurl', manifest_url: `${base(0)}master.m3u8`, opener_url: null, poster_url: `${base(0)}poster.jpg`,
+      storyboard_url: `${base(0)}thumbs.vtt`, captions: (asset.captions ?? []).map(({ text, ...row }) => row), sounds: [],
       transport: byPath ? 'path' : 'cookie', transport_reason: byPath ? 'asked' : 'same_site', expires_at: new Date(Date.now() + ttl * 1000).toISOString(), ttl_seconds: ttl,
       refresh_after_seconds: refreshAfterSeconds, prefetch_hints: [], edge: { id: 'mock-edge-1', region: 'local' },
       fallbacks: this.#settings.fallback ? [{ edge: { id: 'mock-edge-2', region: 'local' }, playback_url: `${base(1)}master.m3u8` }] : [], telemetry: null,
@@ -433,6 +434,7 @@ class Mock {
       if (!this.#settings.hlsJs) return this.#problem(res, 404, 'not_found', 'this build has no hls.js');
       return this.#file(res, path.join(HLS, this.#settings.hlsJs === 'classic' ? 'hls.light.min.js' : 'hls.light.min.mjs'), '.js');
     }
+    if (name === 'hls-whole.js') return this.#file(res, path.join(HLS, 'hls.min.mjs'), '.js');
     if (!/^[a-z0-9.-]+$/.test(name ?? '')) return this.#problem(res, 404, 'not_found', 'no such file');
     return this.#file(res, path.join(PAGES, name), path.extname(name));
   }
@@ -441,7 +443,7 @@ class Mock {
     const body = await readFile(file).catch(() => null);
     if (!body) return this.#problem(res, 404, 'not_found', 'no such file');
     const edges = this.edges.join(' ');
-    const policy = `default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' ${edges}; media-src 'self' blob: ${edges}; img-src 'self' data: ${edges}; base-uri 'none'; form-action 'self'`;
+    const policy = `default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' ${edges}; media-src 'self' blob: data: ${edges}; img-src 'self' data: ${edges}; base-uri 'none'; form-action 'self'`;
     return res.writeHead(200, { 'content-type': TYPES[extension], 'content-security-policy': policy, 'cache-control': 'no-cache', 'x-content-type-options': 'nosniff' }).end(body);
   }
 
@@ -470,11 +472,36 @@ class Mock {
     if (!asset || asset.source_state === 'deleted') return end(404, 'gone');
     const cookie = /(?:^|; )rend_pb=([^;]+)/.exec(req.headers.cookie ?? '')?.[1];
     if (!this.#granted(id, 'pb', token ?? cookie)) return end(401, 'denied');
-    const body = this.ladder.file(name, asset.made, asset.made === null ? undefined : 1);
+    const body = captionsFile(name, asset, this.ladder) ?? stillsFile(name, asset) ?? this.ladder.file(name, asset.made, asset.made === null ? undefined : 1);
     if (!body) return end(404, 'missing');
     this.#bytesServed.set(id, (this.#bytesServed.get(id) ?? 0) + body.length);
     return end(200, body, { 'content-type': TYPES[path.extname(name)], 'content-length': body.length, 'cache-control': 'no-cache' });
   }
+}
+
+/** The list of renditions with captions beside it, their lists, and their segments; null for everything else. */
+function captionsFile(name, asset, ladder) {
+  const rows = asset.captions ?? [];
+  if (rows.length === 0) return null;
+  if (name === 'master.m3u8') {
+    const media = rows.map((row) => `#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="captions",LANGUAGE="${row.lang}",NAME="${row.label}",DEFAULT=${row.default ? 'YES' : 'NO'},AUTOSELECT=YES,FORCED=NO,URI="c-${row.lang}_00000001/index.m3u8"`);
+    const text = ladder.file(name, asset.made).toString().replace(/(#EXT-X-STREAM-INF:.*)/g, '$1,SUBTITLES="captions"');
+    return Buffer.from(text.replace('#EXTM3U\n', `#EXTM3U\n${media.join('\n')}\n`));
+  }
+  const row = rows.find((known) => name.startsWith(`c-${known.lang}_00000001/`));
+  if (!row) return null;
+  if (name.endsWith('.m3u8')) {
+    const list = ladder.file(`${ladder.rungs[0]}/index.m3u8`, null).toString().replace(/#EXT-X-MAP:.*\n/, '');
+    let index = 0;
+    return Buffer.from(list.replace(/^[^#\s].*$/gm, () => `text_${String(index++).padStart(5, '0')}.vtt`));
+  }
+  return Buffer.from(`WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:${asset.mpegts ?? 0},LOCAL:00:00:00.000\n\n${row.text}`);
+}
+
+/** The index of the stills, whose picture is the poster. */
+function stillsFile(name, asset) {
+  if (name !== 'thumbs.vtt' || !asset.stills) return null;
+  return Buffer.from(`WEBVTT\n\n00:00:00.000 --> 00:00:04.000\nposter.jpg#xywh=0,0,160,90\n\n00:00:04.000 --> 00:00:08.000\nposter.jpg#xywh=160,90,160,90\n`);
 }
 
 function frame(event) {

@@ -368,3 +368,90 @@ test('without a gesture the watch page waits with a large button, and a phone sh
   assert.deepEqual([...(await wrong().catch(() => [])), ...(await phone.wrong())], []);
   await phone.page.close();
 });
+
+const SPOKEN = [
+  { lang: 'en', label: 'English', kind: 'subtitles', default: false, text: '00:00:00.200 --> 00:00:07.500 line:80%\nA line in English\n' },
+  { lang: 'de', label: 'Deutsch', kind: 'subtitles', default: false, text: '00:00:00.200 --> 00:00:07.500\nEine Zeile auf Deutsch\n' },
+];
+
+/** What the browser shows as captions now. */
+const shownCues = (page) =>
+  page.evaluate(() => {
+    const { video } = document.querySelector('rend-player');
+    return [...video.textTracks].filter((track) => track.mode === 'showing').flatMap((track) => [...(track.activeCues ?? [])].map((cue) => cue.text));
+  });
+
+const captionSelect = (page) => page.locator('rend-player').getByLabel('Captions');
+
+test('captions are chosen by hand or by key, stay chosen on the next visit, and can be turned off', async () => {
+  // The mock's clips begin where ffmpeg lets them begin, and their clock is told by the map.
+  const mock = await mockWith();
+  const asset = mock.add('With captions', 'ready', { captions: SPOKEN });
+  await watch(mock, asset, async (page) => {
+    await untilTime(page, 0.5);
+    assert.deepEqual(await shownCues(page), [], 'nothing is shown that nobody asked for');
+    assert.deepEqual(await captionSelect(page).locator('option').allTextContents(), ['No captions', 'English', 'Deutsch']);
+    await captionSelect(page).selectOption({ label: 'Deutsch' });
+    await page.waitForFunction(() => [...document.querySelector('rend-player').video.textTracks].some((track) => track.mode === 'showing' && track.activeCues?.length > 0));
+    assert.deepEqual(await shownCues(page), ['Eine Zeile auf Deutsch']);
+    await page.locator('rend-player').hover();
+    await shoot(page, 'watch-captions');
+    assert.deepEqual((await facts(page)).failures, []);
+  });
+  await watch(mock, asset, async (page) => {
+    await page.waitForFunction(() => [...document.querySelector('rend-player').video.textTracks].some((track) => track.mode === 'showing' && track.cues?.length > 0));
+    assert.equal(await captionSelect(page).evaluate((select) => select.selectedOptions[0].textContent), 'Deutsch');
+    await untilTime(page, 0.5);
+    await page.keyboard.press('c');
+    assert.equal(await captionSelect(page).evaluate((select) => select.value), '-1');
+    assert.deepEqual(await shownCues(page), []);
+    await page.keyboard.press('c');
+    assert.equal(await captionSelect(page).evaluate((select) => select.selectedOptions[0].textContent), 'Deutsch');
+    await page.keyboard.press('c');
+  });
+  await watch(mock, asset, async (page) => {
+    await untilTime(page, 0.5);
+    assert.deepEqual(await shownCues(page), [], 'that there are none is a choice too');
+  });
+});
+
+test('captions that everybody should see are shown, and those that can not be fetched stop nothing', async () => {
+  const mock = await mockWith();
+  const shown = mock.add('Shown', 'ready', { captions: [{ ...SPOKEN[0], default: true }] });
+  await watch(
+    mock,
+    shown,
+    async (page) => {
+      await page.evaluate(() => localStorage.clear());
+      await page.reload();
+      await untilTime(page, 0.5);
+      await page.waitForFunction(() => [...document.querySelector('rend-player').video.textTracks].some((track) => track.mode === 'showing' && track.activeCues?.length > 0));
+      assert.deepEqual(await shownCues(page), ['A line in English']);
+      shown.captions = [{ ...SPOKEN[0], lang: 'xx', default: true }];
+      await page.evaluate(() => document.querySelector('rend-player').seek(6));
+      await untilState(page, 'ended');
+      assert.deepEqual((await facts(page)).error, null);
+    },
+    { expect: [/404/] },
+  );
+});
+
+test('a still of the place below the pointer is shown over the seek bar', async () => {
+  const mock = await mockWith();
+  await watch(mock, mock.add('Stills', 'ready', { stills: true }), async (page) => {
+    await untilTime(page, 0.3);
+    const seek = page.locator('rend-player').getByLabel('Seek');
+    const box = await seek.boundingBox();
+    await page.mouse.move(box.x + box.width * 0.74, box.y + box.height / 2);
+    const preview = page.locator('rend-player .preview');
+    // The index is fetched when a pointer first comes by; the next move finds it.
+    for (let nudge = 1; (await preview.locator('.tile').isHidden()) && nudge < 100; nudge += 1) {
+      await page.mouse.move(box.x + box.width * (0.74 + (nudge % 2) * 0.01), box.y + box.height / 2);
+      await page.waitForTimeout(20);
+    }
+    await preview.locator('.tile img').waitFor();
+    assert.equal(await preview.locator('.tile img').evaluate((image) => image.style.transform), 'translate(-160px, -90px)');
+    assert.match(await preview.locator('.time').textContent(), /^0:0[56]$/);
+    await shoot(page, 'watch-preview');
+  });
+});
