@@ -172,7 +172,7 @@ export class Controls {
     swap(this.pictureButton, 'picture', 'Picture in picture');
     swap(this.fullButton, 'expand', 'Full screen');
     this.previewImage = h('img', { alt: '', decoding: 'async' });
-    this.previewText = h('span', { class: 'time' });
+    this.previewText = h('span', { class: 'instant' });
     this.previewFrame = h('div', { class: 'tile', hidden: true }, this.previewImage);
     this.preview = h('div', { class: 'preview', 'aria-hidden': 'true', hidden: true }, this.previewFrame, this.previewText);
     this.bar = h(

@@ -451,7 +451,7 @@ test('a still of the place below the pointer is shown over the seek bar', async 
     }
     await preview.locator('.tile img').waitFor();
     assert.equal(await preview.locator('.tile img').evaluate((image) => image.style.transform), 'translate(-160px, -90px)');
-    assert.match(await preview.locator('.time').textContent(), /^0:0[56]$/);
+    assert.match(await preview.locator('.instant').textContent(), /^0:0[56]$/);
     await shoot(page, 'watch-preview');
   });
 });
