@@ -31,6 +31,9 @@ pub struct Source {
     /// Its length in microseconds: what will be played, from the first instant of any track that is used. 0 when the file
     /// does not say, as recordings made by a browser do not: then a [`PacketScan`] tells.
     pub duration_us: u64,
+    /// When decoding of its picture can start, in microseconds and in order; empty when that is not known, or anywhere. It
+    /// is a hint: see [`key_instants`](crate::media::moov::key_instants).
+    pub keys_us: Vec<u64>,
     /// What was not standard about it, in sentences for its owner.
     pub notes: Vec<String>,
 }

@@ -96,6 +96,14 @@ impl Plan {
         self.units = units;
     }
 
+    /// Frames that are decoded and thrown away by an encoder that begins at `frame`.
+    fn frames_wasted(&self, frame: u64) -> u64 {
+        let us = self.grid.micros_at(frame).saturating_add(self.grid.micros_at(1) / 2);
+        let before = self.source.keys_us.partition_point(|key| *key <= us).checked_sub(1);
+        let key = before.and_then(|place| self.source.keys_us.get(place)).copied();
+        key.map_or(0, |key| self.grid.rate.frames_in(us.saturating_sub(key)))
+    }
+
     /// Stretches of whole segments, even enough that all slots finish together. The last takes up the tail.
     fn chunks(&self, slots: u32) -> Vec<Range<u32>> {
         let count = u32::try_from(self.cuts.len()).unwrap_or(u32::MAX);
@@ -107,11 +115,16 @@ impl Plan {
         let pieces = if secs / even >= CHUNK_SECS_MIN { even } else { pieces };
         let total = self.cuts.last().map_or(0, Cut::end);
         // By time rather than by number: the first segments are shorter.
+        let near_max = total / u64::from(pieces) * NEAR_SHARE / 100;
         let mut starts: Vec<u32> = (0..pieces)
             .map(|piece| {
                 let at = total * u64::from(piece) / u64::from(pieces);
-                let near = self.cuts.iter().zip(0..).min_by_key(|(cut, _)| cut.first.abs_diff(at));
-                near.map_or(0, |(_, index)| index)
+                let cuts = || self.cuts.iter().zip(0..).map(|(cut, index)| (cut.first.abs_diff(at), cut, index));
+                let nearest = cuts().map(|(away, ..)| away).min().unwrap_or(0);
+                // Of the cuts that are near enough, the one before which the least is decoded for nothing.
+                let near = cuts().filter(|(away, ..)| *away <= near_max.max(nearest));
+                let best = near.min_by_key(|(away, cut, _)| (self.frames_wasted(cut.first), *away));
+                best.map_or(0, |(_, _, index)| index)
             })
             .collect();
         starts.dedup();
@@ -122,7 +135,10 @@ impl Plan {
 
 /// Seconds of a stretch: shorter ones waste decoding before their first frame, longer ones are much to redo.
 const CHUNK_SECS_MIN: u32 = 4;
-const CHUNK_SECS_MAX: u32 = 12;
+const CHUNK_SECS_MAX: u32 = 15;
+/// How far from its even place a stretch may begin, in hundredths of a stretch: the farther, the less even the stretches,
+/// and the longer one slot works alone at the end.
+const NEAR_SHARE: u64 = 15;
 /// Pixels a second that one slot surely encodes faster than they are played.
 const PIXELS_TOGETHER_MAX: u64 = 50_000_000;
 /// The longest gap that is looked across for what is on screen.

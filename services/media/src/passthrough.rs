@@ -20,7 +20,7 @@ use rend_core::asset::{Asset, Failure, Move, PlayableState, RenditionState};
 use rend_core::media::check::{self, Rendered};
 use rend_core::media::ffmpeg;
 use rend_core::media::isobmff::{BoxError, Run, read_segment};
-use rend_core::media::moov::{Place, locate};
+use rend_core::media::moov::{Place, key_instants, locate};
 use rend_core::media::passthrough::{Beside, Passthrough, Reason, beside, report, survey};
 use rend_core::media::plan::{Plan, plan};
 use rend_core::media::probe::{PacketScan, Source};
@@ -106,6 +106,7 @@ impl Attempt<'_> {
                         Some(moov) => bytes.slice_ref(moov),
                         None => self.part(range).await?,
                     };
+                    let _ = self.keys_us.set(key_instants(&moov, file_len));
                     let config = &self.worker.config;
                     return survey(&moov, file_len, &config.limits, &config.policy.ladder).map_err(Stopped::Reasons);
                 }

@@ -30,6 +30,8 @@ pub(crate) struct Attempt<'w> {
     pub(crate) scratch: PathBuf,
     /// The source, once it plays as it is.
     pub(crate) passed: std::sync::OnceLock<Passed>,
+    /// When decoding of the source can start, once its description was read.
+    pub(crate) keys_us: std::sync::OnceLock<Vec<u64>>,
 }
 
 impl Attempt<'_> {
@@ -40,6 +42,7 @@ impl Attempt<'_> {
         let input = self.fetch_source().await?;
         let mut source = self.probe(&input).await?;
         source.notes.extend(note);
+        source.keys_us = self.keys_us.get().cloned().unwrap_or_default();
         let scan = self.scan(&source, &input).await?;
         let source = match &scan {
             Some(scan) => source
@@ -145,16 +148,14 @@ impl Attempt<'_> {
     }
 }
 
-/// Tells the asset that it failed, unless it plays already: then it keeps playing with what there is.
-pub(crate) async fn fail(attempt: &Attempt<'_>, failure: Failure) -> Result<(), Trouble> {
+/// Tells the asset that it failed, unless it plays already: then it keeps playing with what there is. Answers whether it
+/// plays.
+pub(crate) async fn fail(attempt: &Attempt<'_>, failure: Failure) -> Result<bool, Trouble> {
     let asset = attempt.worker.ports.assets.get(attempt.shelf.asset).await?;
-    if asset.playable == PlayableState::HlsReady {
-        return Ok(());
+    if asset.playable == PlayableState::HlsReady || attempt.keep_playing(&asset, &failure).await? {
+        return Ok(true);
     }
-    if attempt.keep_playing(&asset, &failure).await? {
-        return Ok(());
-    }
-    attempt.advance(Move::Fail(failure), None).await.map(|_| ())
+    attempt.advance(Move::Fail(failure), None).await.map(|_| false)
 }
 
 const LINE_BYTES_MAX: usize = 4096;

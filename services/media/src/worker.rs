@@ -197,6 +197,7 @@ impl Worker {
             shelf,
             scratch: scratch.clone(),
             passed: std::sync::OnceLock::new(),
+            keys_us: std::sync::OnceLock::new(),
         };
         // A crash may have left an earlier attempt's files there.
         let _ = tokio::fs::remove_dir_all(&scratch).await;
@@ -263,7 +264,9 @@ impl Worker {
             return Some(Outcome::Retry { at: self.clock.wall() + self.backoff(job.attempt), error });
         }
         match fail(attempt, failure).await {
-            Ok(()) => Some(Outcome::Fail { error }),
+            // The asset is ready, and marked as degraded: what was lost stands in the rows of its renditions.
+            Ok(true) => Some(Outcome::Succeed),
+            Ok(false) => Some(Outcome::Fail { error }),
             Err(Trouble::Lost) => self.gone(job).await,
             // The state could not be told, so the job is left to be tried again rather than lost in silence.
             Err(_) => Some(Outcome::Retry { at: self.clock.wall() + self.backoff(job.attempt), error }),

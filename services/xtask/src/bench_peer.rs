@@ -165,7 +165,8 @@ pub(crate) fn rend(program: &Path, clip: &Path, rungs: &str, export: &Path) -> R
         took: Took {
             first: needed("opener_ms")?,
             whole: needed("ready_ms")?,
-            cpu: children_cpu().saturating_sub(before).as_secs_f64(),
+            // The upload is over when the job begins, as it is for plain ffmpeg, which finds the file there.
+            cpu: children_cpu().saturating_sub(before).as_secs_f64() - secs("upload_cpu_ms").unwrap_or(0.0),
             memory_bytes,
         },
         passed: secs("passed_ms"),

@@ -13,12 +13,14 @@ use crate::media::isobmff::TrackKind;
 
 mod avc;
 mod entry;
+mod keys;
 mod locate;
 mod table;
 mod tracks;
 
 pub use avc::{Avc, ParameterSet};
 pub use entry::{Aac, Colour, Entry};
+pub use keys::{KEYS_MAX, key_instants};
 pub use locate::{Place, locate};
 pub use table::{SampleTable, Samples, Stored};
 pub use tracks::read_movie;

@@ -121,7 +121,8 @@ impl Said {
             let hours = limits.duration_secs_max / 3600;
             return Err(Reject::OverLimit(format!("it is longer than {hours} hours")));
         }
-        Ok(Source { container, video, audio: heard, other_audio: audio, cover, duration_us, notes })
+        let keys_us = Vec::new();
+        Ok(Source { container, video, audio: heard, other_audio: audio, cover, duration_us, keys_us, notes })
     }
 }
 

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use crate::support::{Machine, clip, probe};
 use rend_core::artifact::{ArtifactPath, Rendition};
 use rend_core::asset::{Asset, PlayableState, RenditionState};
+use rend_core::job::JobState;
 use rend_core::media::playlist::{Master, Media};
+use rend_storage::jobs::JobQueue;
 
 /// A picture with a key frame every two seconds, bidirectional frames, and a tone.
 const GOOD: &str = "-f lavfi -i testsrc2=s=640x360:r=24:d=13 -f lavfi -i sine=f=440:d=13 -c:v libx264 -preset veryfast \
@@ -215,6 +217,9 @@ async fn a_ladder_that_fails_leaves_the_source_playing() {
     assert_eq!((asset.playable, asset.degraded), (PlayableState::HlsReady, true));
     let failed = asset.renditions.iter().filter(|row| matches!(row.state, RenditionState::Failed(_))).count();
     assert_eq!((asset.renditions.len(), failed), (3, 2));
+    // The asset is ready, so its job is done; what was lost stands with the renditions.
+    let job = machine.memory.of_asset(asset.id).await.unwrap().remove(0);
+    assert_eq!(job.state, JobState::Succeeded);
     let master: Master = machine.text(asset.id, ArtifactPath::Master).await.parse().unwrap();
     assert_eq!(master.variants.iter().map(|v| v.uri.as_str()).collect::<Vec<_>>(), ["src/index.m3u8"]);
 }
