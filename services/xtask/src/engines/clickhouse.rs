@@ -28,7 +28,7 @@ pub(crate) fn start(folder: &Path, install: bool) -> Result<Engine, String> {
     let mut serve = bound_to_us(&python, "KILL");
     serve.arg(root().join("services/xtask/engines/clickhouse_front.py")).arg(port.to_string()).arg(&own);
     serve.args([USER, PASSWORD]);
-    let mut engine = Engine::spawn("clickhouse", &mut serve, folder, "TERM")?;
+    let mut engine = Engine::spawn("clickhouse", serve, folder, "TERM")?;
     engine.wait_until(|| pings(port))?;
     engine.env.push(("REND_TEST_CLICKHOUSE_URL", format!("http://127.0.0.1:{port}")));
     engine.env.push(("REND_TEST_CLICKHOUSE_USER", USER.to_owned()));

@@ -1,7 +1,8 @@
 //! Private copies of the servers that Rend runs over: for `cargo xtask test` and `cargo xtask stack`.
 //!
 //! Each engine has its own folder, its own free ports on 127.0.0.1, and ends with the value that holds it. None of them
-//! is the machine's own: nothing here talks to a server that it did not start.
+//! is the machine's own: nothing here talks to a server that it did not start. One that ends unasked is started again on
+//! what it left on disk, as the unit of a real one does it; so a test may kill it.
 
 pub(crate) mod clickhouse;
 pub(crate) mod postgres;
@@ -13,38 +14,48 @@ use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// One server of ours, running. Dropping it stops it.
 pub(crate) struct Engine {
     /// What tests and services are told of it: names of variables and their values.
     pub(crate) env: Vec<(&'static str, String)>,
-    name: &'static str,
-    child: Child,
-    log: PathBuf,
+    process: Arc<Mutex<Process>>,
     stop_signal: &'static str,
 }
 
+/// The process of an engine, and how it is started again.
+struct Process {
+    name: &'static str,
+    command: Command,
+    child: Child,
+    log: PathBuf,
+    /// Where its number stands, for tests that stop and kill it.
+    pid_file: PathBuf,
+    restarts: u32,
+}
+
 impl Engine {
-    /// Starts `command`; what it says goes to `name.log` under `folder`. It is asked to stop with `stop_signal`, a name
-    /// that `kill` knows.
+    /// Starts `command`; what it says goes to `name.log` under `folder`, and its number to `name.pid`. It is asked to stop
+    /// with `stop_signal`, a name that `kill` knows.
     pub(crate) fn spawn(
         name: &'static str,
-        command: &mut Command,
+        mut command: Command,
         folder: &Path,
         stop_signal: &'static str,
     ) -> Result<Self, String> {
         let log = folder.join(format!("{name}.log"));
         let said = File::create(&log).map_err(|e| format!("{}: {e}", log.display()))?;
         let also = said.try_clone().map_err(|e| e.to_string())?;
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(said)
-            .stderr(also)
-            .spawn()
-            .map_err(|e| format!("{name} could not be started: {e}"))?;
-        Ok(Self { env: Vec::new(), name, child, log, stop_signal })
+        command.stdin(Stdio::null()).stdout(said).stderr(also);
+        let child = command.spawn().map_err(|e| format!("{name} could not be started: {e}"))?;
+        let pid_file = folder.join(format!("{name}.pid"));
+        let process = Process { name, command, child, log, pid_file, restarts: 0 };
+        process.write_pid()?;
+        Ok(Self { env: Vec::new(), process: Arc::new(Mutex::new(process)), stop_signal })
     }
 
     /// Waits until `ready` says so, or answers why it never will: the engine ended, or took too long.
@@ -54,26 +65,50 @@ impl Engine {
             if ready() {
                 return Ok(());
             }
-            let ended = self.child.try_wait().map_err(|e| e.to_string())?;
+            let mut process = lock(&self.process);
+            let ended = process.child.try_wait().map_err(|e| e.to_string())?;
             if let Some(status) = ended {
-                return Err(format!("{} ended with {status}: {}", self.name, self.last_words()));
+                return Err(format!("{} ended with {status}: {}", process.name, process.last_words()));
             }
             if began.elapsed() > READY_WITHIN {
                 let waited = READY_WITHIN.as_secs();
-                return Err(format!("{} was not ready within {waited} s: {}", self.name, self.last_words()));
+                return Err(format!("{} was not ready within {waited} s: {}", process.name, process.last_words()));
             }
+            drop(process);
             thread::sleep(Duration::from_millis(50));
         }
     }
 
     /// What it is called.
-    pub(crate) const fn name(&self) -> &'static str {
-        self.name
+    pub(crate) fn name(&self) -> &'static str {
+        lock(&self.process).name
     }
 
     /// The process, for tests that stop and pause it.
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        lock(&self.process).child.id()
+    }
+}
+
+impl Process {
+    fn write_pid(&self) -> Result<(), String> {
+        fs::write(&self.pid_file, self.child.id().to_string()).map_err(|e| format!("{}: {e}", self.pid_file.display()))
+    }
+
+    /// Starts it again if it has ended, but not for ever: what ends again and again has another trouble.
+    fn tend(&mut self) {
+        let Ok(Some(status)) = self.child.try_wait() else { return };
+        if self.restarts == RESTARTS_MAX {
+            return;
+        }
+        self.restarts += 1;
+        if let Ok(child) = self.command.spawn() {
+            self.child = child;
+            if let Err(why) = self.write_pid() {
+                println!("{why}");
+            }
+            println!("{} ended with {status} and is started again (process {})", self.name, self.child.id());
+        }
     }
 
     fn last_words(&self) -> String {
@@ -85,25 +120,31 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        let pid = self.child.id().to_string();
+        let mut process = lock(&self.process);
+        let pid = process.child.id().to_string();
         // One that was paused must go on before it can stop.
         let _ = Command::new("kill").args(["-CONT", &pid]).stderr(Stdio::null()).status();
         let _ = Command::new("kill").args([&format!("-{}", self.stop_signal), &pid]).stderr(Stdio::null()).status();
         let began = Instant::now();
         while began.elapsed() < STOP_WITHIN {
-            if !matches!(self.child.try_wait(), Ok(None)) {
+            if !matches!(process.child.try_wait(), Ok(None)) {
                 return;
             }
             thread::sleep(Duration::from_millis(50));
         }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = process.child.kill();
+        let _ = process.child.wait();
     }
+}
+
+fn lock(process: &Mutex<Process>) -> MutexGuard<'_, Process> {
+    process.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Several engines in one temporary folder, which goes with them.
 pub(crate) struct Engines {
-    // Before the folder, so that they have ended when it is removed.
+    // Before the engines, so that nobody starts again what is stopped; and these before the folder.
+    tending: Tending,
     started: Vec<Engine>,
     folder: Folder,
 }
@@ -111,19 +152,51 @@ pub(crate) struct Engines {
 impl Engines {
     /// Starts every engine there is, installing what is missing when `install`.
     pub(crate) fn start(install: bool) -> Result<Self, String> {
-        let mut engines = Self { started: Vec::new(), folder: Folder::new()? };
+        let mut engines = Self { tending: Tending::default(), started: Vec::new(), folder: Folder::new()? };
         for start in ALL {
             let began = Instant::now();
             let engine = start(&engines.folder.0, install)?;
             println!("{} runs (process {}, {} ms)", engine.name(), engine.pid(), began.elapsed().as_millis());
             engines.started.push(engine);
         }
+        engines.tending.begin(engines.started.iter().map(|engine| Arc::clone(&engine.process)).collect());
         Ok(engines)
     }
 
-    /// What tests and services are told of all of them.
+    /// What tests and services are told of all of them: where each is, and the folder where the number of each one's
+    /// process stands in a file of its name.
     pub(crate) fn env(&self) -> Vec<(&'static str, String)> {
-        self.started.iter().flat_map(|engine| engine.env.iter().cloned()).collect()
+        let folder = ("REND_TEST_ENGINES", self.folder.0.display().to_string());
+        self.started.iter().flat_map(|engine| engine.env.iter().cloned()).chain([folder]).collect()
+    }
+}
+
+/// The thread that starts again what ended. It lives as long as what it started: engines are told to end when the thread
+/// does that began them.
+#[derive(Default)]
+struct Tending {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Tending {
+    fn begin(&mut self, processes: Vec<Arc<Mutex<Process>>>) {
+        let stop = Arc::clone(&self.stop);
+        self.thread = Some(thread::spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                processes.iter().for_each(|process| lock(process).tend());
+                thread::sleep(Duration::from_millis(100));
+            }
+        }));
+    }
+}
+
+impl Drop for Tending {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 
@@ -193,5 +266,7 @@ const FOLDER: &str = "rend-engines-";
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How long an engine may take to stop before it is killed.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// How often an engine is started again.
+const RESTARTS_MAX: u32 = 200;
 /// Lines of its log that are shown of an engine that failed.
 const LAST_WORDS_LINES: usize = 5;

@@ -46,18 +46,18 @@ pub(crate) fn start(folder: &Path, install: bool) -> Result<Engine, String> {
     let port = free_port()?;
     let mut serve = as_user(bound_to_us(&programs.join("postgres"), "INT"));
     serve.arg("-D").arg(data.join("data")).args(["-p", &port.to_string()]).arg("-k").arg(&data);
-    // A crash of the machine may lose it all; a crash of the server loses nothing, and that is what tests can make.
+    // A crash of the machine may lose it all; a crash of the server loses nothing, and that is what tests can make. So what
+    // was committed is handed to the system before it is said to be.
     for setting in [
         "listen_addresses=127.0.0.1",
         "fsync=off",
         "full_page_writes=off",
-        "synchronous_commit=off",
         "max_connections=400",
         "shared_buffers=64MB",
     ] {
         serve.args(["-c", setting]);
     }
-    let mut engine = Engine::spawn("postgres", &mut serve, folder, "INT")?;
+    let mut engine = Engine::spawn("postgres", serve, folder, "INT")?;
     let port_text = port.to_string();
     let ask = |database: &str, sql: &str| {
         let mut psql = Command::new(programs.join("psql"));

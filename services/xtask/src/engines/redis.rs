@@ -15,7 +15,7 @@ pub(crate) fn start(folder: &Path, install: bool) -> Result<Engine, String> {
     let mut command = bound_to_us(Path::new("redis-server"), "KILL");
     command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
     command.args(["--daemonize", "no"]).arg("--dir").arg(folder);
-    let mut engine = Engine::spawn("redis", &mut command, folder, "TERM")?;
+    let mut engine = Engine::spawn("redis", command, folder, "TERM")?;
     engine.wait_until(|| answers(port))?;
     engine.env.push(("REND_TEST_REDIS_URL", format!("redis://127.0.0.1:{port}")));
     Ok(engine)

@@ -44,7 +44,7 @@ pub(crate) fn start(folder: &Path, install: bool) -> Result<Engine, String> {
     // Doors that nobody here uses, and words to people outside.
     serve.args(["-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"]);
     serve.args(["-master.volumeSizeLimitMB=256", "-volume.max=40"]);
-    let mut engine = Engine::spawn("seaweedfs", &mut serve, folder, "TERM")?;
+    let mut engine = Engine::spawn("seaweedfs", serve, folder, "TERM")?;
     engine.wait_until(|| answers(s3) && make_bucket(&weed, master, master_grpc))?;
     engine.env.push(("REND_TEST_S3_ENDPOINT", format!("http://127.0.0.1:{s3}")));
     engine.env.push(("REND_TEST_S3_BUCKET", BUCKET.to_owned()));
