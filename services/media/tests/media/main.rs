@@ -6,5 +6,6 @@ mod kills;
 mod odd;
 mod passthrough;
 mod pipeline;
+mod rows;
 mod rungs;
 mod support;

@@ -1,0 +1,144 @@
+//! The rows of the table of odd inputs that need no eye: what each is refused as, or that it plays and how long.
+use std::path::Path;
+
+use crate::support::{Machine, clip, probe};
+use rend_core::artifact::ArtifactPath;
+use rend_core::asset::{Asset, PlayableState};
+use rend_core::media::playlist::{Master, Media};
+
+const H264: &str = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p";
+
+async fn made_of(bytes: &[u8]) -> Asset {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file.mp4");
+    std::fs::write(&file, bytes).unwrap();
+    Machine::new().make(&file, |_| {}).await
+}
+
+/// A short film whose description stands before its media.
+fn film(folder: &Path) -> Vec<u8> {
+    let args = format!("-f lavfi -i testsrc2=s=320x180:r=24:d=3 {H264} -g 24 -movflags +faststart");
+    std::fs::read(clip(folder, "film.mp4", &args)).unwrap()
+}
+
+fn boxed(size: u32, kind: &[u8; 4]) -> Vec<u8> {
+    [&size.to_be_bytes()[..], kind].concat()
+}
+
+/// Where the content of the first box of this kind begins.
+fn within(film: &[u8], kind: &[u8; 4]) -> usize {
+    film.windows(4).position(|four| four == kind).unwrap() + 4
+}
+
+#[track_caller]
+fn check_refused(asset: &Asset, code: &str) {
+    assert_eq!(asset.failure.as_ref().map(|failure| failure.code.as_str()), Some(code), "{asset:?}");
+}
+
+/// It ended in one of the ways that the table knows, and nothing of it is left open.
+#[track_caller]
+fn check_defined(asset: &Asset) {
+    let code = asset.failure.as_ref().map(|failure| failure.code.as_str());
+    let refused = matches!(code, Some("unreadable" | "not_a_video" | "over_limit" | "unsupported"));
+    assert!(asset.playable == PlayableState::HlsReady || refused, "{asset:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn boxes_within_boxes_without_end_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let film = film(folder.path());
+    let nested: Vec<u8> = (0..20_000_u32).rev().flat_map(|left| boxed(8 * (left + 1), b"moov")).collect();
+    check_refused(&made_of(&[&film[..32], &nested].concat()).await, "unreadable");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_of_a_picture_past_every_limit_is_refused_before_it_is_decoded() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut film = film(folder.path());
+    let entry = within(&film, b"avc1");
+    // Reserved, index, and what was predefined stand before the width and the height.
+    film[entry + 24..entry + 28].fill(0xff);
+    let header = within(&film, b"tkhd");
+    film[header + 76..header + 84].copy_from_slice(&[0xff, 0xff, 0, 0, 0xff, 0xff, 0, 0]);
+    let asset = made_of(&film).await;
+    check_defined(&asset);
+    if let Some(media) = &asset.media {
+        assert!(media.width <= 8192 && media.height <= 8192, "{media:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_of_times_that_lies_neither_bills_nor_blocks() {
+    let folder = tempfile::tempdir().unwrap();
+    let film = film(folder.path());
+    let table = within(&film, b"stts");
+    // Version and flags, the number of rows, then a count and a length for each.
+    for (at, value) in [(8, 0x8000_0000_u32), (12, 0x7fff_ffff), (4, 0xffff_ffff), (12, 0)] {
+        let mut lies = film.clone();
+        lies[table + at..table + at + 4].copy_from_slice(&value.to_be_bytes());
+        let asset = made_of(&lies).await;
+        check_defined(&asset);
+        let ms = asset.media.as_ref().map_or(0, |media| media.duration_ms);
+        assert!(ms <= 12 * 3600 * 1000, "{ms} at {at}");
+    }
+}
+
+async fn plays(args: &str, name: &str, secs: f64) -> (Machine, Asset) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = clip(folder.path(), name, args);
+    let machine = Machine::new();
+    let asset = machine.make(&file, |_| {}).await;
+    check_plays(&machine, &asset, name, secs).await;
+    (machine, asset)
+}
+
+async fn check_plays(machine: &Machine, asset: &Asset, name: &str, secs: f64) {
+    assert_eq!(asset.playable, PlayableState::HlsReady, "{name}: {:?}", asset.failure);
+    let rendition = asset.renditions[0].rendition;
+    let list: Media = machine.text(asset.id, ArtifactPath::Variant(rendition)).await.parse().unwrap();
+    let long = list.micros() as f64 / 1e6;
+    assert!((long - secs).abs() < 0.2, "{name} lasts {long} s, not {secs}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn codecs_that_no_browser_plays_become_ones_that_all_play() {
+    let picture = "-f lavfi -i testsrc2=s=320x180:r=24:d=3";
+    let sound = "-f lavfi -i sine=f=440:r=48000:d=3";
+    for (name, codecs) in [
+        ("film.mov", "-c:v prores_ks -profile:v 0 -c:a pcm_s16le"),
+        ("film.webm", "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -c:a libopus"),
+        ("film.ogv", "-c:v libtheora -c:a libvorbis"),
+        ("film.mpg", "-c:v mpeg2video -c:a mp2"),
+        ("film.avi", "-c:v mpeg4 -c:a libmp3lame"),
+        ("film.ts", "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a ac3"),
+    ] {
+        let (machine, asset) = plays(&format!("{picture} {sound} {codecs}"), name, 3.0).await;
+        let master: Master = machine.text(asset.id, ArtifactPath::Master).await.parse().unwrap();
+        let codecs = &master.variants[0].codecs;
+        assert!(codecs.starts_with("avc1.") && codecs.ends_with("mp4a.40.2"), "{name}: {codecs}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn times_that_begin_again_in_the_middle_go_on() {
+    // The clock of a transport stream begins again after 2^33 ticks of a ninety-thousandth of a second: 95443.7 s.
+    let args = format!("-f lavfi -i testsrc2=s=320x180:r=24:d=6 {H264} -g 24 -output_ts_offset 95440 -mpegts_copyts 1");
+    plays(&args, "wrap.ts", 6.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_size_that_changes_in_the_middle_is_scaled_to_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let half = |name: &str, size: &str, offset: u32| {
+        let args =
+            format!("-f lavfi -i testsrc2=s={size}:r=24:d=3 {H264} -g 24 -output_ts_offset {offset} -muxdelay 0");
+        std::fs::read(clip(folder.path(), name, &args)).unwrap()
+    };
+    let file = folder.path().join("both.ts");
+    std::fs::write(&file, [half("a.ts", "640x360", 0), half("b.ts", "320x180", 3)].concat()).unwrap();
+    let machine = Machine::new();
+    let asset = machine.make(&file, |_| {}).await;
+    check_plays(&machine, &asset, "both.ts", 6.0).await;
+    let init = machine.artifact(asset.id, ArtifactPath::Init(asset.renditions[0].rendition)).await.unwrap();
+    assert_eq!(probe(&init, "-select_streams v -show_entries stream=width,height").trim(), "640,360");
+}
