@@ -45,6 +45,10 @@ pub fn check(role: Role, profile: Profile, allow_dev_defaults: bool, vars: &dyn 
     (check.settings, check.problems)
 }
 
+/// What is for a developer's machine alone.
+const REFUSED_IN_PRODUCTION: [&str; 2] =
+    [known::REND_ALLOW_INSECURE_EDGE_URLS.name, known::REND_WEBHOOK_ALLOW_LOOPBACK.name];
+
 /// The profile that `REND_ENV` names; local when it names none.
 pub fn profile_of(vars: &dyn Vars) -> Profile {
     given(vars, &known::REND_ENV).and_then(|word| word.parse().ok()).unwrap_or(Profile::Local)
@@ -166,7 +170,7 @@ impl Check {
                     self.url_rules(variable, Reach::Public, origin.base(), "the origin ");
                 }
             }
-            (Kind::Bool, Value::Bool(true)) if variable.name == known::REND_ALLOW_INSECURE_EDGE_URLS.name => {
+            (Kind::Bool, Value::Bool(true)) if REFUSED_IN_PRODUCTION.contains(&variable.name) => {
                 self.refuse(variable, "`true`", "`false` or nothing in production");
             }
             _ => {}
@@ -526,6 +530,7 @@ mod tests {
         refused(Role::Api, "REND_EXPECTED_EDGES", "", "found nothing");
         refused(Role::Api, "REND_EXPECTED_EDGES", "a=r=http://a.rend.dev", "edge `a` at");
         refused(Role::Api, "REND_ALLOW_INSECURE_EDGE_URLS", "true", "`false`");
+        refused(Role::Api, "REND_WEBHOOK_ALLOW_LOOPBACK", "true", "`false`");
         refused(Role::Api, "REND_ENV", "local", "`production`");
         refused(Role::Worker, "REND_API_AUTO_MIGRATE", "true", "never migrate");
         refused(Role::Worker, "REND_BILLING_MODE", "autumn", "no billing adapter");

@@ -172,6 +172,8 @@ variables! {
     REND_DATABASE_CONNECTIONS_MAX: [API WORKER] Kind::Number { min: 1, max: 1000 }, Need::Default("16"), "16";
     /// How long to wait for a connection to PostgreSQL.
     REND_DATABASE_CONNECT_TIMEOUT_SECS: [API WORKER] Kind::Secs { min: 1, max: 300 }, Need::Default("5"), "5";
+    /// How long a start waits for PostgreSQL to answer at all, when both are started together.
+    REND_DATABASE_START_WAIT_SECS: [API WORKER] Kind::Secs { min: 0, max: 600 }, Need::Default("30"), "30";
     /// How long one statement of PostgreSQL may take.
     REND_DATABASE_STATEMENT_TIMEOUT_SECS: [API WORKER] Kind::Secs { min: 1, max: 3600 }, Need::Default("10"), "10";
     /// PEM certificates to hold PostgreSQL's against, in place of the system's.
@@ -217,6 +219,8 @@ variables! {
     REND_API_RATE_LIMIT_WRITES_PER_MINUTE: [API] Kind::Number { min: 0, max: 60_000 }, Need::Default("1200"), "1200";
     /// How often one public address, as the network of `REND_PLAYER_GEO_HEADERS` names it, may ask in a minute; 0: no bound.
     REND_API_RATE_LIMIT_ADDRESS_PER_MINUTE: [API] Kind::Number { min: 0, max: 60_000 }, Need::Default("3000"), "3000";
+    /// Lets webhooks be sent to 127.0.0.1, to try them out on one machine. Refused in production.
+    REND_WEBHOOK_ALLOW_LOOPBACK: [API] Kind::Bool, Need::Default("false"), "true";
     /// Browser origins that may fetch media with credentials. Unset: the origin of `REND_SITE_BASE_URL`.
     REND_EDGE_CORS_ALLOWED_ORIGINS: [EDGE] Kind::Origins, Need::Optional, "https://www.example.com";
 

@@ -22,7 +22,8 @@ pub const ATTEMPTS_MAX: u32 = 8;
 pub struct Guard {
     /// Whether `http` is allowed beside `https`.
     pub plain_http: bool,
-    /// An address that is allowed though it is not public: for tests alone. No configuration sets it.
+    /// An address that is allowed though it is not public: for tests, and for webhooks on a developer's machine. Nothing in
+    /// production sets it.
     pub also: Option<IpAddr>,
 }
 

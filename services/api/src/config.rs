@@ -33,12 +33,16 @@ pub struct ApiConfig {
     pub source_bytes_max: u64,
     /// From where originals may be fetched. Nothing but the profile decides it.
     pub pull_guard: Guard,
+    /// Where webhooks may be sent.
+    pub webhook_guard: Guard,
     /// Tries that a media job gets.
     pub job_attempts_max: u32,
     /// What edges show, and what is shown to edges.
     pub edge_token: BearerToken,
     /// What edges show when they deliver telemetry.
     pub telemetry_token: BearerToken,
+    /// What operators show who suspend and restore; without one nobody may.
+    pub operator_token: Option<BearerToken>,
     /// The edges that may register; none named means that any may.
     pub expected_edges: ExpectedEdges,
     /// How often edges are asked to beat.
@@ -75,9 +79,11 @@ impl ApiConfig {
             upload_bytes_max: settings.bytes(&v::REND_MAX_UPLOAD_BYTES),
             source_bytes_max: settings.bytes(&v::REND_MAX_SOURCE_BYTES),
             pull_guard: Guard { plain_http: settings.profile() == Profile::Local, ..Guard::STRICT },
+            webhook_guard: webhook_guard(settings),
             job_attempts_max: u32::try_from(settings.number(&v::REND_MEDIA_JOB_MAX_ATTEMPTS)).unwrap_or(u32::MAX),
             edge_token: token(&v::REND_EDGE_INTERNAL_TOKEN),
             telemetry_token: token(&v::REND_INTERNAL_TELEMETRY_TOKEN),
+            operator_token: settings.secret(&v::REND_OPERATOR_TOKEN).map(|secret| BearerToken::new(secret.expose())),
             expected_edges: settings.edges(&v::REND_EXPECTED_EDGES),
             heartbeat_interval: settings.secs(&v::REND_EDGE_HEARTBEAT_INTERVAL_SECS),
             heartbeat_window: settings.secs(&v::REND_EDGE_ACTIVE_HEARTBEAT_WINDOW_SECS),
@@ -94,6 +100,13 @@ impl ApiConfig {
             site_url,
         }
     }
+}
+
+/// Public addresses, and this machine where a developer says so.
+fn webhook_guard(settings: &Settings) -> Guard {
+    let local = settings.profile() == Profile::Local;
+    let here = local && settings.bool(&v::REND_WEBHOOK_ALLOW_LOOPBACK);
+    Guard { plain_http: local, also: here.then_some(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)) }
 }
 
 fn rate(settings: &Settings, variable: &Variable) -> u32 {

@@ -76,6 +76,8 @@ pub enum ApiError {
     Unavailable(Box<Asset>),
     /// The playback token is missing or does not work.
     PlaybackDenied,
+    /// An operator took the asset, or its organisation, out of service.
+    Suspended,
     /// An edge that is not expected.
     EdgeNotExpected,
     /// An edge that has not registered.
@@ -232,6 +234,11 @@ impl ApiError {
                 StatusCode::UNAUTHORIZED,
                 "playback_denied",
                 "this video needs a playback token from its owner's server: GET /v1/assets/{id}/playback makes one",
+            ),
+            Self::Suspended => Problem::new(
+                StatusCode::FORBIDDEN,
+                "suspended",
+                "this video was taken out of service by the operator; who runs this installation knows why",
             ),
             Self::EdgeNotExpected => Problem::new(
                 StatusCode::FORBIDDEN,

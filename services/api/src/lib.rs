@@ -22,6 +22,7 @@ mod sync;
 mod tickets;
 mod wakes;
 mod wire;
+mod webhooks;
 mod work;
 
 pub use bearer::BearerToken;

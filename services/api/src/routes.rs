@@ -12,8 +12,8 @@ use warp::{Filter, Rejection, Reply};
 
 use crate::error::ApiError;
 use crate::http::{
-    Answer, REQUEST_ID, analytics, assets, edges, events, fleet, get, health, keys, openapi, pages, player,
-    revocations, telemetry, uploads, videos,
+    Answer, REQUEST_ID, analytics, assets, edges, events, fleet, get, health, keys, openapi, operator, pages, player,
+    revocations, telemetry, uploads, videos, webhooks,
 };
 use crate::limits::{self, Counted, TooOften};
 use crate::reference::{self, Route};
@@ -30,6 +30,7 @@ use crate::state::State;
 /// | `GET /v1/events` | the event log as a stream |
 /// | `GET /v1/analytics/overview` · `GET /v1/fleet` | about all of them |
 /// | `GET POST /v1/keys` · `DELETE /v1/keys/{id}` | API keys |
+/// | `GET POST /v1/webhook-endpoints` · `GET PATCH DELETE …/{id}` · `POST …/{rotate-secret,replay,test}` | who is told of events |
 /// | `GET /api/player/{id}` | bootstrap for browsers |
 /// | `GET /watch/{id}` · `/embed/{id}` · `/oembed` · `/dashboard` · `/assets/{file}` | pages |
 /// | `GET /openapi.json` · `/healthz` · `/readyz` | this list for programs; health |
@@ -50,6 +51,8 @@ pub fn public(state: &Arc<State>) -> BoxedFilter<(Response,)> {
         .or(keys::routes(state))
         .unify()
         .or(revocations::routes(state))
+        .unify()
+        .or(webhooks::routes(state))
         .unify()
         .or(pages::routes(state))
         .unify()
@@ -72,6 +75,7 @@ pub fn public(state: &Arc<State>) -> BoxedFilter<(Response,)> {
 /// | `POST /internal/edges/register` · `/heartbeat` · `GET /internal/edges` | the fleet |
 /// | `GET /internal/purges` | what to forget, in order |
 /// | `POST /internal/telemetry/playback` | what was served |
+/// | `POST /internal/operator/{assets,organizations}/{id}/{suspend,restore}` · `GET /internal/operator/orders` | suspension |
 /// | `GET /metrics` · `/healthz` · `/readyz` | observability |
 pub fn private(state: &Arc<State>) -> BoxedFilter<(Response,)> {
     let metrics = {
@@ -86,6 +90,8 @@ pub fn private(state: &Arc<State>) -> BoxedFilter<(Response,)> {
     };
     let all = edges::routes(state)
         .or(revocations::internal_routes(state))
+        .unify()
+        .or(operator::routes(state))
         .unify()
         .or(telemetry::routes(state))
         .unify()

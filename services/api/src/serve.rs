@@ -13,7 +13,7 @@ use crate::once::MemoryAnswers;
 use crate::state::{ApiMetrics, State, Stores};
 use crate::sync::fanout::{Dispatch, PUSH_TIMEOUT};
 use crate::tickets::Tickets;
-use crate::{http, ingest, routes, sync};
+use crate::{http, ingest, routes, sync, webhooks};
 
 /// What the API stands on.
 #[derive(Debug)]
@@ -97,6 +97,7 @@ pub async fn serve(state: Arc<State>, public: Listening, private: Listening, gra
         spawn("sweep", sync::sweep::run(Arc::clone(&state))),
         spawn("ingest", ingest::run(Arc::clone(&state))),
         spawn("private", rend_shell::serve(private, warp::service(routes::private(&state)), options, shutdown.clone())),
+        spawn("webhooks", webhooks::run(Arc::clone(&state))),
     ];
     rend_shell::serve(public, warp::service(routes::public(&state)), options, shutdown).await;
     for task in work {

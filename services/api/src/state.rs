@@ -17,8 +17,10 @@ use rend_storage::events::EventLog;
 use rend_storage::jobs::JobQueue;
 use rend_storage::objects::ObjectStore;
 use rend_storage::revocations::RevocationLog;
+use rend_storage::suspensions::SuspensionLog;
 use rend_storage::transfers::TransferStore;
 use rend_storage::uploads::UploadStore;
+use rend_storage::webhooks::WebhookStore;
 
 use crate::bus::Bus;
 use crate::config::ApiConfig;
@@ -50,6 +52,10 @@ pub struct Stores {
     pub purges: Arc<dyn PurgeLog>,
     /// Which playback tokens the fleet must no longer believe.
     pub revocations: Arc<dyn RevocationLog>,
+    /// What operators took out of service.
+    pub suspensions: Arc<dyn SuspensionLog>,
+    /// Who is told of events.
+    pub webhooks: Arc<dyn WebhookStore>,
     /// API keys.
     pub credentials: Arc<dyn CredentialStore>,
     /// What edges served.
@@ -70,6 +76,8 @@ impl Stores {
             edges: memory.clone(),
             purges: memory.clone(),
             revocations: memory.clone(),
+            suspensions: memory.clone(),
+            webhooks: memory.clone(),
             credentials: memory.clone(),
             analytics: memory,
         }
@@ -88,6 +96,8 @@ impl Stores {
             edges: database.clone(),
             purges: database.clone(),
             revocations: database.clone(),
+            suspensions: database.clone(),
+            webhooks: database.clone(),
             credentials: database.clone(),
             analytics: database,
         }

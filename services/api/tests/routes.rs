@@ -9,12 +9,16 @@ mod manners;
 mod playback;
 #[path = "routes/revocations.rs"]
 mod revocations;
+#[path = "routes/operator.rs"]
+mod operator;
 #[path = "routes/support.rs"]
 mod support;
 
 use std::time::Duration;
 
 use http::StatusCode;
+#[path = "routes/webhooks.rs"]
+mod webhooks;
 use rend_api::config::SOLE_ORG;
 use rend_api::{make_key, routes};
 use rend_core::asset::Move;

@@ -11,9 +11,11 @@ mod hls;
 mod key;
 mod ledger;
 mod token;
+mod operator;
 mod up;
 mod upload;
 
+mod webhook;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -111,6 +113,18 @@ enum Verb {
     /// Print the completion script for a shell
     Completion {
         /// Which shell
+    /// Have URLs told of events
+    Webhook {
+        #[command(flatten)]
+        server: Server,
+        #[command(subcommand)]
+        verb: webhook::WebhookVerb,
+    },
+    /// Take assets or a whole organisation out of service, and give them back
+    Operator {
+        #[command(subcommand)]
+        verb: operator::OperatorVerb,
+    },
         shell: clap_complete::Shell,
     },
 }
@@ -155,6 +169,8 @@ async fn perform(verb: Verb) -> Outcome {
 }
 
 fn failed(why: &str) -> ExitCode {
+        Verb::Webhook { server, verb } => webhook::webhook(&server, verb).await,
+        Verb::Operator { verb } => operator::operator(verb).await,
     eprintln!("rend: {why}");
     ExitCode::FAILURE
 }

@@ -151,20 +151,26 @@ impl DataDir {
     /// The secrets of this installation, made on its first start.
     fn secrets(&self) -> Result<BTreeMap<String, String>, String> {
         let path = self.path.join("secrets.env");
-        if let Ok(text) = fs::read_to_string(&path) {
-            return env_text(&text).map_err(|e| format!("{}: {e}", path.display()));
-        }
         let secret = || entropy::<32>().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        if let Ok(text) = fs::read_to_string(&path) {
+            let mut secrets = env_text(&text).map_err(|e| format!("{}: {e}", path.display()))?;
+            // A folder from before there was one gets one of its own, too.
+            if !secrets.contains_key("REND_OPERATOR_TOKEN") {
+                secrets.insert("REND_OPERATOR_TOKEN".to_owned(), secret());
+                write_secrets(&path, &secrets)?;
+            }
+            return Ok(secrets);
+        }
         let secrets: BTreeMap<String, String> = [
             ("REND_PLAYBACK_SIGNING_KEY_ID", "up-1".to_owned()),
             ("REND_PLAYBACK_SIGNING_SECRET", secret()),
             ("REND_EDGE_INTERNAL_TOKEN", secret()),
             ("REND_INTERNAL_TELEMETRY_TOKEN", secret()),
+            ("REND_OPERATOR_TOKEN", secret()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into();
-        let text: String = secrets.iter().map(|(name, value)| env_line(name, value) + "\n").collect();
-        write_whole(&path, &text)?;
+        write_secrets(&path, &secrets)?;
         Ok(secrets)
     }
 
@@ -288,6 +294,11 @@ fn settings(data: &DataDir, own: &BTreeMap<String, String>, listeners: &Listener
     }
     init_logs(settings.text(&v::REND_LOG).unwrap_or("info"));
     Ok(settings)
+}
+
+fn write_secrets(path: &Path, secrets: &BTreeMap<String, String>) -> Result<(), String> {
+    let text: String = secrets.iter().map(|(name, value)| env_line(name, value) + "\n").collect();
+    write_whole(path, &text)
 }
 
 /// Writes a file that only its owner reads: whole, or not at all.

@@ -9,6 +9,7 @@ pub(crate) mod health;
 pub(crate) mod keys;
 pub(crate) mod openapi;
 pub(crate) mod pages;
+pub(crate) mod operator;
 pub(crate) mod player;
 pub(crate) mod revocations;
 pub(crate) mod telemetry;
@@ -16,6 +17,7 @@ pub(crate) mod uploads;
 pub(crate) mod videos;
 pub(crate) mod web;
 
+pub(crate) mod webhooks;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};

@@ -6,12 +6,13 @@ use std::time::Duration;
 use http::header::{COOKIE, HOST, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use rend_core::artifact::ArtifactPath;
-use rend_core::asset::Asset;
+use rend_core::asset::{Asset, SourceState};
 use rend_core::credential::Scope;
 use rend_core::id::{AssetId, RequestId};
 use rend_core::playback::bootstrap::{Admission, PlaybackUrl, Terms, admit};
 use rend_core::playback::scope::{self, Transport};
 use rend_core::routing::{EDGE_SELECTED, EdgeSelected, Route, RouteTable, Viewer, decide, health, in_region};
+use rend_core::suspension::Entry;
 use rend_token::transport::{CookieDomain, CookieSite};
 use serde::Serialize;
 use serde_json::{Value, json as value};
@@ -113,7 +114,8 @@ async fn for_browser(state: &State, id: AssetId, query: &str, headers: &HeaderMa
         until_playable(state, id, bears, wait).await?;
     }
     let now = state.clock.wall();
-    let asset = state.stores.assets.get(id).await?;
+    // The time of issue is from before the look, so that what suspends the asset meanwhile ends what is issued here.
+    let (asset, suspension) = tokio::try_join!(state.stores.assets.get(id), state.stores.suspensions.suspension(id))?;
     let lines = headers.get_all(COOKIE).into_iter().map(HeaderValue::as_bytes);
     let admitted = token
         .as_deref()
@@ -121,6 +123,7 @@ async fn for_browser(state: &State, id: AssetId, query: &str, headers: &HeaderMa
         .into_iter()
         .chain(session_cookies(lines))
         .find_map(|token| state.tickets.admit(token, id, now));
+    in_service(&asset, suspension.as_ref())?;
     may_start(&asset, admitted.is_some()).inspect_err(|error| {
         if matches!(error, ApiError::PlaybackDenied) {
             state.metrics.bootstraps_denied.inc();
@@ -159,9 +162,10 @@ fn seconds(value: &str) -> Result<u64, ApiError> {
 }
 
 async fn for_server(state: &State, caller: Caller, id: AssetId) -> Answer {
-    let asset = owned(state, caller, id).await?;
-    may_start(&asset, true)?;
     let now = state.clock.wall();
+    let asset = owned(state, caller, id).await?;
+    in_service(&asset, state.stores.suspensions.suspension(id).await?.as_ref())?;
+    may_start(&asset, true)?;
     let handed = state.tickets.bootstrap(&asset, now).map_err(unsigned)?;
     let session = state.tickets.open(&asset, now).map_err(unsigned)?;
     // The viewer is not here yet; only where the asset lives counts.
@@ -179,6 +183,11 @@ async fn for_server(state: &State, caller: Caller, id: AssetId) -> Answer {
             "playback_expires_at": secs(state.tickets.playback_ttl_secs()),
         }),
     )
+}
+
+/// Refuses what an operator took out of service. Of what is gone, it is said that it is gone.
+fn in_service(asset: &Asset, suspension: Option<&Entry>) -> Result<(), ApiError> {
+    if suspension.is_some() && asset.source != SourceState::Deleted { Err(ApiError::Suspended) } else { Ok(()) }
 }
 
 fn may_start(asset: &Asset, vouched: bool) -> Result<(), ApiError> {

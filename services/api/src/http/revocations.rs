@@ -126,8 +126,9 @@ struct RevocationJson {
     edges: Told,
 }
 
+/// How many edges an order was carried to at once.
 #[derive(Serialize)]
-struct Told {
+pub(crate) struct Told {
     asked: usize,
     told: usize,
 }
@@ -144,6 +145,17 @@ async fn create(state: &State, caller: Caller, body: &[u8]) -> Answer {
     let (what, now) = (wish.what()?, state.clock.wall());
     let issued_before = wish.issued_before(&what, now)?;
     allowed(state, caller, &what, now).await?;
+    let (row, edges) = revoke(state, what, issued_before).await?;
+    json(StatusCode::CREATED, &RevocationJson { order: RevocationWire::from(&row), edges })
+}
+
+/// Writes an order down, has it in force here, and tells the edges.
+pub(crate) async fn revoke(
+    state: &State,
+    what: Revoked,
+    issued_before: Option<Timestamp>,
+) -> Result<(RevocationRow, Told), ApiError> {
+    let now = state.clock.wall();
     if state.tickets.revocations().len() >= RevocationSet::ROWS_MAX {
         let detail = rend_core::fleet::TooManyRevoked.to_string();
         return Err(ApiError::Conflict { detail });
@@ -155,7 +167,7 @@ async fn create(state: &State, caller: Caller, body: &[u8]) -> Answer {
     let _ = state.tickets.revoke(|set| set.apply(&row));
     tracing::warn!(kind = row.what.kind(), seq = row.seq, "playback tokens were revoked");
     let edges = push(state, &row).await;
-    json(StatusCode::CREATED, &RevocationJson { order: RevocationWire::from(&row), edges })
+    Ok((row, edges))
 }
 
 /// Whether `caller` may revoke `what`, and nothing speaks against it.

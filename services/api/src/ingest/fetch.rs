@@ -113,7 +113,7 @@ async fn try_once(
         validator: pull.validator.as_deref(),
     };
     let (id, epoch) = (transfer.session.id, transfer.epoch);
-    let client = client(guard).map_err(|_| Halt::Later)?;
+    let client = guarded(guard).map_err(|_| Halt::Later)?;
     let mut url = parse(&pull.url).map_err(Halt::Refused)?;
     for _ in 0..=REDIRECTS_MAX {
         judge(guard, &url).map_err(Halt::Refused)?;
@@ -196,7 +196,7 @@ pub(crate) fn judge(guard: Guard, url: &Url) -> Result<(), Refused> {
 
 /// A client for one try: it keeps no connection and no address for another one, follows nothing by itself, and knows no
 /// proxy, which would connect in its stead.
-fn client(guard: Guard) -> reqwest::Result<reqwest::Client> {
+pub(crate) fn guarded(guard: Guard) -> reqwest::Result<reqwest::Client> {
     reqwest::Client::builder()
         .dns_resolver(Arc::new(Checked(guard)))
         .redirect(reqwest::redirect::Policy::none())
@@ -226,7 +226,7 @@ impl Resolve for Checked {
 }
 
 /// The guard's word, if it was the guard that made the request fail.
-fn refused_by(error: &reqwest::Error) -> Option<Refused> {
+pub(crate) fn refused_by(error: &reqwest::Error) -> Option<Refused> {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
         if let Some(refused) = error.downcast_ref::<Refused>() {

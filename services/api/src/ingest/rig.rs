@@ -121,6 +121,7 @@ impl Rig {
     /// Has the jobs done that bring originals in.
     pub(crate) fn run(&self) {
         rend_shell::spawn("test", super::run(Arc::clone(&self.state)));
+        config.webhook_guard = config.pull_guard;
     }
 
     /// Ends what [`Rig::run`] began.

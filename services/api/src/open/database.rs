@@ -1,7 +1,9 @@
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rend_core::config::{Role, Settings, variable as v};
+use rend_storage::StoreError;
 use rend_storage::analytics::Analytics;
 use rend_storage::credentials::CredentialStore;
 use rend_storage::objects::ObjectStore;
@@ -52,6 +54,8 @@ impl Database {
                     edges: store.clone(),
                     purges: store.clone(),
                     revocations: store.clone(),
+                    suspensions: store.clone(),
+                    webhooks: store.clone(),
                     credentials: store,
                     analytics,
                 }
@@ -112,8 +116,71 @@ async fn connect(settings: &Settings) -> Result<Postgres, String> {
     options.connect_timeout = settings.secs(&v::REND_DATABASE_CONNECT_TIMEOUT_SECS);
     options.statement_timeout = settings.secs(&v::REND_DATABASE_STATEMENT_TIMEOUT_SECS);
     options.tls_ca_file = settings.path(&v::REND_DATABASE_TLS_CA_FILE).map(Path::to_path_buf);
-    Postgres::connect(&options).await.map_err(|e| format!("{SERVER}: {}", explain(&e)))
+    let wait = settings.secs(&v::REND_DATABASE_START_WAIT_SECS);
+    let connected = patiently(wait, async || Postgres::connect(&options).await).await;
+    connected.map_err(|e| format!("{SERVER}: {}", explain(&e)))
 }
+
+/// Asks until there is an answer, since who starts together with its database may be there first. What trying again can
+/// not help is told at once; the rest once the waits come to `wait`.
+async fn patiently<T>(wait: Duration, mut ask: impl AsyncFnMut() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    let (mut waited, mut next) = (Duration::ZERO, START_PAUSE_MIN);
+    loop {
+        match ask().await {
+            Err(error) if error.is_transient() && waited < wait => {
+                if waited.is_zero() {
+                    tracing::warn!(why = explain(&error), "{SERVER} does not answer yet; it is waited for");
+                }
+                let pause = next.min(wait - waited);
+                tokio::time::sleep(pause).await;
+                (waited, next) = (waited + pause, (next * 2).min(START_PAUSE_MAX));
+            }
+            answer => return answer,
+        }
+    }
+}
+
+/// The pauses between two looks for a database that is not there yet, at first and at most.
+const START_PAUSE_MIN: Duration = Duration::from_millis(250);
+const START_PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// What messages call the server. Its URL is a secret.
 const SERVER: &str = "the PostgreSQL of DATABASE_URL";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn away() -> StoreError {
+        StoreError::Unavailable("connection refused".into())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_database_that_comes_late_is_waited_for_and_one_that_never_comes_is_not_waited_for_longer() {
+        let mut looks = 0;
+        let late = patiently(Duration::from_secs(30), async || {
+            looks += 1;
+            if looks < 4 { Err(away()) } else { Ok(looks) }
+        });
+        assert_eq!(late.await.unwrap(), 4);
+        let mut looks = 0;
+        let never = patiently(Duration::from_secs(30), async || {
+            looks += 1;
+            Err::<(), _>(away())
+        });
+        assert!(never.await.is_err());
+        // After 0, 0.25, 0.75, 1.75, 3.75, 7.75, 12.75, 17.75, 22.75, 27.75 and 30 seconds.
+        assert_eq!(looks, 11);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_an_operator_must_mend_is_told_at_once() {
+        let mut looks = 0;
+        let refused = patiently(Duration::from_secs(30), async || {
+            looks += 1;
+            Err::<(), _>(StoreError::Refused("password".into()))
+        });
+        assert!(refused.await.is_err());
+        assert_eq!(looks, 1);
+    }
+}

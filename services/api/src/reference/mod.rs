@@ -75,6 +75,8 @@ pub enum Opens {
 }
 
 /// What a request's body is.
+    /// An operator, by `REND_OPERATOR_TOKEN`.
+    Operator,
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Body {
     /// There is none.
@@ -328,6 +330,56 @@ const fn header(name: &'static str, kind: Kind, says: &'static str) -> Param {
     Param { name, in_header: true, kind, says }
 }
 
+    Route::new(Verb::Get, "/v1/webhook-endpoints", Opens::Scope(Scope::Admin), "List who is told of events")
+        .answers(&[(200, Shape::Page("WebhookEndpoint"))]),
+    Route::new(
+        Verb::Post,
+        "/v1/webhook-endpoints",
+        Opens::Scope(Scope::Admin),
+        "Have a URL told of events; the secret is shown once",
+    )
+    .takes(&[ONCE])
+    .body(Body::Json("WebhookWish"))
+    .answers(&[(201, Shape::Json("WebhookEndpoint"))]),
+    Route::new(
+        Verb::Get,
+        "/v1/webhook-endpoints/{id}",
+        Opens::Scope(Scope::Admin),
+        "Show how far an endpoint was told",
+    )
+    .answers(&[(200, Shape::Json("WebhookEndpoint"))]),
+    Route::new(
+        Verb::Patch,
+        "/v1/webhook-endpoints/{id}",
+        Opens::Scope(Scope::Admin),
+        "Change an endpoint; enabled, it goes on from where it stopped",
+    )
+    .body(Body::Json("WebhookChange"))
+    .answers(&[(200, Shape::Json("WebhookEndpoint"))]),
+    Route::new(Verb::Delete, "/v1/webhook-endpoints/{id}", Opens::Scope(Scope::Admin), "Tell an endpoint no more")
+        .answers(&[(204, Shape::None)]),
+    Route::new(
+        Verb::Post,
+        "/v1/webhook-endpoints/{id}/rotate-secret",
+        Opens::Scope(Scope::Admin),
+        "Sign with a new secret, which is shown once, and with the old one for a day more",
+    )
+    .answers(&[(200, Shape::Json("WebhookEndpoint"))]),
+    Route::new(
+        Verb::Post,
+        "/v1/webhook-endpoints/{id}/replay",
+        Opens::Scope(Scope::Admin),
+        "Tell an endpoint again of everything after a place, or of one event",
+    )
+    .body(Body::Json("WebhookReplay"))
+    .answers(&[(202, Shape::Json("WebhookEndpoint"))]),
+    Route::new(
+        Verb::Post,
+        "/v1/webhook-endpoints/{id}/test",
+        Opens::Scope(Scope::Admin),
+        "Send a message that tells of nothing, and say what came of it",
+    )
+    .answers(&[(200, Shape::Json("WebhookTest"))]),
 /// Places in logs and lengths of files.
 const PLACE: Kind = Kind::Number { min: 0, max: i64::MAX as u64 };
 
@@ -365,6 +417,36 @@ const UPLOAD_METADATA: Param = header(
 const UPLOAD_OFFSET: Param = header("Upload-Offset", PLACE, "Where the piece begins: where the received bytes end.");
 const UPLOAD_CHECKSUM: Param =
     header("Upload-Checksum", Kind::Text { chars_max: 255 }, "`sha1` or `sha256` and the digest in base64.");
+    Route::new(
+        Verb::Post,
+        "/internal/operator/assets/{id}/suspend",
+        Opens::Operator,
+        "Have nothing of an asset served any more",
+    )
+    .body(Body::Json("OrderWish"))
+    .answers(&[(201, Shape::Json("Order"))]),
+    Route::new(Verb::Post, "/internal/operator/assets/{id}/restore", Opens::Operator, "Have an asset served again")
+        .body(Body::Json("OrderWish"))
+        .answers(&[(201, Shape::Json("Order"))]),
+    Route::new(
+        Verb::Post,
+        "/internal/operator/organizations/{id}/suspend",
+        Opens::Operator,
+        "Have nothing of an organisation served any more",
+    )
+    .body(Body::Json("OrderWish"))
+    .answers(&[(201, Shape::Json("Order"))]),
+    Route::new(
+        Verb::Post,
+        "/internal/operator/organizations/{id}/restore",
+        Opens::Operator,
+        "Have an organisation served again",
+    )
+    .body(Body::Json("OrderWish"))
+    .answers(&[(201, Shape::Json("Order"))]),
+    Route::new(Verb::Get, "/internal/operator/orders", Opens::Operator, "Who suspended and restored what, and why")
+        .takes(&[AFTER, ORDERS])
+        .answers(&[(200, Shape::Page("Order"))]),
 const ONCE: Param = header(
     "Idempotency-Key",
     Kind::Visible { chars_max: 255 },

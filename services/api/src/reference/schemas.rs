@@ -4,6 +4,7 @@ use rend_core::asset::{PlayableState, PlaybackPolicy, SourceState};
 use rend_core::credential::Scope;
 use rend_core::fleet::EdgeState;
 use rend_core::job::{JobKind, JobState};
+use rend_core::suspension::Action;
 use serde_json::{Map, Value, json};
 
 /// Every schema but those of pages, by name.
@@ -30,6 +31,13 @@ pub(super) fn all() -> Map<String, Value> {
         ("RevocationWish", revocation_wish()),
         ("Revoked", revoked()),
         ("Revocations", object(&[("data", list(to("Revocation"))), ("head", count())])),
+        ("Order", order()),
+        ("OrderWish", object(&[("by", text_of(100)), ("reason", text_of(500))])),
+        ("WebhookEndpoint", webhook_endpoint()),
+        ("WebhookWish", webhook_wish(true)),
+        ("WebhookChange", webhook_wish(false)),
+        ("WebhookReplay", webhook_replay()),
+        ("WebhookTest", object(&[("arrived", flag()), ("status", or_null(count())), ("detail", text())])),
         ("Document", json!({ "type": "object", "required": ["openapi", "info", "paths"] })),
         ("Health", health()),
         ("Readiness", readiness()),
@@ -268,6 +276,61 @@ fn revoked() -> Value {
     let mut schema = revocation();
     schema["properties"]["edges"] = object(&[("asked", count()), ("told", count())]);
     schema["required"] = json!(["seq", "kind", "subject", "at", "edges"]);
+    schema
+}
+
+fn order() -> Value {
+    let schema = object(&[
+        ("seq", count()),
+        ("kind", json!({ "enum": ["asset", "org"] })),
+        ("subject", uuid()),
+        ("action", one_of(Action::ALL)),
+        ("by", text_of(100)),
+        ("reason", text_of(500)),
+        ("at", time()),
+    ]);
+    with_optional(schema, &[("edges", object(&[("asked", count()), ("told", count())]))])
+}
+
+fn webhook_endpoint() -> Value {
+    let schema = object(&[
+        ("id", uuid()),
+        ("url", uri()),
+        ("description", text()),
+        ("events", list(one_of(rend_core::event::NAMES))),
+        ("enabled", flag()),
+        ("disabled_why", json!({ "enum": ["by_owner", "gone", "exhausted", null] })),
+        ("disabled_at", or_null(time())),
+        ("cursor", count()),
+        ("waiting", count()),
+        ("next_try_at", or_null(time())),
+        ("created_at", time()),
+        ("updated_at", time()),
+    ]);
+    with_optional(schema, &[("secret", text())])
+}
+
+fn webhook_wish(needs_url: bool) -> Value {
+    let mut description = text();
+    description["maxLength"] = json!(255);
+    let mut url = uri();
+    url["maxLength"] = json!(2048);
+    let fields = [
+        ("url", url),
+        ("description", description),
+        ("events", list(one_of(rend_core::event::NAMES))),
+        ("enabled", flag()),
+    ];
+    let mut schema = with_optional(object(&[]), &fields);
+    if needs_url {
+        schema["required"] = json!(["url"]);
+    }
+    schema
+}
+
+fn webhook_replay() -> Value {
+    let mut schema = with_optional(object(&[]), &[("after", count()), ("event_id", text_of(30))]);
+    schema["oneOf"] = json!([{ "required": ["after"] }, { "required": ["event_id"] }]);
     schema
 }
 

@@ -83,7 +83,7 @@ fn faults(schema: &Value, all: &Value, value: &Value, at: &str) -> Vec<String> {
 
 /// The route's path with something for each parameter; an asset that exists where one is asked for.
 fn filled(route: &Route, asset: &str) -> String {
-    route.path.replace("{id}", asset).replace("{file}", "watch.js")
+    route.path.replace("{id}", asset).replace("{file}", "watch.js").replace("{number}", "1").replace("{lang}", "en")
 }
 
 /// What a stream sends never ends, so only its head is looked at.
@@ -128,15 +128,18 @@ async fn every_route_opens_to_the_scope_that_it_says_and_to_no_other() {
 #[tokio::test]
 async fn every_internal_route_opens_to_its_own_token() {
     let api = Api::new().await;
+    let asset = api.playable("public").await;
     for route in PRIVATE {
         let name = format!("{} {}", route.verb.as_str(), route.path);
         let with = async |token: &str| {
             let bearer = format!("Bearer {token}");
-            api.send_private(route.verb.as_str(), route.path, &[("authorization", &bearer)]).await.0.status()
+            let path = route.path.replace("{id}", &asset);
+            api.send_private(route.verb.as_str(), &path, &[("authorization", &bearer)]).await.0.status()
         };
         let (mine, other) = match route.opens {
             Opens::Edge => ("the-edges-token", "the-telemetry-token"),
             Opens::Telemetry => ("the-telemetry-token", "the-edges-token"),
+            Opens::Operator => ("the-operators-token", "the-edges-token"),
             Opens::Anybody | Opens::Viewer | Opens::Scope(_) => {
                 assert_ne!(with("none").await, StatusCode::UNAUTHORIZED, "{name}");
                 continue;

@@ -6,3 +6,5 @@ mod common;
 mod crash;
 mod gate;
 mod resume;
+mod operator;
+mod webhooks;

@@ -1,0 +1,103 @@
+//! What an operator takes out of service and gives back.
+
+use http::StatusCode;
+use rend_api::config::SOLE_ORG;
+use rend_core::id::AssetId;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Api, BEAT};
+
+async fn order(api: &Api, subject: &str, action: &str, wish: &Value) -> Answer {
+    let path = format!("/internal/operator/{subject}/{action}");
+    let headers = [("authorization", "Bearer the-operators-token")];
+    api.send_as("POST", &path, wish.to_string().as_bytes(), &headers).await
+}
+
+fn signed() -> Value {
+    json!({ "by": "ada", "reason": "a court's order" })
+}
+
+/// The statuses of the two ways to begin playback.
+async fn begun(api: &Api, id: &str) -> (StatusCode, StatusCode) {
+    let browser = api.send_as("GET", &format!("/api/player/{id}"), b"", &[]).await.0.status();
+    (browser, api.send("GET", &format!("/v1/assets/{id}/playback"), b"").await.0.status())
+}
+
+const PLAYS: (StatusCode, StatusCode) = (StatusCode::OK, StatusCode::OK);
+const STOPPED: (StatusCode, StatusCode) = (StatusCode::FORBIDDEN, StatusCode::FORBIDDEN);
+
+#[tokio::test]
+async fn a_suspended_asset_does_not_start_and_a_restored_one_does() {
+    let api = Api::new().await;
+    api.edge("ash-1", "us-east", BEAT).await;
+    let (id, other) = (api.playable("public").await, api.playable("public").await);
+    assert_eq!(begun(&api, &id).await, PLAYS);
+    let answer = order(&api, &format!("assets/{id}"), "suspend", &signed()).await;
+    assert_eq!(answer.0.status(), StatusCode::CREATED);
+    let said = answer.json();
+    assert_eq!((&said["seq"], &said["subject"], &said["action"]), (&1.into(), &id.clone().into(), &"suspend".into()));
+    assert_eq!(said["edges"], json!({ "asked": 1, "told": 0 }), "the edge of this test answers nobody");
+    api.send_as("GET", &format!("/api/player/{id}"), b"", &[]).await.is(StatusCode::FORBIDDEN, "suspended");
+    assert_eq!((begun(&api, &id).await, begun(&api, &other).await), (STOPPED, PLAYS));
+    // What was handed out before is revoked for every edge, and the bytes are purged.
+    let edge = [("authorization", "Bearer the-edges-token")];
+    let revoked = api.send_as("GET", "/internal/revocations", b"", &edge).await.json();
+    assert_eq!((&revoked["data"][0]["kind"], &revoked["data"][0]["subject"]), (&"asset".into(), &id.clone().into()));
+    assert!(revoked["data"][0]["issued_before"].is_string(), "what is issued once it is restored is believed");
+    while api.send_as("GET", "/internal/purges", b"", &edge).await.json()["head"] != 1 {
+        tokio::task::yield_now().await;
+    }
+
+    order(&api, &format!("assets/{id}"), "restore", &json!({ "by": "bob", "reason": "it was a mistake" })).await;
+    assert_eq!(begun(&api, &id).await, PLAYS);
+    // Both stand in the asset's own history and in the record.
+    let events = api.send("GET", &format!("/v1/assets/{id}/events"), b"").await.json();
+    let of = |kind: &str| events["data"].as_array().unwrap().iter().find(|event| event["type"] == kind).cloned();
+    assert_eq!(of("asset.suspended").unwrap()["data"], signed());
+    assert_eq!(of("asset.restored").unwrap()["data"]["by"], "bob");
+    let operator = [("authorization", "Bearer the-operators-token")];
+    let record = api.send_as("GET", "/internal/operator/orders", b"", &operator).await.json();
+    let actions: Vec<_> = record["data"].as_array().unwrap().iter().map(|order| order["action"].clone()).collect();
+    assert_eq!(actions, ["suspend", "restore"]);
+    let rest = api.send_as("GET", "/internal/operator/orders?after=1&limit=1", b"", &operator).await.json();
+    assert_eq!((&rest["data"][0]["by"], &rest["next_cursor"]), (&"bob".into(), &Value::Null));
+}
+
+#[tokio::test]
+async fn an_organisation_is_suspended_whole_and_an_assets_own_order_outlasts_it() {
+    let api = Api::new().await;
+    let (one, two) = (api.playable("public").await, api.playable("signed").await);
+    let org = format!("organizations/{SOLE_ORG}");
+    assert_eq!(order(&api, &org, "suspend", &signed()).await.0.status(), StatusCode::CREATED);
+    assert_eq!((begun(&api, &one).await, begun(&api, &two).await), (STOPPED, STOPPED));
+    let later = api.playable("public").await;
+    assert_eq!(begun(&api, &later).await, STOPPED);
+    order(&api, &format!("assets/{one}"), "suspend", &signed()).await;
+    order(&api, &org, "restore", &signed()).await;
+    assert_eq!((begun(&api, &one).await, begun(&api, &later).await), (STOPPED, PLAYS));
+}
+
+#[tokio::test]
+async fn an_order_is_signed_and_about_something_that_there_is() {
+    let api = Api::new().await;
+    let id = api.playable("public").await;
+    let asset = format!("assets/{id}");
+    for wrong in [
+        json!({}),
+        json!({ "by": "ada" }),
+        json!({ "by": "", "reason": "x" }),
+        json!({ "by": "ada", "reason": " " }),
+        json!({ "by": "ada", "reason": "x".repeat(501) }),
+        json!({ "by": "ada", "reason": "x", "colour": "red" }),
+    ] {
+        order(&api, &asset, "suspend", &wrong).await.is(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field");
+    }
+    let nobody = AssetId::from_bytes([9; 16]);
+    order(&api, &format!("assets/{nobody}"), "suspend", &signed()).await.is(StatusCode::NOT_FOUND, "asset_not_found");
+    order(&api, &format!("organizations/{nobody}"), "suspend", &signed()).await.is(StatusCode::NOT_FOUND, "not_found");
+    let unsure = api.send_as("POST", &format!("/internal/operator/{asset}/suspend"), b"{}", &[]).await;
+    unsure.is(StatusCode::UNAUTHORIZED, "unauthorized");
+    let closed = Api::with(|config| config.operator_token = None).await;
+    order(&closed, &asset, "suspend", &signed()).await.is(StatusCode::UNAUTHORIZED, "unauthorized");
+    assert_eq!(begun(&api, &id).await, PLAYS);
+}
