@@ -35,6 +35,25 @@ pub struct Claims {
 }
 
 impl Claims {
+    /// What a decoder starts from, and nobody else ever sees: no token can say it, since it opens no class.
+    pub(crate) const VACANT: Self = Self {
+        purpose: Use::Playback,
+        asset: AssetKey { opaque: false, bytes: [0; 16] },
+        classes: ClassMask::NONE,
+        rung_max: None,
+        issued_at: UnixSecs::ZERO,
+        ttl_secs: 0,
+        org: None,
+        session: None,
+        start_secs: 0,
+        audience: 0,
+        renewal: None,
+        network: None,
+        countries: Countries::NONE,
+        origin: None,
+        prefix: Prefix::NONE,
+    };
+
     /// What the token is for.
     pub const fn purpose(&self) -> Use {
         self.purpose

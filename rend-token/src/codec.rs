@@ -18,7 +18,7 @@
 //! written that says the same as its absence.
 
 use crate::asset::{AssetKey, Org, SessionId};
-use crate::claims::{COUNTRIES_MAX, Claims, Countries, Country, Network, OriginKey, Prefix, Renewal, Use, mask_of};
+use crate::claims::{COUNTRIES_MAX, Claims, Country, Network, OriginKey, Prefix, Renewal, Use, mask_of};
 use crate::grammar::{ClassMask, Rung};
 use crate::key::Kid;
 use crate::mac::TAG_LEN;
@@ -84,11 +84,14 @@ pub(crate) fn encode(claims: &Claims, kid: Kid, out: &mut [u8; PAYLOAD_LEN_MAX])
     len
 }
 
-/// The claims and the kid that `payload` encodes, if it is the one encoding of any.
+/// Reads the claims and the kid that `payload` encodes, if it is the one encoding of any. Otherwise what stands in
+/// `claims`, which is [`Claims::VACANT`] before, means nothing.
+///
+/// They are written where they stay: they are large, and to move them costs as much as to read them.
 #[inline]
-pub(crate) fn decode(payload: &[u8]) -> Option<(Claims, Kid)> {
+pub(crate) fn decode(payload: &[u8], claims: &mut Claims) -> Option<Kid> {
     let mut from = Reader(payload);
-    let purpose = match from.take()? {
+    claims.purpose = match from.take()? {
         [PLAYBACK] => Use::Playback,
         [BOOTSTRAP] => Use::Bootstrap,
         _ => return None,
@@ -99,7 +102,7 @@ pub(crate) fn decode(payload: &[u8]) -> Option<(Claims, Kid)> {
     }
     let has = |bit: u16| flags >> bit & 1 == 1;
     let scope = u16::from_be_bytes(from.take()?);
-    let classes = ClassMask::from_bits(scope & 0xfff).filter(|classes| *classes != ClassMask::NONE)?;
+    claims.classes = ClassMask::from_bits(scope & 0xfff).filter(|classes| *classes != ClassMask::NONE)?;
     let kid = Kid(from.take()?);
     let issued_at = u32::from_be_bytes(from.take()?);
     let ttl_secs = from.take_u24()?;
@@ -107,24 +110,11 @@ pub(crate) fn decode(payload: &[u8]) -> Option<(Claims, Kid)> {
         return None;
     }
     issued_at.checked_add(ttl_secs)?;
-    let mut claims = Claims {
-        purpose,
-        asset: AssetKey { opaque: has(0), bytes: from.take()? },
-        classes,
-        // Fifteen is no rung, and so no limit.
-        rung_max: Rung::new((scope >> 12) as u8),
-        issued_at: UnixSecs::new(issued_at),
-        ttl_secs,
-        org: None,
-        session: None,
-        start_secs: 0,
-        audience: 0,
-        renewal: None,
-        network: None,
-        countries: Countries::NONE,
-        origin: None,
-        prefix: Prefix::NONE,
-    };
+    claims.issued_at = UnixSecs::new(issued_at);
+    claims.ttl_secs = ttl_secs;
+    // Fifteen is no rung, and so no limit.
+    claims.rung_max = Rung::new((scope >> 12) as u8);
+    claims.asset = AssetKey { opaque: has(0), bytes: from.take()? };
     if has(1) {
         claims.org = Some(Org(from.take()?));
     }
@@ -132,9 +122,16 @@ pub(crate) fn decode(payload: &[u8]) -> Option<(Claims, Kid)> {
         claims.session = Some(SessionId(from.take()?));
     }
     if flags >> 3 != 0 {
-        decode_conditions(&mut claims, &has, &mut from)?;
+        decode_conditions(claims, &has, &mut from)?;
     }
-    from.0.is_empty().then_some((claims, kid))
+    from.0.is_empty().then_some(kid)
+}
+
+/// As [`decode`], for those who are in no hurry.
+#[cfg(feature = "inspect")]
+pub(crate) fn decoded(payload: &[u8]) -> Option<(Claims, Kid)> {
+    let mut claims = Claims::VACANT;
+    decode(payload, &mut claims).map(|kid| (claims, kid))
 }
 
 /// The sections that most tokens do not have.

@@ -33,7 +33,7 @@ pub fn inspect(token: &[u8]) -> Option<Unverified> {
     }
     let len = base64::decode(token.strip_prefix(PREFIX)?, &mut bytes)?;
     let (payload, _) = bytes.get(..len)?.split_last_chunk::<TAG_LEN>()?;
-    let (claims, kid) = codec::decode(payload)?;
+    let (claims, kid) = codec::decoded(payload)?;
     Some(Unverified { claims, kid })
 }
 

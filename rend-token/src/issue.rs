@@ -6,7 +6,7 @@ use crate::TOKEN_LEN_MAX;
 use crate::base64;
 use crate::claims::{Claims, Renewal, Use};
 use crate::codec::{self, DECODED_LEN_MAX, PAYLOAD_LEN_MAX, PREFIX};
-use crate::mac::TAG_LEN;
+use crate::mac::{Message, TAG_LEN};
 use crate::ring::{KeyEntry, Keys};
 use crate::time::{BOOTSTRAP_TTL_SECS_MAX, Policy, UnixSecs};
 use crate::verify::Verified;
@@ -46,14 +46,17 @@ impl<'r> Signer<'r> {
         }
         let signs = |key: &&KeyEntry| key.signs_at(claims.issued_at);
         let key = self.entries.iter().find(signs).ok_or(SignError::NoActiveKey)?;
-        let mut bytes = [0; DECODED_LEN_MAX];
-        let payload: &mut [u8; PAYLOAD_LEN_MAX] = bytes.first_chunk_mut().ok_or(SignError::BufferTooSmall)?;
+        let mut message = Message::EMPTY;
+        let payload: &mut [u8; PAYLOAD_LEN_MAX] =
+            message.bytes_mut().first_chunk_mut().ok_or(SignError::BufferTooSmall)?;
         let len = codec::encode(claims, key.kid, payload);
-        let tag = key.mac(claims.purpose).tag(&bytes[..len]);
-        bytes[len..len + TAG_LEN].copy_from_slice(&tag);
+        message.pad(len);
+        let tag = key.mac(claims.purpose).tag(&message);
+        let behind = message.bytes_mut().get_mut(len..).and_then(<[u8]>::first_chunk_mut);
+        *behind.ok_or(SignError::BufferTooSmall)? = tag;
         let (prefix, body) = out.split_first_chunk_mut::<4>().ok_or(SignError::BufferTooSmall)?;
         *prefix = *PREFIX;
-        match base64::encode(&bytes[..len + TAG_LEN], body) {
+        match base64::encode(message.first(len + TAG_LEN), body) {
             0 => Err(SignError::BufferTooSmall),
             chars => Ok(PREFIX.len() + chars),
         }

@@ -11,6 +11,7 @@ use sha2::block_api::compress256;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::claims::Use;
+use crate::codec::DECODED_LEN_MAX;
 use crate::key::KeyLabel;
 
 /// A key for one use: the two states of SHA-256 from which inner and outer hash start.
@@ -41,53 +42,68 @@ impl MacKey {
         Self { inner: half(0x36), outer: half(0x5c) }
     }
 
-    /// The first sixteen bytes of the HMAC of `payload`, which is at most 180 bytes.
+    /// The first sixteen bytes of the HMAC of the payload that `message` holds.
     #[inline]
-    pub(crate) fn tag(&self, payload: &[u8]) -> [u8; TAG_LEN] {
+    pub(crate) fn tag(&self, message: &Message) -> [u8; TAG_LEN] {
         let mut inner = self.inner;
-        if payload.len() <= ONE_BLOCK_MAX {
-            // What most tokens are: one block, padding and length included.
-            let mut block = [0; BLOCK];
-            block[..payload.len()].copy_from_slice(payload);
-            block[payload.len()] = 0x80;
-            block[BLOCK - 8..].copy_from_slice(&(((BLOCK + payload.len()) as u64) * 8).to_be_bytes());
-            compress256(&mut inner, &[block]);
-        } else {
-            hash_long(&mut inner, payload);
-        }
+        compress256(&mut inner, message.blocks.get(..message.used).unwrap_or_default());
         self.finish(&inner)
     }
 
     #[inline]
     fn finish(&self, inner: &[u32; 8]) -> [u8; TAG_LEN] {
-        let mut block = [0; BLOCK];
-        for (bytes, word) in block.chunks_exact_mut(4).zip(inner) {
-            bytes.copy_from_slice(&word.to_be_bytes());
+        let mut block = OUTER_PADDING;
+        for (bytes, word) in block.as_chunks_mut().0.iter_mut().zip(inner) {
+            *bytes = word.to_be_bytes();
         }
-        block[32] = 0x80;
-        block[BLOCK - 8..].copy_from_slice(&((BLOCK as u64 + 32) * 8).to_be_bytes());
         let mut outer = self.outer;
         compress256(&mut outer, &[block]);
         let mut tag = [0; TAG_LEN];
-        for (bytes, word) in tag.chunks_exact_mut(4).zip(outer) {
-            bytes.copy_from_slice(&word.to_be_bytes());
+        for (bytes, word) in tag.as_chunks_mut().0.iter_mut().zip(outer) {
+            *bytes = word.to_be_bytes();
         }
         tag
     }
 }
 
-/// The inner hash of a payload of 56 to 180 bytes.
-fn hash_long(inner: &mut [u32; 8], payload: &[u8]) {
-    let mut blocks = [[0; BLOCK]; 4];
-    let flat = blocks.as_flattened_mut();
-    let len = payload.len().min(PAYLOAD_MAX);
-    flat[..len].copy_from_slice(&payload[..len]);
-    flat[len] = 0x80;
-    let used = (len + 9).div_ceil(BLOCK);
-    // The length of what was hashed, the key's block included, in bits.
-    let bits = ((BLOCK + len) as u64) * 8;
-    flat[used * BLOCK - 8..used * BLOCK].copy_from_slice(&bits.to_be_bytes());
-    compress256(inner, &blocks[..used]);
+/// The bytes of one token, in the blocks in which they are hashed: first the payload, where it is read from too, then
+/// its tag, in whose place the padding of the hash comes once the tag was taken out. Nothing is ever copied.
+pub(crate) struct Message {
+    blocks: [[u8; BLOCK]; BLOCKS],
+    /// How many blocks the padded payload fills.
+    used: usize,
+}
+
+impl Message {
+    pub(crate) const EMPTY: Self = Self { blocks: [[0; BLOCK]; BLOCKS], used: 0 };
+
+    /// The payload and the tag, to be written to. What is written beyond [`DECODED_LEN_MAX`] bytes, or behind the tag,
+    /// does harm.
+    #[inline]
+    pub(crate) const fn bytes_mut(&mut self) -> &mut [u8] {
+        self.blocks.as_flattened_mut()
+    }
+
+    /// The first `len` bytes.
+    #[inline]
+    pub(crate) fn first(&self, len: usize) -> &[u8] {
+        self.blocks.as_flattened().get(..len).unwrap_or_default()
+    }
+
+    /// Ends the payload after `len` bytes: what stands behind it, which is at most a tag, gives way to the padding.
+    #[inline]
+    pub(crate) fn pad(&mut self, len: usize) {
+        let bits = ((BLOCK + len) as u64) * 8;
+        self.used = (len + 9).div_ceil(BLOCK);
+        let flat = self.blocks.as_flattened_mut();
+        if let Some(end) = flat.get_mut(len..).and_then(<[u8]>::first_chunk_mut) {
+            *end = END_OF_PAYLOAD;
+        }
+        // The length of what is hashed, the key's block included, in bits.
+        if let Some(end) = flat.get_mut(..self.used * BLOCK).and_then(<[u8]>::last_chunk_mut) {
+            *end = bits.to_be_bytes();
+        }
+    }
 }
 
 impl Drop for MacKey {
@@ -132,9 +148,22 @@ pub fn ct_eq(a: &[u8], b: &[u8]) -> bool {
 
 pub(crate) const TAG_LEN: usize = 16;
 
-const ONE_BLOCK_MAX: usize = BLOCK - 9;
-const PAYLOAD_MAX: usize = 180;
 const BLOCK: usize = 64;
+const BLOCKS: usize = 3;
+/// What stands behind a payload: one bit, then zeros over all of the tag.
+const END_OF_PAYLOAD: [u8; TAG_LEN + 1] = {
+    let mut end = [0; TAG_LEN + 1];
+    end[0] = 0x80;
+    end
+};
+/// The block of the outer hash but for the inner one: one bit, zeros, and how many bits are hashed.
+const OUTER_PADDING: [u8; BLOCK] = {
+    let mut block = [0; BLOCK];
+    block[32] = 0x80;
+    block[BLOCK - 2] = ((BLOCK + 32) * 8 / 256) as u8;
+    block
+};
+const _: () = assert!(DECODED_LEN_MAX < BLOCK * BLOCKS && ((BLOCK + 32) * 8).is_multiple_of(256));
 const MAC_DOMAIN: &[u8] = b"rend-token/rt1/mac\0";
 const IV: [u32; 8] =
     [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
@@ -142,18 +171,25 @@ const IV: [u32; 8] =
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::PAYLOAD_LEN_MAX;
 
     #[test]
     fn the_keyed_halves_give_what_hmac_gives() {
-        let mut data = [0_u8; 180];
+        let mut data = [0_u8; PAYLOAD_LEN_MAX];
         for (at, byte) in data.iter_mut().enumerate() {
             *byte = (at * 7 + 3) as u8;
         }
-        for len in 0..=180 {
+        for len in 0..=PAYLOAD_LEN_MAX {
             let key: [u8; 32] = core::array::from_fn(|at| (at + len) as u8);
             let mut expect = [0; 32];
             hmac(&key, &[&data[..len]], &mut expect);
-            assert_eq!(MacKey::new(&key).tag(&data[..len]), expect[..16], "{len}");
+            let mut message = Message::EMPTY;
+            let bytes = message.bytes_mut();
+            bytes[..len].copy_from_slice(&data[..len]);
+            bytes[len..len + TAG_LEN].fill(0xff);
+            message.pad(len);
+            assert_eq!(message.first(len), &data[..len]);
+            assert_eq!(MacKey::new(&key).tag(&message), expect[..16], "{len}");
         }
     }
 

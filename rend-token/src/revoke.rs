@@ -19,14 +19,17 @@ pub trait Revocation {
 }
 
 impl<R: Revocation + ?Sized> Revocation for &R {
+    #[inline]
     fn asset_cutoff(&self, asset: &AssetKey) -> UnixSecs {
         (**self).asset_cutoff(asset)
     }
 
+    #[inline]
     fn org_cutoff(&self, org: &Org) -> UnixSecs {
         (**self).org_cutoff(org)
     }
 
+    #[inline]
     fn session_denied(&self, session: &SessionId) -> bool {
         (**self).session_denied(session)
     }
@@ -89,6 +92,8 @@ impl Revocation for RevocationList<'_> {
     }
 }
 
+/// A search is rare and stays out of the way of those who need none.
+#[inline(never)]
 fn cutoff<K: Ord>(sorted: &[(K, UnixSecs)], key: &K) -> UnixSecs {
     sorted.binary_search_by(|entry| entry.0.cmp(key)).ok().and_then(|at| sorted.get(at)).map_or(UnixSecs::ZERO, |e| e.1)
 }

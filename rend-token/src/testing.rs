@@ -18,7 +18,7 @@ use crate::grant::Grant;
 use crate::inspect;
 use crate::issue::{Signer, TokenBuf};
 use crate::key::{KeyLabel, Secret, SecretPolicy};
-use crate::mac::TAG_LEN;
+use crate::mac::{Message, TAG_LEN};
 use crate::ring::{KeyEntry, KeyRing, KeySpec, Keys};
 use crate::time::{Policy, UnixSecs};
 use crate::transport::{self, CANDIDATES_MAX, COOKIE_SECURE};
@@ -193,7 +193,7 @@ pub fn mac_anything(ring: &impl Keys, label: &str, purpose: Use, payload: &[u8])
     let find = |key: &&KeyEntry| key.label().as_str() == label;
     let key = ring.entries().iter().find(find).expect("a key of the ring");
     let mut bytes = payload.to_vec();
-    bytes.extend_from_slice(&key.mac(purpose).tag(payload));
+    bytes.extend_from_slice(&key.mac(purpose).tag(&message(payload)));
     text_of(&bytes)
 }
 
@@ -222,12 +222,21 @@ pub fn payload_of(claims: &Claims) -> Vec<u8> {
 
 /// The claims that `payload` encodes.
 pub fn decode(payload: &[u8]) -> Option<Claims> {
-    codec::decode(payload).map(|(claims, _)| claims)
+    codec::decoded(payload).map(|(claims, _)| claims)
 }
 
 /// The tag of `payload` under a key of these bytes.
 pub fn tag_of(key: &[u8; 32], payload: &[u8]) -> [u8; TAG_LEN] {
-    crate::mac::MacKey::new(key).tag(payload)
+    crate::mac::MacKey::new(key).tag(&message(payload))
+}
+
+/// As a verifier lays it out. No token holds a longer payload than is taken here.
+fn message(payload: &[u8]) -> Message {
+    let mut message = Message::EMPTY;
+    let len = payload.len().min(PAYLOAD_LEN_MAX);
+    message.bytes_mut()[..len].copy_from_slice(&payload[..len]);
+    message.pad(len);
+    message
 }
 
 /// The key that is derived from `secret` for `purpose` under `label`.
@@ -258,7 +267,7 @@ pub fn token_parse(token: &[u8]) {
 
 /// Any payload: no panic, and whatever decodes encodes to the same payload.
 pub fn token_claims(payload: &[u8]) {
-    if let Some((claims, kid)) = codec::decode(payload) {
+    if let Some((claims, kid)) = codec::decoded(payload) {
         let mut out = [0; PAYLOAD_LEN_MAX];
         let len = codec::encode(&claims, kid, &mut out);
         assert_eq!(&out[..len], payload, "one encoding for every set of claims");

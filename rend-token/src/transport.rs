@@ -119,7 +119,10 @@ impl fmt::Debug for PlaybackPath<'_> {
 pub fn split_path(path: &str) -> Option<PlaybackPath<'_>> {
     let path = path.strip_prefix("/v/")?;
     // Nearly every asset is a UUID, and looking where its slash must stand is cheaper than looking for it.
-    let at_uuid_end = path.as_bytes().get(UUID_LEN) == Some(&b'/') && !path.as_bytes()[..UUID_LEN].contains(&b'/');
+    let at_uuid_end = path.as_bytes().first_chunk::<{ UUID_LEN + 1 }>().is_some_and(|head| {
+        // All at once, and not up to the first: it is not there.
+        head[UUID_LEN] == b'/' && !head[..UUID_LEN].iter().fold(false, |found, byte| found | (*byte == b'/'))
+    });
     let (asset, rest) = match path.split_at_checked(UUID_LEN) {
         Some((asset, rest)) if at_uuid_end => (asset, rest.get(1..)?),
         _ => path.split_once('/')?,

@@ -14,11 +14,11 @@ use crate::TOKEN_LEN_MAX;
 use crate::asset::{AssetKey, AssetRef};
 use crate::base64;
 use crate::claims::{Claims, Country, OriginKey, Use};
-use crate::codec::{self, DECODED_LEN_MAX, HEADER_LEN, PREFIX};
+use crate::codec::{self, HEADER_LEN, PREFIX};
 use crate::error::{Denied, Reason};
 use crate::grammar::{Artifact, ArtifactClass};
 use crate::key::Kid;
-use crate::mac::{TAG_LEN, tags_eq};
+use crate::mac::{Message, TAG_LEN, tags_eq};
 use crate::renew::Renew;
 use crate::revoke::{NoRevocation, Revocation};
 use crate::ring::{KeyEntry, Keys};
@@ -139,14 +139,17 @@ impl<'r, R: Revocation> Verifier<'r, R> {
     /// # Errors
     /// [`Denied`] for every token that does not.
     pub fn verify(&self, token: &[u8], request: &Request<'_>) -> Result<Verified, Denied> {
-        let mut bytes = [0; DECODED_LEN_MAX];
-        let (key, payload) = self.authenticate(token, request.now, &mut bytes)?;
-        let (claims, kid) = codec::decode(payload).ok_or(Reason::Malformed)?;
-        self.check_time(&claims, request.now)?;
-        self.check_scope(&claims, request)?;
-        check_viewer(&claims, request)?;
-        self.check_revocation(&claims, key)?;
-        Ok(Verified { claims, kid, renew: Renew::of(&claims, request.now) })
+        let mut message = Message::EMPTY;
+        let (key, payload) = self.authenticate(token, request.now, &mut message)?;
+        let mut verified = Verified { claims: Claims::VACANT, kid: key.kid, renew: Renew::No };
+        let claims = &mut verified.claims;
+        codec::decode(payload, claims).ok_or(Reason::Malformed)?;
+        self.check_time(claims, request.now)?;
+        self.check_scope(claims, request)?;
+        check_viewer(claims, request)?;
+        self.check_revocation(claims, key)?;
+        verified.renew = Renew::of(claims, request.now);
+        Ok(verified)
     }
 
     /// The key and the payload of a token that was made with a key of the ring.
@@ -155,7 +158,7 @@ impl<'r, R: Revocation> Verifier<'r, R> {
         &self,
         token: &[u8],
         now: UnixSecs,
-        bytes: &'b mut [u8; DECODED_LEN_MAX],
+        message: &'b mut Message,
     ) -> Result<(&'r KeyEntry, &'b [u8]), Reason> {
         if token.is_empty() {
             return Err(Reason::Missing);
@@ -164,8 +167,8 @@ impl<'r, R: Revocation> Verifier<'r, R> {
             return Err(Reason::TooLong);
         }
         let body = token.strip_prefix(PREFIX).ok_or(Reason::Encoding)?;
-        let len = base64::decode(body, bytes).ok_or(Reason::Encoding)?;
-        let bytes: &'b [u8] = &bytes[..len];
+        let len = base64::decode(body, message.bytes_mut()).ok_or(Reason::Encoding)?;
+        let bytes = message.first(len);
         if bytes.first() != Some(&(self.purpose as u8)) {
             return Err(Reason::Suite);
         }
@@ -181,10 +184,12 @@ impl<'r, R: Revocation> Verifier<'r, R> {
         if !key.in_window(now) {
             return Err(Reason::KeyWindow);
         }
-        if !tags_eq(key.mac(self.purpose).tag(payload), *tag) {
+        let (len, tag) = (payload.len(), *tag);
+        message.pad(len);
+        if !tags_eq(key.mac(self.purpose).tag(message), tag) {
             return Err(Reason::BadMac);
         }
-        Ok((key, payload))
+        Ok((key, message.first(len)))
     }
 
     #[inline]
@@ -220,7 +225,8 @@ impl<'r, R: Revocation> Verifier<'r, R> {
         {
             return Err(Reason::Rung);
         }
-        if !artifact.path.as_bytes().starts_with(claims.prefix.as_bytes()) {
+        let prefix = claims.prefix.as_bytes();
+        if !prefix.is_empty() && !artifact.path.as_bytes().starts_with(prefix) {
             return Err(Reason::Prefix);
         }
         Ok(())

@@ -33,7 +33,7 @@ const MUTATIONS: &[Mutation] = &[
     ("key window", VERIFY, "if !key.in_window(now) {", "if false {"),
     ("key window: its start", RING, "from <= now && (", "("),
     ("key window: its end", RING, "(now < until || until == UnixSecs::MAX)", "(until > UnixSecs::ZERO)"),
-    ("tag", VERIFY, "if !tags_eq(key.mac(self.purpose).tag(payload), *tag) {", "if false {"),
+    ("tag", VERIFY, "if !tags_eq(key.mac(self.purpose).tag(message), tag) {", "if false {"),
     (
         "tag: all of it",
         MAC,
@@ -65,7 +65,7 @@ const MUTATIONS: &[Mutation] = &[
     ("path prefix: parts", CLAIMS, " || !name.split('/').all(crate::grammar::is_plain_part)", ""),
     ("path prefix: its length", CLAIMS, "text.len() > PREFIX_LEN_MAX || ", "text.len() > 255 || "),
     ("path prefix: the slash", CLAIMS, ".strip_suffix('/')?", ".trim_end_matches('/')"),
-    ("exact end", CODEC, "from.0.is_empty().then_some((claims, kid))", "Some((claims, kid))"),
+    ("exact end", CODEC, "from.0.is_empty().then_some(kid)", "Some(kid)"),
     ("start", VERIFY, "if now < claims.starts_at().saturating_sub(self.policy.early_secs) {", "if false {"),
     ("start: leeway", VERIFY, ".saturating_sub(self.policy.early_secs)", ".saturating_sub(self.policy.early_secs + 1)"),
     ("expiry", VERIFY, "if now >= claims.expires_at().saturating_add(self.policy.late_secs) {", "if false {"),
@@ -77,7 +77,7 @@ const MUTATIONS: &[Mutation] = &[
     ("class", VERIFY, "!claims.classes.has(artifact.class) || ", ""),
     ("class of an exchange", VERIFY, " || !exchanged", ""),
     ("rung", VERIFY, "&& rung > ceiling", "&& rung > ceiling && false"),
-    ("path", VERIFY, "if !artifact.path.as_bytes().starts_with(claims.prefix.as_bytes()) {", "if false {"),
+    ("path", VERIFY, "if !prefix.is_empty() && !artifact.path.as_bytes().starts_with(prefix) {", "if false {"),
     ("audience", VERIFY, "claims.audience != 0 && request.audience != Some(claims.audience)", "false"),
     (
         "audience not known",
