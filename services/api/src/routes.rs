@@ -12,8 +12,8 @@ use warp::{Filter, Rejection, Reply};
 
 use crate::error::ApiError;
 use crate::http::{
-    Answer, REQUEST_ID, analytics, assets, edges, events, fleet, get, health, keys, openapi, operator, pages, player,
-    revocations, telemetry, uploads, videos, webhooks,
+    Answer, REQUEST_ID, analytics, assets, captions, edges, events, fleet, get, health, keys, openapi, operator, pages,
+    player, revocations, telemetry, uploads, videos, webhooks,
 };
 use crate::limits::{self, Counted, TooOften};
 use crate::reference::{self, Route};
@@ -27,6 +27,7 @@ use crate::state::State;
 /// | `OPTIONS POST /v1/uploads` · `HEAD PATCH DELETE /v1/uploads/{id}` | bring in a video in pieces, as tus 1.0 |
 /// | `GET /v1/assets` · `GET PATCH DELETE /v1/assets/{id}` · `POST …/retry` | what there is |
 /// | `GET /v1/assets/{id}/artifacts` · `…/events` · `…/playback` · `…/analytics/playback` | about one of them |
+/// | `GET /v1/assets/{id}/captions` · `GET PUT DELETE …/captions/{lang}` | captions of one of them |
 /// | `GET /v1/events` | the event log as a stream |
 /// | `GET /v1/analytics/overview` · `GET /v1/fleet` | about all of them |
 /// | `GET POST /v1/keys` · `DELETE /v1/keys/{id}` | API keys |
@@ -41,6 +42,8 @@ pub fn public(state: &Arc<State>) -> BoxedFilter<(Response,)> {
         .or(player::routes(state))
         .unify()
         .or(assets::routes(state))
+        .unify()
+        .or(captions::routes(state))
         .unify()
         .or(events::routes(state))
         .unify()
@@ -186,7 +189,7 @@ fn allow_origin(allowed: &[String], request: &HeaderMap, response: &mut HeaderMa
     if request.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
         response.insert(
             header::ACCESS_CONTROL_ALLOW_METHODS,
-            HeaderValue::from_static("GET, HEAD, POST, PATCH, DELETE, OPTIONS"),
+            HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
         );
         response.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(SENT));
         response.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));

@@ -94,6 +94,7 @@ pub async fn serve(state: Arc<State>, public: Listening, private: Listening, gra
         spawn("follow", sync::follow::run(Arc::clone(&state))),
         spawn("revoke", sync::revoke::run(Arc::clone(&state))),
         spawn("delete", sync::delete::run(Arc::clone(&state))),
+        spawn("captions", sync::captions::run(Arc::clone(&state))),
         spawn("sweep", sync::sweep::run(Arc::clone(&state))),
         spawn("ingest", ingest::run(Arc::clone(&state))),
         spawn("private", rend_shell::serve(private, warp::service(routes::private(&state)), options, shutdown.clone())),

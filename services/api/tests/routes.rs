@@ -1,6 +1,8 @@
 //! The API as its callers meet it, over stores in memory.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+#[path = "routes/captions.rs"]
+mod captions;
 #[path = "routes/contract.rs"]
 mod contract;
 #[path = "routes/manners.rs"]

@@ -7,11 +7,14 @@ use std::time::Duration;
 use futures::StreamExt;
 use rend_core::artifact::ObjectKey;
 use rend_core::asset::{Asset, Failure, Move, PlayableState};
-use rend_core::job::Lease;
+use rend_core::id::JobId;
+use rend_core::job::{JobKind, Lease, NewJob};
 use rend_core::media::ffmpeg;
 use rend_core::media::plan::Plan;
 use rend_core::media::probe::{self, JSON_BYTES_MAX, PacketScan, Reject, Source};
 use rend_core::media::sniff::{SNIFF_BYTES, sniff};
+use rend_core::time::Timestamp;
+use rend_storage::StoreError;
 use rend_storage::assets::Change;
 
 use crate::encode::Encode;
@@ -73,15 +76,35 @@ impl Attempt<'_> {
 
     /// The same, told to nobody.
     pub(crate) async fn advance_quietly(&self, step: Move) -> Result<Asset, Trouble> {
-        let change = Change {
-            asset: self.shelf.asset,
-            expect: None,
-            step,
-            fence: Some(self.lease.clone()),
-            enqueue: None,
-            now: self.shelf.clock.wall(),
-        };
+        let now = self.shelf.clock.wall();
+        let mut change =
+            Change { asset: self.shelf.asset, expect: None, step, fence: Some(self.lease.clone()), enqueue: None, now };
+        if !matches!(change.step, Move::HlsReady { .. }) {
+            return Ok(self.worker.ports.assets.advance(&change).await?);
+        }
+        // From the moment an asset is ready its captions are published by a job of their own. Whether there are any is
+        // looked at together with the step, since somebody may be giving some right now.
+        for _ in 0..LOOKS_MAX {
+            let asset = self.worker.ports.assets.get(self.shelf.asset).await?;
+            change.expect = Some(asset.revision);
+            change.enqueue = (!asset.captions.is_empty()).then(|| self.captions_job(now));
+            match self.worker.ports.assets.advance(&change).await {
+                Err(StoreError::Conflict { .. }) => {}
+                done => return Ok(done?),
+            }
+        }
+        (change.expect, change.enqueue) = (None, Some(self.captions_job(now)));
         Ok(self.worker.ports.assets.advance(&change).await?)
+    }
+
+    fn captions_job(&self, now: Timestamp) -> NewJob {
+        NewJob {
+            id: JobId::new(now, (self.worker.entropy)()),
+            asset: self.shelf.asset,
+            kind: JobKind::Captions,
+            run_at: now,
+            attempts_max: CAPTIONS_ATTEMPTS_MAX,
+        }
     }
 
     /// The source as a file: the object's own if the store has one, else a copy in the scratch folder.
@@ -159,6 +182,10 @@ pub(crate) async fn fail(attempt: &Attempt<'_>, failure: Failure) -> Result<bool
 }
 
 const LINE_BYTES_MAX: usize = 4096;
+/// How often is looked whether an asset has captions that is changed meanwhile; after that it is taken to have some.
+const LOOKS_MAX: usize = 8;
+/// Tries to publish captions: with their waits more than a day.
+const CAPTIONS_ATTEMPTS_MAX: u32 = 200;
 /// Bytes of any file that a run may write. It writes to pipes only.
 const FILE_BYTES_MAX: u64 = 0;
 pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(20);

@@ -105,7 +105,7 @@ pub struct Worker {
     pub(crate) ports: Ports,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) notify: Arc<dyn Fn(Advance) + Send + Sync>,
-    entropy: Arc<dyn Fn() -> [u8; 10] + Send + Sync>,
+    pub(crate) entropy: Arc<dyn Fn() -> [u8; 10] + Send + Sync>,
     pub(crate) slots: Arc<Semaphore>,
     offline: OnceCell<bool>,
 }

@@ -53,6 +53,14 @@ export async function engineFor(source, video, prefer, listener, tracks = false)
   return prefer !== 'hls' && nativeHls(video) ? new NativeEngine(video, listener) : null;
 }
 
+/** The tracks that were made for an element, which outlive the engines that fill them. */
+function textsOf(video) {
+  if (!madeTexts.has(video)) madeTexts.set(video, new Map());
+  return madeTexts.get(video);
+}
+
+const madeTexts = new WeakMap();
+
 export class HlsEngine {
   #Hls;
   #hls = null;
@@ -61,11 +69,13 @@ export class HlsEngine {
   #bases = [];
   #base = null;
   #credentials = false;
+  #texts;
 
   constructor(Hls, video, listener) {
     this.#Hls = Hls;
     this.#video = video;
     this.#listener = listener;
+    this.#texts = textsOf(video);
   }
 
   get name() {
@@ -87,6 +97,8 @@ export class HlsEngine {
       maxMaxBufferLength: ahead * 4,
       maxBufferSize: this.#listener.bufferSecs ? 1 : BUFFER_BYTES,
       capLevelToPlayerSize: true,
+      // Its own way to show captions needs `data:` media, which no policy here allows.
+      renderTextTracksNatively: false,
       abrEwmaDefaultEstimate: 2_000_000,
       xhrSetup: (xhr, url) => {
         xhr.open('GET', rebased(url, this.#bases, this.#base), true);
@@ -97,6 +109,7 @@ export class HlsEngine {
     hls.on(Events.ERROR, (_, data) => this.#failed(data));
     hls.on(Events.MANIFEST_PARSED, () => this.#levelsChanged());
     hls.on(Events.LEVEL_SWITCHED, () => this.#levelsChanged());
+    if (Events.CUES_PARSED) hls.on(Events.CUES_PARSED, (_, { cues, track }) => this.#cuesCame(track, cues));
     for (const name of ['SUBTITLE_TRACKS_UPDATED', 'SUBTITLE_TRACK_SWITCH']) hls.on(Events[name], () => this.#listener.onCaptions?.());
     for (const name of ['AUDIO_TRACKS_UPDATED', 'AUDIO_TRACK_SWITCHED']) hls.on(Events[name], () => this.#listener.onSounds?.());
     hls.on(Events.LEVEL_UPDATED, (_, { details }) => this.#listener.onGrowth?.(details.live, details.edge));
@@ -120,6 +133,12 @@ export class HlsEngine {
   stop() {
     this.#hls?.destroy();
     this.#hls = null;
+    for (const { track, seen } of this.#texts.values()) {
+      track.mode = 'hidden';
+      for (const cue of [...(track.cues ?? [])]) track.removeCue(cue);
+      track.mode = 'disabled';
+      seen.clear();
+    }
   }
 
   /** The heights one can choose from, best first, and what is chosen: an index, or -1 for automatic. */
@@ -149,6 +168,34 @@ export class HlsEngine {
     if (!this.#hls) return;
     this.#hls.subtitleDisplay = index >= 0;
     this.#hls.subtitleTrack = index;
+    const chosen = this.#textOf(index);
+    for (const text of this.#texts.values()) text.track.mode = text === chosen ? 'showing' : 'disabled';
+  }
+
+  /** The element's track for the captions at `index`. An element never gives a track up, so it is made once for each. */
+  #textOf(index) {
+    const known = this.#hls?.subtitleTracks?.[index];
+    if (!known) return null;
+    const key = `${known.lang ?? ''} ${known.name}`;
+    if (!this.#texts.has(key)) {
+      const track = this.#video.addTextTrack('subtitles', known.name, known.lang ?? '');
+      track.mode = 'disabled';
+      this.#texts.set(key, { track, seen: new Set() });
+    }
+    return this.#texts.get(key);
+  }
+
+  /** Cues of the captions that hls.js calls `name`. One that lasts over several segments comes with each of them. */
+  #cuesCame(name, cues) {
+    const tracks = this.#hls?.subtitleTracks ?? [];
+    const index = name === 'default' ? tracks.findIndex((track) => track.default) : Number(/^subtitles(\d+)$/.exec(name)?.[1] ?? -1);
+    const text = this.#textOf(index);
+    for (const cue of text ? cues : []) {
+      const id = `${cue.startTime} ${cue.endTime} ${cue.text}`;
+      if (text.seen.has(id)) continue;
+      text.seen.add(id);
+      text.track.addCue(cue);
+    }
   }
 
   /** The sounds one can choose from, and which is heard. */

@@ -443,7 +443,7 @@ class Mock {
     const body = await readFile(file).catch(() => null);
     if (!body) return this.#problem(res, 404, 'not_found', 'no such file');
     const edges = this.edges.join(' ');
-    const policy = `default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' ${edges}; media-src 'self' blob: data: ${edges}; img-src 'self' data: ${edges}; base-uri 'none'; form-action 'self'`;
+    const policy = `default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' ${edges}; media-src 'self' blob: ${edges}; img-src 'self' data: ${edges}; base-uri 'none'; form-action 'self'`;
     return res.writeHead(200, { 'content-type': TYPES[extension], 'content-security-policy': policy, 'cache-control': 'no-cache', 'x-content-type-options': 'nosniff' }).end(body);
   }
 

@@ -1,6 +1,7 @@
 //! One noun a file: parse, ask, remember, reply.
 pub(crate) mod analytics;
 pub(crate) mod assets;
+pub(crate) mod captions;
 pub(crate) mod conditional;
 pub(crate) mod edges;
 pub(crate) mod events;

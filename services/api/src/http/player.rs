@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use http::header::{COOKIE, HOST, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use rend_core::artifact::ArtifactPath;
+use rend_core::artifact::{ArtifactPath, Rendition};
 use rend_core::asset::{Asset, SourceState};
 use rend_core::credential::Scope;
 use rend_core::id::{AssetId, RequestId};
+use rend_core::language::LangTag;
 use rend_core::playback::bootstrap::{Admission, PlaybackUrl, Terms, admit};
 use rend_core::playback::scope::{self, Transport};
 use rend_core::routing::{EDGE_SELECTED, EdgeSelected, Route, RouteTable, Viewer, decide, health, in_region};
@@ -65,6 +66,9 @@ struct Bootstrap {
     manifest_url: String,
     opener_url: String,
     poster_url: String,
+    storyboard_url: String,
+    captions: Vec<CaptionsRef>,
+    sounds: Vec<String>,
     transport: &'static str,
     transport_reason: &'static str,
     expires_at: String,
@@ -74,6 +78,39 @@ struct Bootstrap {
     edge: EdgeRef,
     fallbacks: Vec<FallbackJson>,
     telemetry: Option<Value>,
+}
+
+/// Captions that a viewer can choose.
+#[derive(Serialize)]
+struct CaptionsRef {
+    lang: String,
+    label: String,
+    kind: &'static str,
+    default: bool,
+}
+
+impl CaptionsRef {
+    /// Those of `asset` that are published.
+    fn of(asset: &Asset) -> Vec<Self> {
+        let published = asset.captions.iter().filter(|row| row.published);
+        let shown = |row: &rend_core::asset::CaptionRow| Self {
+            lang: row.captions.lang.bcp47(),
+            label: row.label.clone(),
+            kind: row.kind.as_str(),
+            default: row.default,
+        };
+        published.map(shown).collect()
+    }
+}
+
+/// The languages of sounds to choose from; empty when there is no choice.
+fn sounds_of(asset: &Asset) -> Vec<String> {
+    let lang = |rendition| {
+        let Rendition::Audio(lang) = rendition else { return None };
+        Some(LangTag::from(lang).bcp47())
+    };
+    let sounds: Vec<String> = asset.renditions.iter().filter_map(|row| lang(row.rendition)).collect();
+    if sounds.len() > 1 { sounds } else { Vec::new() }
 }
 
 #[derive(Serialize)]
@@ -326,6 +363,9 @@ fn bootstrap(state: &State, asset: &Asset, routes: &[Route], session: &Session, 
         manifest_url: url(ArtifactPath::Master),
         opener_url: url(ArtifactPath::Opener),
         poster_url: url(ArtifactPath::Poster),
+        storyboard_url: url(ArtifactPath::ThumbTrack),
+        captions: CaptionsRef::of(asset),
+        sounds: sounds_of(asset),
         transport,
         transport_reason,
         expires_at: (state.clock.wall() + terms.ttl).to_string(),

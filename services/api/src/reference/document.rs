@@ -92,6 +92,7 @@ fn operation_id(route: &Route) -> String {
         Verb::Get => "get",
         Verb::Head => "head",
         Verb::Post => "post",
+        Verb::Put => "put",
         Verb::Patch => "patch",
         Verb::Delete => "delete",
         Verb::Options => "options",

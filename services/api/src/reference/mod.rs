@@ -37,6 +37,8 @@ pub enum Verb {
     Head,
     /// `POST`.
     Post,
+    /// `PUT`.
+    Put,
     /// `PATCH`.
     Patch,
     /// `DELETE`.
@@ -52,6 +54,7 @@ impl Verb {
             Self::Get => "GET",
             Self::Head => "HEAD",
             Self::Post => "POST",
+            Self::Put => "PUT",
             Self::Patch => "PATCH",
             Self::Delete => "DELETE",
             Self::Options => "OPTIONS",
@@ -236,6 +239,31 @@ pub const PUBLIC: &[Route] = &[
         .answers(&[(202, Shape::Json("Asset"))]),
     Route::new(Verb::Get, "/v1/assets/{id}/artifacts", Opens::Scope(Scope::Read), "List what is published of an asset")
         .answers(&[(200, Shape::Page("Artifact"))]),
+    Route::new(Verb::Get, "/v1/assets/{id}/captions", Opens::Scope(Scope::Read), "List the captions of an asset")
+        .answers(&[(200, Shape::Page("Captions"))]),
+    Route::new(
+        Verb::Get,
+        "/v1/assets/{id}/captions/{lang}",
+        Opens::Scope(Scope::Read),
+        "Read the captions in one language, in WebVTT",
+    )
+    .answers(&[(200, Shape::Other("text/vtt"))]),
+    Route::new(
+        Verb::Put,
+        "/v1/assets/{id}/captions/{lang}",
+        Opens::Scope(Scope::Upload),
+        "Give an asset captions in one language: WebVTT or SubRip, at most 2 MiB",
+    )
+    .takes(&[CAPTIONS_LABEL, CAPTIONS_KIND, CAPTIONS_DEFAULT])
+    .body(Body::Bytes)
+    .answers(&[(201, Shape::Json("Captions")), (200, Shape::Json("Captions"))]),
+    Route::new(
+        Verb::Delete,
+        "/v1/assets/{id}/captions/{lang}",
+        Opens::Scope(Scope::Upload),
+        "Take the captions in one language away",
+    )
+    .answers(&[(204, Shape::None)]),
     Route::new(Verb::Get, "/v1/assets/{id}/events", Opens::Scope(Scope::Read), "Read an asset's history, oldest first")
         .takes(&[AFTER, EVENTS])
         .answers(&[(200, Shape::Page("Event"))]),
@@ -386,6 +414,21 @@ const PLACE: Kind = Kind::Number { min: 0, max: i64::MAX as u64 };
 const TITLE: Param = query("title", Kind::Text { chars_max: 255 }, "What people call it.");
 const POLICY: Param = query("policy", Kind::Words(&["public", "signed"]), "Who may play it; `signed` when absent.");
 const EXTERNAL_ID: Param = query("external_id", Kind::Text { chars_max: 255 }, "What your own system calls it.");
+const CAPTIONS_LABEL: Param = query(
+    "label",
+    Kind::Text { chars_max: 64 },
+    "What viewers choose them by; the language's own name when absent.",
+);
+const CAPTIONS_KIND: Param = query(
+    "kind",
+    Kind::Words(&["subtitles", "captions"]),
+    "`captions` also tell what is heard; `subtitles` when absent.",
+);
+const CAPTIONS_DEFAULT: Param = query(
+    "default",
+    Kind::Words(&["true", "false"]),
+    "Whether they are shown unless a viewer chooses otherwise; `false` when absent.",
+);
 const ASSETS: Param = query("limit", Kind::Number { min: 1, max: 100 }, "How many to answer at most.");
 const EVENTS: Param = query("limit", Kind::Number { min: 1, max: 200 }, "How many to answer at most.");
 const ORDERS: Param = query("limit", Kind::Number { min: 1, max: 1000 }, "How many to answer at most.");

@@ -1,6 +1,6 @@
 //! How everything that is sent as JSON looks, as JSON schemas. A test holds every answer of the other tests to them.
 
-use rend_core::asset::{PlayableState, PlaybackPolicy, SourceState};
+use rend_core::asset::{CaptionKind, CaptionOrigin, PlayableState, PlaybackPolicy, SourceState};
 use rend_core::credential::Scope;
 use rend_core::fleet::EdgeState;
 use rend_core::job::{JobKind, JobState};
@@ -14,6 +14,7 @@ pub(super) fn all() -> Map<String, Value> {
         ("Failure", object(&[("code", text()), ("detail", text())])),
         ("Asset", asset()),
         ("Rendition", rendition()),
+        ("Captions", captions()),
         ("Job", job()),
         ("AssetChange", asset_change()),
         ("Artifact", artifact()),
@@ -94,6 +95,7 @@ fn asset() -> Value {
         ("audio_codec", or_null(text())),
         ("notes", list(text())),
         ("renditions", list(to("Rendition"))),
+        ("captions", list(to("Captions"))),
         ("playback_url", uri()),
         ("created_at", time()),
         ("updated_at", time()),
@@ -108,6 +110,22 @@ fn rendition() -> Value {
         ("bandwidth", or_null(count())),
         ("error", to_or_null("Failure")),
     ])
+}
+
+fn captions() -> Value {
+    object(&[
+        ("lang", text()),
+        ("label", text()),
+        ("kind", one_of(CaptionKind::ALL)),
+        ("default", flag()),
+        ("origin", one_of(CaptionOrigin::ALL)),
+        ("cues", count()),
+        ("state", json!({ "enum": ["stored", "published"] })),
+    ])
+}
+
+fn captions_ref() -> Value {
+    object(&[("lang", text()), ("label", text()), ("kind", one_of(CaptionKind::ALL)), ("default", flag())])
 }
 
 fn job() -> Value {
@@ -232,6 +250,9 @@ fn bootstrap() -> Value {
         ("manifest_url", uri()),
         ("opener_url", uri()),
         ("poster_url", uri()),
+        ("storyboard_url", uri()),
+        ("captions", list(captions_ref())),
+        ("sounds", list(text())),
         ("transport", transport),
         ("transport_reason", text()),
         ("expires_at", time()),

@@ -90,6 +90,9 @@ async fn remove(state: &Arc<State>, asset: AssetId, lease: &Lease) -> Result<(),
         }
     }
     state.stores.objects.delete(&ObjectKey::source(asset)).await?;
+    for key in state.stores.objects.list(&ObjectKey::source_prefix(asset), None, PAGE).await? {
+        state.stores.objects.delete(&key).await?;
+    }
     state.dispatch.purge(asset).await?;
     let now = state.clock.wall();
     let change = Change { asset, expect: None, step: Move::Deleted, fence: Some(lease.clone()), enqueue: None, now };

@@ -10,9 +10,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use rend_core::artifact::ArtifactPath;
+use rend_core::artifact::{ArtifactPath, CaptionRef};
 use rend_core::event::{EventKind, FanoutOutcome};
-use rend_core::fleet::wire::{PurgeWire, WarmWire};
+use rend_core::fleet::wire::{PurgeMode, PurgeWire, WarmWire};
 use rend_core::fleet::{Answer, Answered, EdgeRow, Fanout, FanoutAsk, FanoutConfig, registry};
 use rend_core::http::{Method, Request};
 use rend_core::id::{AssetId, EdgeId};
@@ -82,6 +82,18 @@ impl Dispatch {
         }
         self.push(&order, live).await;
         Ok(())
+    }
+
+    /// Has the edges ask anew for the list of renditions of `asset`, and forget captions that are `gone`. Responses under way
+    /// end as they began. An edge that is away asks by itself once its copy is a minute old.
+    pub(crate) async fn purge_captions(&self, asset: AssetId, gone: &[CaptionRef]) {
+        let Ok(rows) = self.stores.edges.all().await else { return };
+        let now = self.clock.wall();
+        let live: Vec<EdgeRow> = rows.into_iter().filter(|row| registry::is_live(row, now, self.window)).collect();
+        self.push(&Order::soft(asset, Some(ArtifactPath::Master.to_string()), None), live.clone()).await;
+        for captions in gone {
+            self.push(&Order::soft(asset, None, Some(format!("hls/c-{captions}/"))), live.clone()).await;
+        }
     }
 
     /// Has `paths` of `asset` fetched by the edges that its viewers will be sent to. Nothing depends on it: a warm that
@@ -182,6 +194,12 @@ impl Order {
     fn purge(asset: AssetId, seq: u64) -> Self {
         let event = |edge, outcome| EventKind::EdgePurge { edge, outcome };
         Self { asset, path: "internal/purge", body: body(&PurgeWire::hard(asset, seq)), event }
+    }
+
+    fn soft(asset: AssetId, path: Option<String>, prefix: Option<String>) -> Self {
+        let event = |edge, outcome| EventKind::EdgePurge { edge, outcome };
+        let wire = PurgeWire { asset_id: asset.to_string(), path, prefix, mode: PurgeMode::Soft, seq: None };
+        Self { asset, path: "internal/purge", body: body(&wire), event }
     }
 
     fn warm(asset: AssetId, paths: &[ArtifactPath]) -> Self {

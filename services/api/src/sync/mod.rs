@@ -1,4 +1,5 @@
-//! What the control plane does by itself: it sweeps, deletes, warms and purges.
+//! What the control plane does by itself: it publishes captions, sweeps, deletes, warms and purges.
+pub(crate) mod captions;
 pub(crate) mod delete;
 pub(crate) mod fanout;
 pub(crate) mod follow;

@@ -6,6 +6,8 @@ use rend_core::job::Job;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::http::captions::CaptionsJson;
+
 /// A page of things.
 #[derive(Serialize)]
 pub(crate) struct Page<T> {
@@ -35,6 +37,7 @@ pub(crate) struct AssetJson {
     audio_codec: Option<String>,
     notes: Vec<String>,
     renditions: Vec<RenditionJson>,
+    captions: Vec<CaptionsJson>,
     playback_url: String,
     created_at: String,
     updated_at: String,
@@ -110,6 +113,7 @@ impl AssetJson {
                     RenditionJson { name: row.rendition.to_string(), state, bandwidth: row.bandwidth, error }
                 })
                 .collect(),
+            captions: asset.captions.iter().map(CaptionsJson::new).collect(),
             playback_url: format!("{site}/watch/{}", asset.id),
             created_at: asset.created_at.to_string(),
             updated_at: asset.updated_at.to_string(),

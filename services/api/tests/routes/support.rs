@@ -58,6 +58,7 @@ impl Api {
             source_bytes_max: UPLOAD_BYTES_MAX * 50_000,
             pull_guard: rend_core::upload::pull::Guard::STRICT,
             webhook_guard: rend_core::upload::pull::Guard::STRICT,
+            object_health_url: None,
             job_attempts_max: 3,
             edge_token: BearerToken::new("the-edges-token"),
             telemetry_token: BearerToken::new("the-telemetry-token"),
@@ -92,7 +93,7 @@ impl Api {
 
     pub(crate) async fn send_as(&self, method: &str, path: &str, body: &[u8], headers: &[(&str, &str)]) -> Answer {
         let mut request = warp::test::request().method(method).path(path).body(body);
-        if method == "POST" || method == "PATCH" {
+        if matches!(method, "POST" | "PUT" | "PATCH") {
             request = request.header("content-length", body.len());
         }
         for (name, value) in headers {

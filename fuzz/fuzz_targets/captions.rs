@@ -1,0 +1,10 @@
+//! No bytes make the reader of captions panic, and what was read prints as what reads the same.
+#![no_main]
+use libfuzzer_sys::fuzz_target;
+use rend_core::media::captions::Captions;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Ok(captions) = Captions::read(bytes) {
+        assert_eq!(Captions::read(captions.to_string().as_bytes()), Ok(captions));
+    }
+});
