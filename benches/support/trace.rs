@@ -15,6 +15,8 @@ pub(crate) struct Request {
     pub(crate) id: u64,
     pub(crate) size: u64,
     pub(crate) traits: Traits,
+    /// Id and size of the segment after it, if it is a segment and there is one.
+    pub(crate) next: Option<(u64, u64)>,
 }
 
 /// Requests in order, with a name.
@@ -39,7 +41,7 @@ pub(crate) fn zipf(seed: u64, objects: usize, requests: usize) -> Trace {
     let requests = (0..requests)
         .map(|_| {
             let rank = ranks.draw(&mut prng);
-            Request { id: spread(rank as u64), size: sizes[rank], traits: Traits::plain() }
+            Request { id: spread(rank as u64), size: sizes[rank], traits: Traits::plain(), next: None }
         })
         .collect();
     Trace { name: "zipf".into(), requests }
@@ -126,7 +128,7 @@ type Waiting = BinaryHeap<Reverse<(u64, Session)>>;
 fn step(waiting: &mut Waiting, titles: &[Title], viewers: &Viewers, prng: &mut Prng, requests: &mut Vec<Request>) {
     let Some(Reverse((due, mut session))) = waiting.pop() else { return };
     let title = &titles[session.title];
-    requests.push(segment(session.title, session.tier, session.segment));
+    requests.push(segment(session.title, session.tier, session.segment, title.segments));
     session.watched += 1;
     let leave = if session.watched <= HOOK_SEGMENTS { title.hook_permille } else { viewers.drop_permille };
     if prng.below(1000) < leave {
@@ -156,16 +158,21 @@ fn join(requests: &mut Vec<Request>, title: usize, tier: u8, segments: u32) {
 
 fn control(title: usize, kind: u64, size: u64, class: Class) -> Request {
     let traits = Traits { class, line: line(title, u8::MAX), segment: None };
-    Request { id: spread(title as u64 * 1_000_000 + kind), size, traits }
+    Request { id: spread(title as u64 * 1_000_000 + kind), size, traits, next: None }
 }
 
-fn segment(title: usize, tier: u8, index: u32) -> Request {
-    let id = spread(title as u64 * 1_000_000 + 1000 + u64::from(tier) * 100_000 + u64::from(index));
-    // 4 s of 2.2, 4.5, 9 or 18 Mbit/s, give or take a quarter.
-    let base = [1_100_000, 2_250_000, 4_500_000, 9_000_000][usize::from(tier)];
-    let size = base * 3 / 4 + id % (base / 2);
+fn segment(title: usize, tier: u8, index: u32, segments: u32) -> Request {
+    let (id, size) = segment_body(title, tier, index);
     let class = if index < 2 { Class::Startup } else { Class::Tail };
-    Request { id, size, traits: Traits { class, line: line(title, tier), segment: Some(index) } }
+    let next = (index + 1 < segments).then(|| segment_body(title, tier, index + 1));
+    Request { id, size, traits: Traits { class, line: line(title, tier), segment: Some(index) }, next }
+}
+
+/// Its id and its size: 4 s of 2.2, 4.5, 9 or 18 Mbit/s, give or take a quarter.
+const fn segment_body(title: usize, tier: u8, index: u32) -> (u64, u64) {
+    let id = spread(title as u64 * 1_000_000 + 1000 + tier as u64 * 100_000 + index as u64);
+    let base = [1_100_000, 2_250_000, 4_500_000, 9_000_000][tier as usize];
+    (id, base * 3 / 4 + id % (base / 2))
 }
 
 const fn line(title: usize, tier: u8) -> u64 {
@@ -188,7 +195,7 @@ pub(crate) fn recorded(path: &Path) -> io::Result<Trace> {
 }
 
 fn plain(id: u64, size: u64) -> Request {
-    Request { id: spread(id), size, traits: Traits::plain() }
+    Request { id: spread(id), size, traits: Traits::plain(), next: None }
 }
 
 fn number(bytes: &[u8]) -> u64 {

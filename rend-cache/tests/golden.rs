@@ -4,7 +4,7 @@
 //! The streams come from a generator of integers alone, so the same numbers hold on every machine and in every build.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
 use rend_cache::Class;
 use rend_cache::policy::{Event, Id, Lru, Policy, S3Fifo, Traits, ValueWheel, Verdict, WheelConfig};
@@ -90,6 +90,33 @@ fn on_independent_draws_each_policy_decides_as_written_down() {
             ("lru", 11_058_218_327_012_282_203, 58_187, 12_737, 0),
         ],
     );
+}
+
+/// P10, the half that needs no knowledge of the future. The other half is asserted by the bench.
+#[test]
+fn the_wheel_misses_no_more_than_first_in_first_out() {
+    for (stream, percent) in [(hls(9), 1), (hls(9), 5), (zipf(9), 1), (zipf(9), 10)] {
+        let sizes: BTreeMap<Id, u64> = stream.iter().map(|request| (request.id, request.size)).collect();
+        let limit = sizes.values().sum::<u64>() / 100 * percent;
+        let (mut queue, mut stored, mut used, mut fifo) = (VecDeque::new(), BTreeSet::new(), 0, 0_usize);
+        for Request { id, size, .. } in stream.iter().filter(|request| request.size <= limit) {
+            if stored.contains(id) {
+                continue;
+            }
+            fifo += 1;
+            while used + size > limit {
+                let Some((oldest, size)) = queue.pop_front() else { break };
+                stored.remove(&oldest);
+                used -= size;
+            }
+            queue.push_back((*id, *size));
+            stored.insert(*id);
+            used += size;
+        }
+        let mut wheel = ValueWheel::new(limit);
+        let misses = stream.iter().filter(|request| !ask(&mut wheel, request)).count();
+        assert!(misses * 100 <= fifo * 105, "{misses} against {fifo} at {percent} %");
+    }
 }
 
 #[test]

@@ -148,6 +148,7 @@ impl Model {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
+    /// P1, P2, P3 and P12.
     #[test]
     fn the_books_are_the_sum_of_what_is_there_and_never_above_the_limit(events in proptest::collection::vec(event(), 0..300)) {
         for mut policy in policies(LIMIT) {
@@ -170,6 +171,7 @@ proptest! {
         }
     }
 
+    /// P5, with the snapshots further down.
     #[test]
     fn equal_events_have_equal_digests_and_a_log_replays_to_its_digest(events in proptest::collection::vec(event(), 0..300)) {
         let mut recorded = Recorded::new(ValueWheel::new(LIMIT), 1 << 20);
@@ -193,7 +195,7 @@ proptest! {
         }
     }
 
-    /// Each place on the wheel is `now + credit`; who is on the lowest goes first, and among equals who came first.
+    /// P4. Each place on the wheel is `now + credit`; who is on the lowest goes first, and among equals who came first.
     #[test]
     fn the_wheel_evicts_in_the_order_of_a_plain_sort(
         accesses in proptest::collection::vec((0_u64..60, 1_u64..50, 0_usize..4), 0..600),
@@ -227,6 +229,7 @@ proptest! {
         }
     }
 
+    /// P6.
     #[test]
     fn what_is_weightier_smaller_or_asked_for_more_often_never_goes_first(
         size in 1_u64..5000, smaller in 0_u64..5000, hits in 0_usize..20, more in 0_usize..20,
@@ -254,6 +257,7 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
+    /// P5.
     #[test]
     fn a_snapshot_at_any_moment_goes_on_alike_and_one_that_was_changed_is_refused(
         events in proptest::collection::vec(event(), 1..300), at in 0_usize..300, flip in any::<prop::sample::Index>(), cut in any::<prop::sample::Index>(),
@@ -371,6 +375,7 @@ fn a_snapshot_is_restored_only_into_a_new_policy_of_its_own_kind() {
     assert_eq!((back.limit(), back.used(), back.len()), (LIMIT, 100, 1));
 }
 
+/// P7.
 #[test]
 fn nothing_stays_for_ever_that_nobody_asks_for() {
     for alpha in [Alpha::Bytes, Alpha::Balanced, Alpha::Objects] {
@@ -388,6 +393,7 @@ fn nothing_stays_for_ever_that_nobody_asks_for() {
     }
 }
 
+/// P9.
 #[test]
 fn the_wheel_turns_many_times_without_losing_anybody() {
     let mut wheel = ValueWheel::with_config(100, WheelConfig { shift: 0, ..WheelConfig::default() });
@@ -400,6 +406,7 @@ fn the_wheel_turns_many_times_without_losing_anybody() {
     assert_eq!(wheel.apply(Event::Shrink { bytes: u64::MAX }).victims.len(), 100);
 }
 
+/// P11.
 #[test]
 fn a_limit_that_is_lowered_holds_at_once() {
     for mut policy in policies(LIMIT) {

@@ -99,6 +99,10 @@ impl Cache {
             readers: Arc::default(),
         };
         inner.sample_space(now_ms);
+        if recovered.entries == 0 {
+            // There is nothing to read, so nothing to wait for.
+            inner.load(usize::MAX);
+        }
         Ok((Self { inner: Arc::new(inner) }, recovered))
     }
 

@@ -304,6 +304,7 @@ impl World {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(80))]
 
+    /// P1 and P2 of the whole cache, and P8 with crashes in between.
     #[test]
     fn in_any_order_of_calls_and_crashes_only_what_was_stored_last_is_served(steps in proptest::collection::vec(step(), 0..150)) {
         let mut world = World::new();

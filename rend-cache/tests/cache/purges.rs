@@ -12,6 +12,7 @@ fn scopes() -> [Scope; 3] {
     [Scope::Group([1; 16]), Scope::Prefix([1; 16], "a".into()), Scope::Key(key("a"))]
 }
 
+/// P8.
 #[test]
 fn a_purge_beats_a_fill_begun_before_it_at_every_step() {
     for scope in scopes() {
