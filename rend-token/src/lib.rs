@@ -97,5 +97,10 @@ mod time;
 pub mod transport;
 mod verify;
 
+/// What the README prints is compiled and run with the tests.
+#[cfg(all(doctest, feature = "std"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 /// The longest token in characters. Anything longer is refused before it is looked at.
 pub const TOKEN_LEN_MAX: usize = 244;
