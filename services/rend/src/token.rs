@@ -37,7 +37,7 @@ pub(crate) enum TokenVerb {
         #[arg(long)]
         json: bool,
     },
-    /// Say whether an edge with these keys would let a token in: status 0 if so, 2 if not
+    /// Say whether these keys would let a token in, orders to revoke aside: status 0 if so, 2 if not
     Verify(Box<VerifyArgs>),
     /// List the keys in force, without their secrets
     Keys {
