@@ -58,6 +58,15 @@ export class Api {
     return this.#ask('POST', `/v1/assets/${id}/retry`);
   }
 
+  /** Gives an asset captions in `lang`: a WebVTT or SRT file. */
+  giveCaptions(id, lang, file) {
+    return this.#ask('PUT', `/v1/assets/${id}/captions/${encodeURIComponent(lang)}`, {}, this.headers, file);
+  }
+
+  removeCaptions(id, lang) {
+    return this.#ask('DELETE', `/v1/assets/${id}/captions/${encodeURIComponent(lang)}`);
+  }
+
   history(id) {
     return this.#ask('GET', `/v1/assets/${id}/events`, { limit: 100 });
   }
@@ -102,11 +111,11 @@ export class Api {
     });
   }
 
-  async #ask(method, path, query = {}, headers = this.headers) {
+  async #ask(method, path, query = {}, headers = this.headers, body = undefined) {
     let answer;
     let text;
     try {
-      answer = await fetch(this.url(path, query), { method, headers, cache: 'no-store', signal: AbortSignal.timeout(TIMEOUT_MS) });
+      answer = await fetch(this.url(path, query), { method, headers, body, cache: 'no-store', signal: AbortSignal.timeout(TIMEOUT_MS) });
       text = await answer.text();
     } catch {
       throw new Problem(0);

@@ -1,6 +1,7 @@
 // One video of the list: its line, and behind it the preview, the numbers and the story.
 
 import './rend-player.js';
+import { CaptionsBox } from './dashboard-captions.js';
 import { eventWords, factsOf, isPlayable, rungsOf, statusOf } from './asset-view.js';
 import { h, icon, say } from './dom.js';
 import { ago, bitrate, bytes, clock, count, percent, plural, span } from './format.js';
@@ -128,6 +129,7 @@ export class AssetRow {
     parts.failure = h('div', { class: 'failure', hidden: true });
     parts.numbers = h('dl', { class: 'numbers' });
     parts.table = h('ul', { class: 'renditions' });
+    parts.captions = new CaptionsBox(this.#api, asset.id, () => this.#loadDetails());
     parts.story = h('ol', { class: 'story' });
     parts.panel = h(
       'div',
@@ -140,6 +142,8 @@ export class AssetRow {
         parts.numbers,
         h('h4', { text: 'Renditions' }),
         parts.table,
+        h('h4', { text: 'Captions' }),
+        parts.captions.element,
         h('h4', { text: 'What happened' }),
         parts.story,
         h('p', { class: 'id mono', text: asset.id }),
@@ -173,6 +177,7 @@ export class AssetRow {
     const { asset } = this;
     this.#paintPreview();
     this.#paintFailure();
+    this.#parts.captions.update(asset.captions ?? []);
     const { rungs } = rungsOf(asset);
     this.#parts.table.replaceChildren(
       ...(rungs.length === 0

@@ -333,3 +333,30 @@ test('a desk can be worked without a mouse, and everything on it has a name', ()
 
 test('a build without hls.js says so', () =>
   desk({ hlsJs: false }, () => {}, (page) => page.getByText('built without hls.js').waitFor(), { expect: [/hls\.js/] }));
+
+test('captions are added from a file, told wrong with their line, and removed', () =>
+  desk(
+    {},
+    (mock) => mock.add('With words'),
+    async (page, mock) => {
+      await line(page, 'With words').locator('.toggle').click();
+      const box = line(page, 'With words').locator('.captions');
+      await box.getByLabel('Language of the captions').fill('de');
+      const choose = async (name, text) => {
+        const file = path.join(folder, name);
+        await writeFile(file, text);
+        const chooser = page.waitForEvent('filechooser');
+        await box.getByRole('button', { name: 'Add captions' }).click();
+        await (await chooser).setFiles(file);
+      };
+      await choose('bad.srt', 'nothing to show');
+      await box.getByText('line 1: this is neither WebVTT nor SubRip').waitFor();
+      await choose('film.srt', '1\n00:00:01,000 --> 00:00:02,000\nHallo\n');
+      await box.getByText('1 cue').waitFor();
+      await shoot(page, 'dashboard-captions');
+      await box.getByRole('button', { name: 'Remove captions de' }).click();
+      await box.getByText('1 cue').waitFor({ state: 'detached' });
+      assert.deepEqual([...mock.assets()].map((asset) => asset.captions), [[]]);
+    },
+    { expect: [/422/] },
+  ));

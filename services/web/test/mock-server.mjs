@@ -99,6 +99,10 @@ class Mock {
     return asset;
   }
 
+  assets() {
+    return this.#assets.values();
+  }
+
   asset(id) {
     return this.#assets.get(id);
   }
@@ -185,6 +189,20 @@ class Mock {
       this.#tell(asset, 'media.processing_queued');
       this.#process(asset);
       return this.#json(res, 202, this.#wire(asset));
+    }
+    if (verb === 'captions' && method === 'PUT') {
+      const body = await text(req);
+      const lang = kind;
+      if (!/-->/.test(body)) return this.#problem(res, 422, 'invalid_field', 'body: line 1: this is neither WebVTT nor SubRip');
+      const row = { lang, label: lang, kind: 'subtitles', default: false, origin: 'given', cues: body.split('-->').length - 1, state: 'published', text: body.replace(/^WEBVTT\n\n/, '') };
+      asset.captions = [...(asset.captions ?? []).filter((known) => known.lang !== lang), row];
+      this.#tell(asset, 'captions.stored', { lang });
+      return this.#json(res, 201, row);
+    }
+    if (verb === 'captions' && method === 'DELETE') {
+      asset.captions = (asset.captions ?? []).filter((known) => known.lang !== kind);
+      this.#tell(asset, 'captions.removed', { lang: kind });
+      return res.writeHead(204).end();
     }
     if (verb === 'events') return this.#json(res, 200, { data: this.#events.filter((e) => e.asset_id === id), next_cursor: null });
     if (verb === 'playback') {

@@ -137,6 +137,56 @@ test('seeks land where they were asked to, also before anything there is buffere
   });
 });
 
+const SPOKEN = 'WEBVTT\n\n00:00:01.000 --> 00:00:04.000\nThe first line\n\n00:00:04.000 --> 00:00:09.000 line:70%\nThe second <b>line</b>\n';
+
+/** What the browser shows as captions now, and when. */
+const shownCues = (page) =>
+  page.evaluate(() => {
+    const { video } = document.querySelector('rend-player');
+    const cues = [...video.textTracks].filter((track) => track.mode === 'showing').flatMap((track) => [...(track.activeCues ?? [])]);
+    return { at: video.currentTime, texts: cues.map((cue) => cue.text), from: cues[0]?.startTime, to: cues[0]?.endTime };
+  });
+
+async function published(id, lang) {
+  for (let waited = 0; waited < WAIT_MS; waited += 100) {
+    const { body } = await ask('GET', `/v1/assets/${id}/captions`);
+    if (body.data.find((row) => row.lang === lang)?.state === 'published') return;
+    await new Promise((done) => setTimeout(done, 100));
+  }
+  throw new Error(`captions ${lang} of ${id} are not published after ${WAIT_MS} ms`);
+}
+
+async function showsCaptions(file, picture) {
+  const { id } = await upload('With captions', await readFile(file));
+  // One language while it is still prepared, one once it is ready.
+  assert.equal((await ask('PUT', `/v1/assets/${id}/captions/en?default=true`, SPOKEN)).status, 201);
+  await settled(id);
+  const srt = '1\n00:00:01,000 --> 00:00:09,000\nEine Zeile\n';
+  assert.equal((await ask('PUT', `/v1/assets/${id}/captions/de`, srt)).status, 201);
+  await Promise.all([published(id, 'en'), published(id, 'de')]);
+  await watch(`/watch/${id}?engine=hls`, async (page) => {
+    const select = page.locator('rend-player').getByLabel('Captions');
+    await untilTime(page, 1.3, WAIT_MS);
+    const first = await shownCues(page);
+    assert.deepEqual([first.texts, first.from, first.to], [['The first line'], 1, 4], JSON.stringify(first));
+    await page.locator('rend-player').hover();
+    await shoot(page, picture);
+    await page.evaluate(() => document.querySelector('rend-player').seek(5));
+    await untilTime(page, 5.2);
+    assert.deepEqual((await shownCues(page)).texts, ['The second <b>line</b>']);
+    await select.selectOption({ label: 'Deutsch' });
+    await page.waitForFunction(() => [...document.querySelector('rend-player').video.textTracks].some((track) => track.mode === 'showing' && track.activeCues?.[0]?.text === 'Eine Zeile'));
+    await page.evaluate(() => localStorage.clear());
+    assert.deepEqual((await facts(page)).failures, []);
+  });
+  assert.equal((await ask('DELETE', `/v1/assets/${id}/captions/de`)).status, 204);
+  assert.equal((await ask('DELETE', `/v1/assets/${id}/captions/en`)).status, 204);
+}
+
+test('captions of a video that is encoded are on screen at their time', () => showsCaptions(clip, 'real-watch-captions'));
+
+test('captions of a video that plays as it is are on screen at their time', () => showsCaptions(goodClip, 'real-watch-captions-good'));
+
 test('the grant is renewed in the middle, by cookie and by path, and playback does not stop', async () => {
   const { id, duration_ms: length } = await readyAsset();
   for (const transport of ['cookie', 'path']) {
