@@ -145,3 +145,29 @@ const PIXELS_TOGETHER_MAX: u64 = 50_000_000;
 const GAP_US_MAX: u64 = 60_000_000;
 /// What is looked across when nothing is known.
 const GAP_US_UNKNOWN: u64 = 10_000_000;
+
+#[cfg(test)]
+mod tests {
+    use crate::media::plan::tests::source;
+    use crate::media::plan::{Policy, plan};
+
+    /// The seconds at which the stretches of a minute of 720p begin, whose decoding can start at `keys_us`.
+    fn starts(keys_us: Vec<u64>) -> Vec<u64> {
+        let mut source = source(1280, 720, 60);
+        source.keys_us = keys_us;
+        let plan = plan(&source, None, &Policy::default());
+        let stretches = plan.units.iter().skip(1).map(|unit| plan.grid.micros_at(unit.first) / 1_000_000);
+        stretches.collect()
+    }
+
+    #[test]
+    fn a_stretch_begins_at_the_near_cut_before_which_the_least_is_decoded_for_nothing() {
+        let keys = |all: &[u64]| all.iter().map(|secs| secs * 1_000_000).collect();
+        assert_eq!(starts(Vec::new()), [0, 16, 28, 44], "where nothing is known, evenly");
+        // The cuts at 28 s and at 32 s are equally far from the middle.
+        assert_eq!(starts(keys(&[0, 25, 33])), [0, 16, 28, 44]);
+        assert_eq!(starts(keys(&[0, 31, 47])), [0, 16, 32, 44]);
+        // The cut at 12 s would be free, and is too far from a quarter: stretches stay even.
+        assert_eq!(starts(keys(&[0, 12, 31])), [0, 16, 32, 44]);
+    }
+}
