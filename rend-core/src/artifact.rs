@@ -25,6 +25,8 @@ use crate::language::LangTag;
 /// | `hls/{rung}/segment_{00000}.m4s` | one media segment: five digits, more only when five do not suffice |
 /// | `hls/c-{lang}_{version}/index.m3u8` | the playlist of one language's captions |
 /// | `hls/c-{lang}_{version}/text_{00000}.vtt` | one segment of them |
+/// | `hls/clip_{start}-{end}.m3u8` | the multivariant playlist of a clip, by where it begins and ends in milliseconds |
+/// | `hls/{rung}/clip_{start}-{end}.m3u8` | one rendition's segments of a clip; of captions likewise |
 ///
 /// ```
 /// use rend_core::artifact::{ArtifactPath, Rendition};
@@ -62,6 +64,22 @@ pub enum ArtifactPath {
         /// Its place in the playlist, from zero.
         index: u32,
     },
+    /// The multivariant playlist of a clip.
+    ClipMaster(ClipRef),
+    /// One rendition's segments of a clip.
+    ClipVariant {
+        /// The rendition that they belong to.
+        rendition: Rendition,
+        /// The clip.
+        clip: ClipRef,
+    },
+    /// One language's captions of a clip.
+    ClipCaptions {
+        /// The captions they are taken from.
+        captions: CaptionRef,
+        /// The clip.
+        clip: ClipRef,
+    },
     /// The first seconds as one progressive file.
     Opener,
     /// The still that stands before playback.
@@ -82,6 +100,9 @@ impl ArtifactPath {
             Self::Segment { .. }
             | Self::CaptionSegment { .. }
             | Self::IFrames(_)
+            | Self::ClipMaster(_)
+            | Self::ClipVariant { .. }
+            | Self::ClipCaptions { .. }
             | Self::ThumbSprite
             | Self::ThumbTrack => Retention::Tail,
         }
@@ -90,8 +111,14 @@ impl ArtifactPath {
     /// The rendition it belongs to, if to one.
     pub const fn rendition(&self) -> Option<Rendition> {
         match self {
-            Self::Variant(r) | Self::IFrames(r) | Self::Init(r) | Self::Segment { rendition: r, .. } => Some(*r),
+            Self::Variant(r)
+            | Self::IFrames(r)
+            | Self::Init(r)
+            | Self::Segment { rendition: r, .. }
+            | Self::ClipVariant { rendition: r, .. } => Some(*r),
             Self::Master
+            | Self::ClipMaster(_)
+            | Self::ClipCaptions { .. }
             | Self::Captions(_)
             | Self::CaptionSegment { .. }
             | Self::Opener
@@ -110,7 +137,13 @@ impl ArtifactPath {
     /// The media type it is served with.
     pub const fn content_type(&self) -> &'static str {
         match self {
-            Self::Master | Self::Variant(_) | Self::IFrames(_) | Self::Captions(_) => "application/vnd.apple.mpegurl",
+            Self::Master
+            | Self::Variant(_)
+            | Self::IFrames(_)
+            | Self::Captions(_)
+            | Self::ClipMaster(_)
+            | Self::ClipVariant { .. }
+            | Self::ClipCaptions { .. } => "application/vnd.apple.mpegurl",
             Self::Init(_) | Self::Segment { .. } | Self::Opener => "video/mp4",
             Self::Poster | Self::ThumbSprite => "image/jpeg",
             Self::ThumbTrack | Self::CaptionSegment { .. } => "text/vtt",
@@ -125,13 +158,16 @@ impl FromStr for ArtifactPath {
     fn from_str(path: &str) -> Result<Self, UnknownArtifact> {
         let parsed = match path.strip_prefix("hls/") {
             Some("master.m3u8") => Some(Self::Master),
-            Some(inside) => inside.bytes().position(|byte| byte == b'/').and_then(|at| {
-                let (folder, file) = (inside.get(..at)?, inside.get(at + 1..)?);
-                match folder.strip_prefix("c-") {
-                    Some(captions) => in_captions(captions.parse().ok()?, file),
-                    None => in_rendition(folder.parse().ok()?, file),
-                }
-            }),
+            Some(inside) => inside.bytes().position(|byte| byte == b'/').map_or_else(
+                || clip_of(inside).map(Self::ClipMaster),
+                |at| {
+                    let (folder, file) = (inside.get(..at)?, inside.get(at + 1..)?);
+                    match folder.strip_prefix("c-") {
+                        Some(captions) => in_captions(captions.parse().ok()?, file),
+                        None => in_rendition(folder.parse().ok()?, file),
+                    }
+                },
+            ),
             None => match path {
                 "opener.mp4" => Some(Self::Opener),
                 "poster.jpg" => Some(Self::Poster),
@@ -158,6 +194,9 @@ impl fmt::Display for ArtifactPath {
             Self::Segment { rendition, index } => write!(f, "hls/{rendition}/segment_{index:05}.m4s"),
             Self::Captions(captions) => write!(f, "hls/c-{captions}/index.m3u8"),
             Self::CaptionSegment { captions, index } => write!(f, "hls/c-{captions}/text_{index:05}.vtt"),
+            Self::ClipMaster(clip) => write!(f, "hls/clip_{clip}.m3u8"),
+            Self::ClipVariant { rendition, clip } => write!(f, "hls/{rendition}/clip_{clip}.m3u8"),
+            Self::ClipCaptions { captions, clip } => write!(f, "hls/c-{captions}/clip_{clip}.m3u8"),
         }
     }
 }
@@ -276,6 +315,55 @@ impl FromStr for CaptionRef {
         let digits = version.len() == 8 && version.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         let version = u32::from_str_radix(version, 16).ok().filter(|_| digits).ok_or(UnknownArtifact)?;
         Ok(Self { lang: lang.parse().map_err(|_| UnknownArtifact)?, version })
+    }
+}
+
+/// A clip of a film, by where it begins and ends: `2000-8000`.
+///
+/// Holding one proves that it ends after it begins.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct ClipRef {
+    start_ms: u32,
+    end_ms: u32,
+}
+
+impl ClipRef {
+    /// The clip from `start_ms` to `end_ms`, or `None` when that is nothing.
+    pub const fn new(start_ms: u32, end_ms: u32) -> Option<Self> {
+        if start_ms < end_ms { Some(Self { start_ms, end_ms }) } else { None }
+    }
+
+    /// Where it begins, in milliseconds.
+    pub const fn start_ms(self) -> u32 {
+        self.start_ms
+    }
+
+    /// Where it ends, in milliseconds.
+    pub const fn end_ms(self) -> u32 {
+        self.end_ms
+    }
+}
+
+impl fmt::Display for ClipRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.start_ms, self.end_ms)
+    }
+}
+
+impl FromStr for ClipRef {
+    type Err = UnknownArtifact;
+
+    fn from_str(name: &str) -> Result<Self, UnknownArtifact> {
+        // One text for one number: no sign, and no zero in front.
+        let number = |text: &str| {
+            let plain = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+            text.parse().ok().filter(|_| plain)
+        };
+        let read = || {
+            let (start, end) = name.split_once('-')?;
+            Self::new(number(start)?, number(end)?)
+        };
+        read().ok_or(UnknownArtifact)
     }
 }
 
@@ -414,6 +502,7 @@ fn in_rendition(rendition: Rendition, file: &str) -> Option<ArtifactPath> {
     match file {
         "index.m3u8" => Some(ArtifactPath::Variant(rendition)),
         "iframe.m3u8" => Some(ArtifactPath::IFrames(rendition)),
+        _ if file.starts_with(CLIP) => clip_of(file).map(|clip| ArtifactPath::ClipVariant { rendition, clip }),
         _ => {
             let name = file.strip_prefix("init_")?.strip_suffix(".mp4")?;
             (name.parse() == Ok(rendition)).then_some(ArtifactPath::Init(rendition))
@@ -425,9 +514,20 @@ fn in_captions(captions: CaptionRef, file: &str) -> Option<ArtifactPath> {
     if file == "index.m3u8" {
         return Some(ArtifactPath::Captions(captions));
     }
+    if let Some(clip) = clip_of(file) {
+        return Some(ArtifactPath::ClipCaptions { captions, clip });
+    }
     let digits = file.strip_prefix("text_")?.strip_suffix(".vtt")?;
     segment_index(digits.as_bytes()).map(|index| ArtifactPath::CaptionSegment { captions, index })
 }
+
+/// The clip that a playlist is named by.
+fn clip_of(file: &str) -> Option<ClipRef> {
+    file.strip_prefix(CLIP)?.strip_suffix(".m3u8")?.parse().ok()
+}
+
+/// What the names of a clip's playlists begin with.
+const CLIP: &str = "clip_";
 
 /// Five digits, or more of them without a zero in front: one text for one index.
 fn segment_index(digits: &[u8]) -> Option<u32> {
@@ -521,6 +621,15 @@ mod tests {
             "hls/c-en_00000001/text_0.vtt",
             "hls/c-en_00000001/segment_00000.m4s",
             "hls/c-en_00000001/",
+            "hls/clip_1.m3u8",
+            "hls/clip_2-2.m3u8",
+            "hls/clip_01-2.m3u8",
+            "hls/clip_+1-2.m3u8",
+            "hls/clip_1-4294967296.m3u8",
+            "hls/clip_1-2",
+            "hls/clip_1-2/index.m3u8",
+            "hls/720p/clip_1-2.mp4",
+            "hls/c-en_00000001/clip_2-1.m3u8",
         ] {
             check(path, None);
         }
@@ -542,6 +651,12 @@ mod tests {
         prop_oneof![prop::sample::select(Rendition::RUNGS.to_vec()), Just(Rendition::Source), lang]
     }
 
+    fn clip() -> impl Strategy<Value = ClipRef> {
+        (0..u32::MAX, 1..=u32::MAX).prop_filter_map("a clip ends after it begins", |(start, length)| {
+            ClipRef::new(start, start.saturating_add(length))
+        })
+    }
+
     fn path() -> impl Strategy<Value = ArtifactPath> {
         prop_oneof![
             prop::sample::select(vec![
@@ -555,6 +670,12 @@ mod tests {
             rendition().prop_map(ArtifactPath::IFrames),
             rendition().prop_map(ArtifactPath::Init),
             (rendition(), any::<u32>()).prop_map(|(rendition, index)| ArtifactPath::Segment { rendition, index }),
+            clip().prop_map(ArtifactPath::ClipMaster),
+            (rendition(), clip()).prop_map(|(rendition, clip)| ArtifactPath::ClipVariant { rendition, clip }),
+            (any::<u32>(), clip()).prop_map(|(version, clip)| {
+                let captions = CaptionRef { lang: "en".parse().unwrap(), version };
+                ArtifactPath::ClipCaptions { captions, clip }
+            }),
         ]
     }
 

@@ -13,6 +13,7 @@
 //! frame. Equal sources and policies give equal plans, so a worker that takes over after a crash continues the same work.
 pub mod captions;
 pub mod check;
+pub mod clip;
 pub mod ffmpeg;
 pub mod isobmff;
 pub mod ladder;

@@ -33,15 +33,19 @@ impl TokenClass {
     pub fn of(path: &ArtifactPath) -> Self {
         use crate::artifact::Rendition;
         match path {
-            ArtifactPath::Master => Self::MasterManifest,
-            ArtifactPath::Variant(_) | ArtifactPath::IFrames(_) => Self::VariantManifest,
+            ArtifactPath::Master | ArtifactPath::ClipMaster(_) => Self::MasterManifest,
+            ArtifactPath::Variant(_) | ArtifactPath::IFrames(_) | ArtifactPath::ClipVariant { .. } => {
+                Self::VariantManifest
+            }
             ArtifactPath::Init(_) => Self::Init,
             ArtifactPath::Segment { rendition: Rendition::Audio(_), .. } => Self::Audio,
             ArtifactPath::Segment { .. } => Self::Segment,
             ArtifactPath::Opener => Self::Opener,
             ArtifactPath::Poster => Self::Thumbnail,
             ArtifactPath::ThumbSprite | ArtifactPath::ThumbTrack => Self::Storyboard,
-            ArtifactPath::Captions(_) | ArtifactPath::CaptionSegment { .. } => Self::Captions,
+            ArtifactPath::Captions(_) | ArtifactPath::CaptionSegment { .. } | ArtifactPath::ClipCaptions { .. } => {
+                Self::Captions
+            }
         }
     }
 

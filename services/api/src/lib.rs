@@ -6,6 +6,7 @@
 mod auth;
 mod bearer;
 mod bus;
+mod clips;
 pub mod config;
 pub mod error;
 mod http;
@@ -21,8 +22,8 @@ mod state;
 mod sync;
 mod tickets;
 mod wakes;
-mod wire;
 mod webhooks;
+mod wire;
 mod work;
 
 pub use bearer::BearerToken;

@@ -25,6 +25,7 @@ use crate::state::State;
 /// |---|---|
 /// | `POST /v1/videos` | bring in a video, or have it fetched |
 /// | `OPTIONS POST /v1/uploads` · `HEAD PATCH DELETE /v1/uploads/{id}` | bring in a video in pieces, as tus 1.0 |
+/// | `POST /v1/uploads/{id}/parts` · `PUT …/parts/{number}` · `POST …/complete` | bring in a video in parts that go past the API |
 /// | `GET /v1/assets` · `GET PATCH DELETE /v1/assets/{id}` · `POST …/retry` | what there is |
 /// | `GET /v1/assets/{id}/artifacts` · `…/events` · `…/playback` · `…/analytics/playback` | about one of them |
 /// | `GET /v1/assets/{id}/captions` · `GET PUT DELETE …/captions/{lang}` | captions of one of them |

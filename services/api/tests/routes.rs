@@ -3,24 +3,26 @@
 
 #[path = "routes/captions.rs"]
 mod captions;
+#[path = "routes/clips.rs"]
+mod clips;
 #[path = "routes/contract.rs"]
 mod contract;
 #[path = "routes/manners.rs"]
 mod manners;
+#[path = "routes/operator.rs"]
+mod operator;
 #[path = "routes/playback.rs"]
 mod playback;
 #[path = "routes/revocations.rs"]
 mod revocations;
-#[path = "routes/operator.rs"]
-mod operator;
 #[path = "routes/support.rs"]
 mod support;
+#[path = "routes/webhooks.rs"]
+mod webhooks;
 
 use std::time::Duration;
 
 use http::StatusCode;
-#[path = "routes/webhooks.rs"]
-mod webhooks;
 use rend_api::config::SOLE_ORG;
 use rend_api::{make_key, routes};
 use rend_core::asset::Move;

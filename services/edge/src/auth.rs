@@ -189,15 +189,19 @@ fn exchange(
 pub fn artifact_of<'a>(path: &ArtifactPath, name: &'a str) -> Artifact<'a> {
     let audio = matches!(path.rendition(), Some(Rendition::Audio(_)));
     let class = match path {
-        ArtifactPath::Master => ArtifactClass::MasterManifest,
-        ArtifactPath::Variant(_) | ArtifactPath::IFrames(_) => ArtifactClass::VariantManifest,
+        ArtifactPath::Master | ArtifactPath::ClipMaster(_) => ArtifactClass::MasterManifest,
+        ArtifactPath::Variant(_) | ArtifactPath::IFrames(_) | ArtifactPath::ClipVariant { .. } => {
+            ArtifactClass::VariantManifest
+        }
         ArtifactPath::Init(_) => ArtifactClass::Init,
         ArtifactPath::Segment { .. } if audio => ArtifactClass::Audio,
         ArtifactPath::Segment { .. } => ArtifactClass::Segment,
         ArtifactPath::Opener => ArtifactClass::Opener,
         ArtifactPath::Poster => ArtifactClass::Thumbnail,
         ArtifactPath::ThumbSprite | ArtifactPath::ThumbTrack => ArtifactClass::Storyboard,
-        ArtifactPath::Captions(_) | ArtifactPath::CaptionSegment { .. } => ArtifactClass::Captions,
+        ArtifactPath::Captions(_) | ArtifactPath::CaptionSegment { .. } | ArtifactPath::ClipCaptions { .. } => {
+            ArtifactClass::Captions
+        }
         // A kind that this edge does not know yet is opened by no class that today's tokens name.
         _ => ArtifactClass::App,
     };

@@ -81,7 +81,9 @@ pub(crate) async fn show(api: &Api, id: &str, json: bool) -> Outcome {
 pub(crate) async fn remove(api: &Api, ids: &[String]) -> Outcome {
     for id in ids {
         api.json(api.request(Method::DELETE, &format!("/v1/assets/{}", checked(id)?))).await?;
-        println!("{id} is deleted");
+        println!(
+            "{id} no longer plays; its files are being removed, and `asset.deleted` in its events says when they are gone"
+        );
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -93,11 +95,11 @@ pub(crate) async fn play(api: &Api, id: &str) -> Outcome {
 }
 
 /// An id as the server writes it, so that a typing error does not become another route.
-fn checked(id: &str) -> Result<&str, String> {
+pub(crate) fn checked(id: &str) -> Result<&str, String> {
     id.parse::<rend_core::id::AssetId>().map(|_| id).map_err(|_| format!("`{id}` is no asset id; `rend ls` lists them"))
 }
 
-fn text(value: &Value, name: &str) -> String {
+pub(crate) fn text(value: &Value, name: &str) -> String {
     value[name].as_str().unwrap_or("-").to_owned()
 }
 

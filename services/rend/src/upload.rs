@@ -15,6 +15,7 @@ use tokio::io::AsyncReadExt;
 use crate::Outcome;
 use crate::client::{Api, Server};
 
+mod direct;
 mod ledger;
 mod pieces;
 
@@ -36,6 +37,9 @@ pub(crate) struct UploadArgs {
     /// Send it in pieces that survive a break; the same command goes on where it stopped [default for files above 64 MiB]
     #[arg(long)]
     resumable: bool,
+    /// Send it in parts that go straight to the object storage, past the API; the same command goes on where it stopped
+    #[arg(long, conflicts_with = "resumable")]
+    direct: bool,
     /// Wait until all of it plays
     #[arg(long)]
     wait: bool,
@@ -109,7 +113,10 @@ async fn send(api: &Api, args: &UploadArgs, policy: &str, quiet: bool) -> Result
         bar.set_style(style);
     }
     bar.set_message(title.clone());
-    let asset = if args.resumable || meta.len() > PIECES_ABOVE_BYTES {
+    let asset = if args.direct {
+        let (server, path, title) = (&args.server, args.file.as_path(), title.as_str());
+        Pieces { server, path, title, policy, bar: &bar }.send_direct().await?
+    } else if args.resumable || meta.len() > PIECES_ABOVE_BYTES {
         let (server, path, title) = (&args.server, args.file.as_path(), title.as_str());
         Pieces { server, path, title, policy, bar: &bar }.send().await?
     } else {

@@ -60,6 +60,17 @@ pub enum UploadRefusal {
     Key,
     /// A URL that is not fetched from.
     Url(Refused),
+    /// The URL of a part is not one that was handed out, or its time is over.
+    PartUrl,
+    /// The listed parts are not those that are there.
+    Parts {
+        /// What is wrong with them.
+        reason: String,
+    },
+    /// The original does not have the announced digest.
+    Digest,
+    /// The object storage takes no objects in parts.
+    NoParts,
 }
 
 /// The status of a piece that does not have its digest, as tus sets it.
@@ -135,6 +146,28 @@ impl UploadRefusal {
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "idempotency_key",
                 "Idempotency-Key is 1 to 255 visible characters, and stands for one upload with one length and title",
+            ),
+            Self::PartUrl => Problem::new(
+                StatusCode::FORBIDDEN,
+                "part_url",
+                "this URL was not handed out, or its time is over; `POST /v1/uploads/{id}/parts` answers new ones",
+            ),
+            Self::Parts { reason } => Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "parts_mismatch",
+                format!("{reason}; put that part again and list the ETag that it is answered with"),
+            )
+            .field("/parts", &reason),
+            Self::Digest => Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "digest_mismatch",
+                "the file that arrived does not have the announced SHA-256 and was not kept; upload it again",
+            )
+            .field("/sha256", "the SHA-256 of all bytes that were put"),
+            Self::NoParts => Problem::new(
+                StatusCode::NOT_IMPLEMENTED,
+                "no_direct_uploads",
+                "this server's object storage takes no parts; send the file by `POST /v1/videos` or by tus",
             ),
             Self::Url(why) => {
                 let detail = why.to_string();

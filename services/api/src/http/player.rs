@@ -21,6 +21,7 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 
 use crate::auth::{Caller, caller};
+use crate::clips::{self, ClipWish};
 use crate::error::ApiError;
 use crate::http::assets::owned;
 use crate::http::videos::query_pairs;
@@ -46,8 +47,9 @@ pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
         .and(get())
         .and(with(state))
         .and(caller(state, Scope::Read))
-        .then(|id, state: Arc<State>, caller: Result<Caller, ApiError>| async move {
-            for_server(&state, caller?, id).await
+        .and(warp::query::raw().or(warp::any().map(String::new)).unify())
+        .then(|id, state: Arc<State>, caller: Result<Caller, ApiError>, query: String| async move {
+            for_server(&state, caller?, id, &query).await
         });
     browsers.or(servers).unify().boxed()
 }
@@ -198,25 +200,37 @@ fn seconds(value: &str) -> Result<u64, ApiError> {
     value.parse().ok().filter(|secs| *secs <= WAIT_MAX.as_secs()).ok_or_else(wrong)
 }
 
-async fn for_server(state: &State, caller: Caller, id: AssetId) -> Answer {
+async fn for_server(state: &State, caller: Caller, id: AssetId, query: &str) -> Answer {
+    let wish = ClipWish::parse(query)?;
     let now = state.clock.wall();
     let asset = owned(state, caller, id).await?;
     in_service(&asset, state.stores.suspensions.suspension(id).await?.as_ref())?;
     may_start(&asset, true)?;
+    let clip = match wish {
+        Some(wish) => Some(clips::clip(state, &asset, wish).await?),
+        None => None,
+    };
     let handed = state.tickets.bootstrap(&asset, now).map_err(unsigned)?;
     let session = state.tickets.open(&asset, now).map_err(unsigned)?;
     // The viewer is not here yet; only where the asset lives counts.
     let routes = routes_for(state, &Viewer::default(), id, None).await?;
     let by_path = Carriage { asset: id, site: "", domain: None, wants_path: true };
     let secs = |secs: u32| (now + Duration::from_secs(u64::from(secs))).to_string();
+    let shown = wish.zip(clip).map(|(wish, clip)| {
+        value!({
+            "requested": { "start_ms": wish.start_ms, "end_ms": wish.end_ms },
+            "actual": { "start_ms": clip.start_ms(), "end_ms": clip.end_ms() },
+        })
+    });
     json(
         StatusCode::OK,
         &value!({
             "asset_id": id.to_string(),
+            "clip": shown,
             "bootstrap_token": handed.as_str(),
             "expires_at": secs(BOOTSTRAP_TTL_SECS),
             "player_url": format!("/watch/{id}?token={}", handed.as_str()),
-            "playback_url": by_path.url(&routes[0], &session, ArtifactPath::Master),
+            "playback_url": by_path.url(&routes[0], &session, clip.map_or(ArtifactPath::Master, ArtifactPath::ClipMaster)),
             "playback_expires_at": secs(state.tickets.playback_ttl_secs()),
         }),
     )

@@ -17,6 +17,7 @@ use rend_core::id::{AssetId, JobId, OrgId, UploadId};
 use rend_core::job::{JobKind, NewJob};
 use rend_core::time::Timestamp;
 use rend_core::upload::idempotency::is_key;
+use rend_core::upload::parts::Division;
 use rend_core::upload::sweep::SESSION_KEPT;
 use rend_core::upload::transfer::{Pull, Transfer};
 use rend_core::upload::tus::{ALGORITHMS, Checksum, EXTENSIONS, Metadata, Piece, VERSION, Verdict, judge, number};
@@ -37,6 +38,7 @@ use crate::ingest::assemble_later;
 use crate::ingest::source::{End, Received, Source, receive};
 use crate::state::{State, Stores};
 
+pub(crate) mod direct;
 #[cfg(test)]
 mod tests;
 mod writers;
@@ -64,9 +66,15 @@ pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
         let (state, writers) = (Arc::clone(state), Arc::clone(&writers));
         warp::path!("v1" / "uploads").and(asked(&state)).then(move |caller, method, headers, body| {
             let (state, writers) = (Arc::clone(&state), Arc::clone(&writers));
-            async move { as_tus(to_collection(&state, &writers, caller, &method, &headers, pieces(body)).await) }
+            async move {
+                if direct::is_wish(&method, &headers) {
+                    return direct::begin(&state, caller?, &headers, pieces(body)).await;
+                }
+                as_tus(to_collection(&state, &writers, caller, &method, &headers, pieces(body)).await)
+            }
         })
     };
+    let direct = direct::routes(state, &writers);
     let one = {
         let state = Arc::clone(state);
         warp::path!("v1" / "uploads" / UploadId).and(asked(&state)).then(
@@ -74,12 +82,15 @@ pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
                 let (state, writers) = (Arc::clone(&state), Arc::clone(&writers));
                 async move {
                     let method = overridden(method, &headers);
+                    if let Some(answer) = direct::one(&state, &writers, &caller, id, &method, &headers).await {
+                        return answer;
+                    }
                     as_tus(to_one(&state, &writers, caller, id, &method, &headers, pieces(body)).await)
                 }
             },
         )
     };
-    collection.or(one).unify().boxed()
+    collection.or(one).unify().or(direct).unify().boxed()
 }
 
 /// What every request brings: who asks, how, and a body.
@@ -254,7 +265,7 @@ async fn begin(state: &Arc<State>, caller: Caller, headers: &HeaderMap) -> Resul
         external_id: word("external_id"),
     };
     let asset = new_asset(state, caller, words)?;
-    open(state, asset, Ask { bytes: Some(bytes), note, pull: None }, key(headers)?).await
+    open(state, asset, Ask { bytes: Some(bytes), note, pull: None, direct: None }, key(headers)?).await
 }
 
 /// A file's name as a title. What can not be one is left out: nobody typed it.
@@ -272,6 +283,8 @@ pub(crate) struct Ask {
     pub note: String,
     /// Where to fetch it, when nobody sends it.
     pub pull: Option<Pull>,
+    /// How it is cut, when its parts go past the API.
+    pub direct: Option<Division>,
 }
 
 /// Opens a session for `asset`, or finds the one that `key` stands for.
@@ -301,11 +314,18 @@ pub(crate) async fn open(state: &State, asset: Asset, ask: Ask, key: Option<Stri
         expires_at: now + SESSION_KEPT,
         created_at: now,
     };
-    let transfer = Transfer::new(session, ask.note, ask.pull);
+    let mut transfer = Transfer::new(session, ask.note, ask.pull);
+    if let Some(division) = ask.direct {
+        transfer.direct = Some(direct::begin_object(state, division, &transfer).await?);
+    }
     match state.stores.transfers.open_transfer(&transfer).await {
         Ok(()) => {}
         // The same key, at the same moment: the other request does it.
         Err(StoreError::Conflict { .. }) => {
+            // Where the name is the upload's own, it is the other's too, and stays.
+            if transfer.direct.as_ref().is_some_and(|direct| direct.name != id.to_string()) {
+                drop_parts(&state.stores, &transfer).await?;
+            }
             return Err(ApiError::Conflict { detail: "a request with this Idempotency-Key is under way".into() });
         }
         Err(error) => return Err(error.into()),
@@ -318,7 +338,10 @@ pub(crate) async fn open(state: &State, asset: Asset, ask: Ask, key: Option<Stri
 async fn again(state: &State, first: Transfer, mut asset: Asset, ask: &Ask) -> Result<Transfer, ApiError> {
     let pulls_alike = match (&first.pull, &ask.pull) {
         (Some(one), Some(other)) => one.url == other.url && first.note == ask.note,
-        (None, None) => first.session.bytes_expected == ask.bytes && first.note == ask.note,
+        (None, None) => {
+            let cut_alike = first.direct.is_some() == ask.direct.is_some();
+            cut_alike && first.session.bytes_expected == ask.bytes && first.note == ask.note
+        }
         _ => false,
     };
     if first.session.org != asset.org || !pulls_alike {
@@ -381,8 +404,8 @@ pub(crate) fn key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
 async fn owned(state: &State, caller: Caller, id: UploadId, headers: &HeaderMap) -> Result<Transfer, ApiError> {
     spoken(headers)?;
     let transfer = state.stores.transfers.transfer(id).await?;
-    // What is fetched from elsewhere is nobody's to send.
-    let is_theirs = transfer.session.org == caller.org && transfer.pull.is_none();
+    // What is fetched from elsewhere is nobody's to send, and what goes past the API is sent otherwise.
+    let is_theirs = transfer.session.org == caller.org && transfer.pull.is_none() && transfer.direct.is_none();
     if is_theirs { Ok(transfer) } else { Err(ApiError::NotFound { what: "upload" }) }
 }
 
@@ -437,7 +460,11 @@ async fn terminate(state: &State, writers: &Arc<Writers>, transfer: &Transfer) -
         Ok(_) | Err(StoreError::Illegal(_) | StoreError::NotFound { .. }) => {}
         Err(error) => return Err(error.into()),
     }
-    if let Err(error) = forget_parts(&state.stores, id).await {
+    let gone = match drop_parts(&state.stores, transfer).await {
+        Ok(()) => forget_parts(&state.stores, id).await.map(|_| ()),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = gone {
         tracing::warn!(upload = %id, %error, "parts of an ended upload were not removed; the sweep tries again");
     }
     state.bus.wake();
@@ -579,6 +606,12 @@ async fn ended(state: &State, id: UploadId) {
     }
 }
 
+/// Has the store give up an object in parts that nobody finishes.
+pub(crate) async fn drop_parts(stores: &Stores, transfer: &Transfer) -> Result<(), StoreError> {
+    let (Some(direct), Some(store)) = (&transfer.direct, stores.objects.parts()) else { return Ok(()) };
+    store.drop_parts(&ObjectKey::source(transfer.session.asset), &direct.name).await
+}
+
 /// Ends a session that brought nothing: what came of it goes, and its asset says why.
 pub(crate) async fn abandon(stores: &Stores, session: &UploadSession, now: Timestamp) {
     let failure = Failure {
@@ -595,7 +628,12 @@ pub(crate) async fn abandon(stores: &Stores, session: &UploadSession, now: Times
     let settled = stores.uploads.settle(session.id, UploadState::Abandoned).await;
     // The bytes go last: once the session has ended nobody adds to them.
     let gone = stores.objects.delete(&ObjectKey::source(asset)).await;
-    let parts = forget_parts(stores, session.id).await;
+    let dropped = match stores.transfers.transfer(session.id).await {
+        Ok(transfer) => drop_parts(stores, &transfer).await,
+        Err(StoreError::NotFound { .. }) => Ok(()),
+        Err(error) => Err(error),
+    };
+    let parts = dropped.and(forget_parts(stores, session.id).await);
     if gone.is_err() || failed.is_err() || settled.is_err() || parts.is_err() {
         tracing::warn!(asset = %session.asset, "an abandoned upload could not be settled; the sweep will try again");
     }

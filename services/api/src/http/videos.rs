@@ -116,7 +116,8 @@ async fn pull<B: Buf>(
         external_id: wish.external_id,
     };
     let asset = new_asset(state, caller, words)?;
-    let ask = Ask { bytes: None, note: String::new(), pull: Some(Pull { url: url.into(), validator: None }) };
+    let ask =
+        Ask { bytes: None, note: String::new(), pull: Some(Pull { url: url.into(), validator: None }), direct: None };
     let transfer = open(state, asset, ask, key(headers)?).await?;
     let asset = state.stores.assets.get(transfer.session.asset).await?;
     json(StatusCode::ACCEPTED, &AssetJson::new(&asset, &state.config.site_url))

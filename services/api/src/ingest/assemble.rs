@@ -13,6 +13,7 @@ use rend_core::upload::transfer::{Part, Transfer};
 use rend_storage::StoreError;
 use rend_storage::assets::Change;
 use rend_storage::objects::{ObjectBody, Put};
+use sha2::{Digest, Sha256};
 
 use super::source::OCTETS;
 use crate::state::Stores;
@@ -34,7 +35,7 @@ pub(crate) async fn assemble(
     transfer: &Transfer,
     lease: &Lease,
     media_attempts_max: u32,
-) -> Result<(), StoreError> {
+) -> Result<Assembled, StoreError> {
     let (id, asset) = (transfer.session.id, transfer.session.asset);
     let found = match stores.assets.get(asset).await {
         Ok(found) => Some(found),
@@ -43,16 +44,27 @@ pub(crate) async fn assemble(
     };
     match found.map(|asset| (asset.source, asset.stored.is_some())) {
         // A crash fell between the move and the end of the session.
-        Some((_, true)) => return end(stores, id, UploadState::Complete).await,
+        Some((_, true)) => return end(stores, id, UploadState::Complete).await.map(|()| Assembled::Ended),
         Some((SourceState::Uploading, false)) => {}
         // Deleted or failed meanwhile, or never written down.
-        Some(_) | None => return end(stores, id, UploadState::Abandoned).await,
+        Some(_) | None => return end(stores, id, UploadState::Abandoned).await.map(|()| Assembled::Ended),
     }
-    let put =
-        Put { content_type: OCTETS.into(), len: transfer.session.bytes_expected, sha256: None, now: clock.wall() };
     let key = ObjectKey::source(asset);
-    let stored = stores.objects.put(&key, put, whole(stores, id)).await?;
-    let source = StoredSource { bytes: stored.len, sha256: stored.sha256.unwrap_or_default() };
+    let source = match &transfer.direct {
+        Some(direct) => {
+            let source = joined(stores, &key, transfer.session.bytes_expected).await?;
+            if direct.sha256.is_some_and(|announced| announced != source.sha256) {
+                return Ok(Assembled::WrongDigest);
+            }
+            source
+        }
+        None => {
+            let len = transfer.session.bytes_expected;
+            let put = Put { content_type: OCTETS.into(), len, sha256: None, now: clock.wall() };
+            let stored = stores.objects.put(&key, put, whole(stores, id)).await?;
+            StoredSource { bytes: stored.len, sha256: stored.sha256.unwrap_or_default() }
+        }
+    };
     let now = clock.wall();
     let media = NewJob {
         id: JobId::new(now, rend_shell::ten()),
@@ -64,14 +76,41 @@ pub(crate) async fn assemble(
     let step = Move::SourceStored(source);
     let change = Change { asset, expect: None, step, fence: Some(lease.clone()), enqueue: Some(media), now };
     match stores.assets.advance(&change).await {
-        Ok(_) => end(stores, id, UploadState::Complete).await,
+        Ok(_) => end(stores, id, UploadState::Complete).await.map(|()| Assembled::Ended),
         // It was deleted while its bytes were put together; the delete may have looked before they were there.
         Err(StoreError::Illegal(_) | StoreError::NotFound { .. }) => {
             stores.objects.delete(&key).await?;
-            end(stores, id, UploadState::Abandoned).await
+            end(stores, id, UploadState::Abandoned).await.map(|()| Assembled::Ended)
         }
         Err(error) => Err(error),
     }
+}
+
+/// What putting an original together came to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Assembled {
+    /// The session has ended: with an original, or because nobody wants one any more.
+    Ended,
+    /// Everything came, but it is not what was announced.
+    WrongDigest,
+}
+
+/// What the object storage made of parts that went past us. A digest that it could not tell is read from the bytes, once.
+async fn joined(stores: &Stores, key: &ObjectKey, bytes: Option<u64>) -> Result<StoredSource, StoreError> {
+    let lost = || StoreError::BadBody { reason: "what the parts were made into is not there as it was".into() };
+    let absent = |error| if matches!(error, StoreError::NotFound { .. }) { lost() } else { error };
+    let meta = stores.objects.head(key).await.map_err(absent)?;
+    if Some(meta.len) != bytes {
+        return Err(lost());
+    }
+    if let Some(sha256) = meta.sha256 {
+        return Ok(StoredSource { bytes: meta.len, sha256 });
+    }
+    let (mut body, mut digest) = (stores.objects.get(key, None).await.map_err(absent)?.body, Sha256::new());
+    while let Some(chunk) = body.next().await {
+        digest.update(&chunk?);
+    }
+    Ok(StoredSource { bytes: meta.len, sha256: digest.finalize().into() })
 }
 
 /// Ends the session, and removes its parts, which nobody needs any more.

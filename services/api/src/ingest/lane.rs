@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rend_core::artifact::ObjectKey;
 use rend_core::asset::{Failure, Move};
 use rend_core::id::{AssetId, JobId, LeaseToken, UploadId};
 use rend_core::job::lease::beat_every;
@@ -13,7 +14,7 @@ use rend_storage::assets::Change;
 use rend_storage::jobs::Claim;
 use tokio::sync::Semaphore;
 
-use super::assemble::{assemble, forget_parts};
+use super::assemble::{Assembled, assemble, forget_parts};
 use super::fetch::{Fetched, fetch};
 use crate::state::State;
 
@@ -148,7 +149,13 @@ async fn work(state: &Arc<State>, job: &Job, lease: &Lease) -> Outcome {
         transfer
     };
     match assemble(&state.stores, &state.clock, &transfer, lease, state.config.job_attempts_max).await {
-        Ok(()) => Outcome::Succeed,
+        Ok(Assembled::Ended) => Outcome::Succeed,
+        Ok(Assembled::WrongDigest) => {
+            let outcome = fail(state, job, lease, wrong_digest()).await;
+            // The asset says so by now; its bytes are nobody's.
+            let _ = state.stores.objects.delete(&ObjectKey::source(job.asset)).await;
+            outcome
+        }
         Err(StoreError::BadBody { .. }) if job.attempt >= DAMAGED_AFTER => fail(state, job, lease, damaged()).await,
         Err(error) => again(state, job, &error),
     }
@@ -245,12 +252,18 @@ fn damaged() -> Failure {
     }
 }
 
+fn wrong_digest() -> Failure {
+    Failure {
+        code: crate::http::uploads::direct::WRONG_DIGEST.into(),
+        detail: "the file that arrived does not have the announced SHA-256; upload it again".into(),
+    }
+}
+
 /// Rest before a file that came in part is asked for again.
 const PULL_PAUSE: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
-    use rend_core::artifact::ObjectKey;
     use rend_core::job::JobState;
     use sha2::{Digest, Sha256};
 

@@ -18,6 +18,7 @@ use rend_core::upload::transfer::Pull;
 use rend_shell::{ShutdownTrigger, shutdown_pair};
 use rend_storage::StoreError;
 use rend_storage::memory::MemoryObjects;
+use rend_storage::multipart::{PartStore, PartsAsObjects};
 use rend_storage::objects::{Object, ObjectBody, ObjectMeta, ObjectStore, Put};
 
 use crate::config::{ApiConfig, SOLE_ORG, tickets};
@@ -77,7 +78,13 @@ impl ObjectStore for Disk {
     async fn local(&self, key: &ObjectKey) -> Option<std::path::PathBuf> {
         self.inner.local(key).await
     }
+
+    fn parts(&self) -> Option<&dyn PartStore> {
+        Some(self)
+    }
 }
+
+impl PartsAsObjects for Disk {}
 
 pub(crate) struct Rig {
     pub(crate) state: Arc<State>,
@@ -114,6 +121,7 @@ impl Rig {
         let mut config = ApiConfig::from_settings(&settings);
         // Servers of tests are on this machine, which no setting lets in.
         config.pull_guard = Guard { plain_http: true, also: Some([127, 0, 0, 1].into()) };
+        config.webhook_guard = config.pull_guard;
         let state = State::new(config, deps).unwrap();
         Self { state, stores, disk, clock, trigger }
     }
@@ -121,7 +129,6 @@ impl Rig {
     /// Has the jobs done that bring originals in.
     pub(crate) fn run(&self) {
         rend_shell::spawn("test", super::run(Arc::clone(&self.state)));
-        config.webhook_guard = config.pull_guard;
     }
 
     /// Ends what [`Rig::run`] began.
@@ -182,7 +189,11 @@ pub(crate) async fn pulled(rig: &Rig, url: &str) -> UploadId {
     let id = AssetId::new(now, rend_shell::ten());
     let asset = Asset::new(id, SOLE_ORG, "film".into(), PlaybackPolicy::Public, now);
     let pull = Some(Pull { url: url.into(), validator: None });
-    open(&rig.state, asset, Ask { bytes: None, note: String::new(), pull }, None).await.unwrap().session.id
+    open(&rig.state, asset, Ask { bytes: None, note: String::new(), pull, direct: None }, None)
+        .await
+        .unwrap()
+        .session
+        .id
 }
 
 /// Some bytes, none like its neighbour.

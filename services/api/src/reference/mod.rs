@@ -75,11 +75,11 @@ pub enum Opens {
     Edge,
     /// An edge that delivers telemetry, by `REND_INTERNAL_TELEMETRY_TOKEN`.
     Telemetry,
+    /// An operator, by `REND_OPERATOR_TOKEN`.
+    Operator,
 }
 
 /// What a request's body is.
-    /// An operator, by `REND_OPERATOR_TOKEN`.
-    Operator,
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Body {
     /// There is none.
@@ -203,14 +203,35 @@ pub const PUBLIC: &[Route] = &[
         Verb::Post,
         "/v1/uploads",
         Opens::Scope(Scope::Upload),
-        "Begin to bring in a video in pieces, as tus 1.0",
+        "Begin to bring in a video: in pieces, as tus 1.0, or with a JSON body in parts that go past the API",
     )
     .takes(&[UPLOAD_LENGTH, UPLOAD_METADATA, ONCE])
-    .answers(&[(201, Shape::None)]),
+    .body(Body::Json("UploadWish"))
+    .answers(&[(201, Shape::Json("Upload"))]),
     Route::new(Verb::Options, "/v1/uploads/{id}", Opens::Anybody, "What of tus 1.0 is spoken")
         .answers(&[(204, Shape::None)]),
     Route::new(Verb::Get, "/v1/uploads/{id}", Opens::Scope(Scope::Upload), "How far an upload has come")
-        .answers(&[(200, Shape::None)]),
+        .answers(&[(200, Shape::Json("Upload"))]),
+    Route::new(
+        Verb::Post,
+        "/v1/uploads/{id}/parts",
+        Opens::Scope(Scope::Upload),
+        "Say where parts of an upload are put",
+    )
+    .body(Body::Json("PartsWish"))
+    .answers(&[(200, Shape::Json("PartUrls"))]),
+    Route::new(Verb::Put, "/v1/uploads/{id}/parts/{number}", Opens::Viewer, "Put a part at the URL that was answered")
+        .takes(&[PART_BYTES, PART_EXPIRES, PART_SIGNATURE])
+        .body(Body::Bytes)
+        .answers(&[(200, Shape::Json("PartPut"))]),
+    Route::new(
+        Verb::Post,
+        "/v1/uploads/{id}/complete",
+        Opens::Scope(Scope::Upload),
+        "Make an original of parts that are all there",
+    )
+    .body(Body::Json("UploadWhole"))
+    .answers(&[(200, Shape::Json("Asset")), (202, Shape::Json("Asset"))]),
     Route::new(Verb::Patch, "/v1/uploads/{id}", Opens::Scope(Scope::Upload), "Send the next piece of an upload")
         .takes(&[UPLOAD_OFFSET, UPLOAD_CHECKSUM])
         .body(Body::Bytes)
@@ -267,8 +288,14 @@ pub const PUBLIC: &[Route] = &[
     Route::new(Verb::Get, "/v1/assets/{id}/events", Opens::Scope(Scope::Read), "Read an asset's history, oldest first")
         .takes(&[AFTER, EVENTS])
         .answers(&[(200, Shape::Page("Event"))]),
-    Route::new(Verb::Get, "/v1/assets/{id}/playback", Opens::Scope(Scope::Read), "Let one viewer in")
-        .answers(&[(200, Shape::Json("Handout"))]),
+    Route::new(
+        Verb::Get,
+        "/v1/assets/{id}/playback",
+        Opens::Scope(Scope::Read),
+        "Let one viewer in, to all or a clip of it",
+    )
+    .takes(&[CLIP_START, CLIP_END])
+    .answers(&[(200, Shape::Json("Handout"))]),
     Route::new(
         Verb::Get,
         "/v1/assets/{id}/analytics/playback",
@@ -303,61 +330,6 @@ pub const PUBLIC: &[Route] = &[
     Route::new(Verb::Post, "/v1/revocations", Opens::Scope(Scope::Admin), "Have playback tokens believed no longer")
         .body(Body::Json("RevocationWish"))
         .answers(&[(201, Shape::Json("Revoked"))]),
-    Route::new(Verb::Get, "/api/player/{id}", Opens::Viewer, "What a player needs to start")
-        .takes(&[TOKEN, TRANSPORT, WAIT])
-        .answers(&[(200, Shape::Json("Bootstrap"))]),
-    Route::new(Verb::Get, "/oembed", Opens::Anybody, "How to embed a watch page elsewhere")
-        .takes(&[URL])
-        .answers(&[(200, Shape::Json("Oembed"))]),
-    Route::new(Verb::Get, "/", Opens::Anybody, "Go to the dashboard").answers(&[(302, Shape::None)]),
-    Route::new(Verb::Get, "/dashboard", Opens::Anybody, "The dashboard").answers(HTML),
-    Route::new(Verb::Get, "/watch/{id}", Opens::Anybody, "The player page of a video").answers(HTML),
-    Route::new(Verb::Get, "/embed/{id}", Opens::Anybody, "The player as an iframe").answers(HTML),
-    Route::new(Verb::Get, "/assets/{file}", Opens::Anybody, "What the pages load")
-        .answers(&[(200, Shape::Other("*/*")), (304, Shape::None)]),
-    Route::new(Verb::Get, "/openapi.json", Opens::Anybody, "This document").answers(&[(200, Shape::Json("Document"))]),
-    Route::new(Verb::Get, "/healthz", Opens::Anybody, "Whether the process is alive")
-        .answers(&[(200, Shape::Json("Health"))]),
-    Route::new(Verb::Get, "/readyz", Opens::Anybody, "Whether what the process depends on answers")
-        .answers(&[(200, Shape::Json("Readiness")), (503, Shape::Json("Readiness"))]),
-];
-
-/// What edges and operators reach, on a listener of its own.
-pub const PRIVATE: &[Route] = &[
-    Route::new(Verb::Post, "/internal/edges/register", Opens::Edge, "Join the fleet")
-        .body(Body::Json("Register"))
-        .answers(&[(200, Shape::Json("Registered"))]),
-    Route::new(Verb::Post, "/internal/edges/heartbeat", Opens::Edge, "Say that an edge is there")
-        .body(Body::Json("Heartbeat"))
-        .answers(&[(200, Shape::Json("Beaten"))]),
-    Route::new(Verb::Get, "/internal/edges", Opens::Edge, "List the edges").answers(&[(200, Shape::Page("Edge"))]),
-    Route::new(Verb::Get, "/internal/purges", Opens::Edge, "What to forget, in order")
-        .takes(&[AFTER, ORDERS])
-        .answers(&[(200, Shape::Json("Purges"))]),
-    Route::new(Verb::Get, "/internal/revocations", Opens::Edge, "What to believe no longer, in order")
-        .takes(&[AFTER, ORDERS])
-        .answers(&[(200, Shape::Json("Revocations"))]),
-    Route::new(Verb::Post, "/internal/telemetry/playback", Opens::Telemetry, "Deliver what was served")
-        .body(Body::Json("TelemetryBatch"))
-        .answers(&[(200, Shape::Json("Ingested"))]),
-    Route::new(Verb::Get, "/metrics", Opens::Anybody, "Metrics in the OpenMetrics text format")
-        .answers(&[(200, Shape::Other("application/openmetrics-text"))]),
-    Route::new(Verb::Get, "/healthz", Opens::Anybody, "Whether the process is alive")
-        .answers(&[(200, Shape::Json("Health"))]),
-    Route::new(Verb::Get, "/readyz", Opens::Anybody, "Whether what the process depends on answers")
-        .answers(&[(200, Shape::Json("Readiness")), (503, Shape::Json("Readiness"))]),
-];
-
-const HTML: &[(u16, Shape)] = &[(200, Shape::Other("text/html")), (304, Shape::None)];
-
-const fn query(name: &'static str, kind: Kind, says: &'static str) -> Param {
-    Param { name, in_header: false, kind, says }
-}
-
-const fn header(name: &'static str, kind: Kind, says: &'static str) -> Param {
-    Param { name, in_header: true, kind, says }
-}
-
     Route::new(Verb::Get, "/v1/webhook-endpoints", Opens::Scope(Scope::Admin), "List who is told of events")
         .answers(&[(200, Shape::Page("WebhookEndpoint"))]),
     Route::new(
@@ -408,17 +380,99 @@ const fn header(name: &'static str, kind: Kind, says: &'static str) -> Param {
         "Send a message that tells of nothing, and say what came of it",
     )
     .answers(&[(200, Shape::Json("WebhookTest"))]),
+    Route::new(Verb::Get, "/api/player/{id}", Opens::Viewer, "What a player needs to start")
+        .takes(&[TOKEN, TRANSPORT, WAIT])
+        .answers(&[(200, Shape::Json("Bootstrap"))]),
+    Route::new(Verb::Get, "/oembed", Opens::Anybody, "How to embed a watch page elsewhere")
+        .takes(&[URL])
+        .answers(&[(200, Shape::Json("Oembed"))]),
+    Route::new(Verb::Get, "/", Opens::Anybody, "Go to the dashboard").answers(&[(302, Shape::None)]),
+    Route::new(Verb::Get, "/dashboard", Opens::Anybody, "The dashboard").answers(HTML),
+    Route::new(Verb::Get, "/watch/{id}", Opens::Anybody, "The player page of a video").answers(HTML),
+    Route::new(Verb::Get, "/embed/{id}", Opens::Anybody, "The player as an iframe").answers(HTML),
+    Route::new(Verb::Get, "/assets/{file}", Opens::Anybody, "What the pages load")
+        .answers(&[(200, Shape::Other("*/*")), (304, Shape::None)]),
+    Route::new(Verb::Get, "/openapi.json", Opens::Anybody, "This document").answers(&[(200, Shape::Json("Document"))]),
+    Route::new(Verb::Get, "/healthz", Opens::Anybody, "Whether the process is alive")
+        .answers(&[(200, Shape::Json("Health"))]),
+    Route::new(Verb::Get, "/readyz", Opens::Anybody, "Whether what the process depends on answers")
+        .answers(&[(200, Shape::Json("Readiness")), (503, Shape::Json("Readiness"))]),
+];
+
+/// What edges and operators reach, on a listener of its own.
+pub const PRIVATE: &[Route] = &[
+    Route::new(Verb::Post, "/internal/edges/register", Opens::Edge, "Join the fleet")
+        .body(Body::Json("Register"))
+        .answers(&[(200, Shape::Json("Registered"))]),
+    Route::new(Verb::Post, "/internal/edges/heartbeat", Opens::Edge, "Say that an edge is there")
+        .body(Body::Json("Heartbeat"))
+        .answers(&[(200, Shape::Json("Beaten"))]),
+    Route::new(Verb::Get, "/internal/edges", Opens::Edge, "List the edges").answers(&[(200, Shape::Page("Edge"))]),
+    Route::new(Verb::Get, "/internal/purges", Opens::Edge, "What to forget, in order")
+        .takes(&[AFTER, ORDERS])
+        .answers(&[(200, Shape::Json("Purges"))]),
+    Route::new(Verb::Get, "/internal/revocations", Opens::Edge, "What to believe no longer, in order")
+        .takes(&[AFTER, ORDERS])
+        .answers(&[(200, Shape::Json("Revocations"))]),
+    Route::new(Verb::Post, "/internal/telemetry/playback", Opens::Telemetry, "Deliver what was served")
+        .body(Body::Json("TelemetryBatch"))
+        .answers(&[(200, Shape::Json("Ingested"))]),
+    Route::new(
+        Verb::Post,
+        "/internal/operator/assets/{id}/suspend",
+        Opens::Operator,
+        "Have nothing of an asset served any more",
+    )
+    .body(Body::Json("OrderWish"))
+    .answers(&[(201, Shape::Json("Order"))]),
+    Route::new(Verb::Post, "/internal/operator/assets/{id}/restore", Opens::Operator, "Have an asset served again")
+        .body(Body::Json("OrderWish"))
+        .answers(&[(201, Shape::Json("Order"))]),
+    Route::new(
+        Verb::Post,
+        "/internal/operator/organizations/{id}/suspend",
+        Opens::Operator,
+        "Have nothing of an organisation served any more",
+    )
+    .body(Body::Json("OrderWish"))
+    .answers(&[(201, Shape::Json("Order"))]),
+    Route::new(
+        Verb::Post,
+        "/internal/operator/organizations/{id}/restore",
+        Opens::Operator,
+        "Have an organisation served again",
+    )
+    .body(Body::Json("OrderWish"))
+    .answers(&[(201, Shape::Json("Order"))]),
+    Route::new(Verb::Get, "/internal/operator/orders", Opens::Operator, "Who suspended and restored what, and why")
+        .takes(&[AFTER, ORDERS])
+        .answers(&[(200, Shape::Page("Order"))]),
+    Route::new(Verb::Get, "/metrics", Opens::Anybody, "Metrics in the OpenMetrics text format")
+        .answers(&[(200, Shape::Other("application/openmetrics-text"))]),
+    Route::new(Verb::Get, "/healthz", Opens::Anybody, "Whether the process is alive")
+        .answers(&[(200, Shape::Json("Health"))]),
+    Route::new(Verb::Get, "/readyz", Opens::Anybody, "Whether what the process depends on answers")
+        .answers(&[(200, Shape::Json("Readiness")), (503, Shape::Json("Readiness"))]),
+];
+
+const HTML: &[(u16, Shape)] = &[(200, Shape::Other("text/html")), (304, Shape::None)];
+
+const fn query(name: &'static str, kind: Kind, says: &'static str) -> Param {
+    Param { name, in_header: false, kind, says }
+}
+
+const fn header(name: &'static str, kind: Kind, says: &'static str) -> Param {
+    Param { name, in_header: true, kind, says }
+}
+
 /// Places in logs and lengths of files.
 const PLACE: Kind = Kind::Number { min: 0, max: i64::MAX as u64 };
 
 const TITLE: Param = query("title", Kind::Text { chars_max: 255 }, "What people call it.");
 const POLICY: Param = query("policy", Kind::Words(&["public", "signed"]), "Who may play it; `signed` when absent.");
 const EXTERNAL_ID: Param = query("external_id", Kind::Text { chars_max: 255 }, "What your own system calls it.");
-const CAPTIONS_LABEL: Param = query(
-    "label",
-    Kind::Text { chars_max: 64 },
-    "What viewers choose them by; the language's own name when absent.",
-);
+const CAPTIONS_LABEL: Param =
+    query("label", Kind::Text { chars_max: 64 }, "What viewers choose them by; the language's own name when absent.");
 const CAPTIONS_KIND: Param = query(
     "kind",
     Kind::Words(&["subtitles", "captions"]),
@@ -460,36 +514,13 @@ const UPLOAD_METADATA: Param = header(
 const UPLOAD_OFFSET: Param = header("Upload-Offset", PLACE, "Where the piece begins: where the received bytes end.");
 const UPLOAD_CHECKSUM: Param =
     header("Upload-Checksum", Kind::Text { chars_max: 255 }, "`sha1` or `sha256` and the digest in base64.");
-    Route::new(
-        Verb::Post,
-        "/internal/operator/assets/{id}/suspend",
-        Opens::Operator,
-        "Have nothing of an asset served any more",
-    )
-    .body(Body::Json("OrderWish"))
-    .answers(&[(201, Shape::Json("Order"))]),
-    Route::new(Verb::Post, "/internal/operator/assets/{id}/restore", Opens::Operator, "Have an asset served again")
-        .body(Body::Json("OrderWish"))
-        .answers(&[(201, Shape::Json("Order"))]),
-    Route::new(
-        Verb::Post,
-        "/internal/operator/organizations/{id}/suspend",
-        Opens::Operator,
-        "Have nothing of an organisation served any more",
-    )
-    .body(Body::Json("OrderWish"))
-    .answers(&[(201, Shape::Json("Order"))]),
-    Route::new(
-        Verb::Post,
-        "/internal/operator/organizations/{id}/restore",
-        Opens::Operator,
-        "Have an organisation served again",
-    )
-    .body(Body::Json("OrderWish"))
-    .answers(&[(201, Shape::Json("Order"))]),
-    Route::new(Verb::Get, "/internal/operator/orders", Opens::Operator, "Who suspended and restored what, and why")
-        .takes(&[AFTER, ORDERS])
-        .answers(&[(200, Shape::Page("Order"))]),
+const CLIP_START: Param =
+    query("start", Kind::Text { chars_max: 20 }, "Where a clip begins, in seconds with up to three decimals.");
+const CLIP_END: Param =
+    query("end", Kind::Text { chars_max: 20 }, "Where it ends; the film's end when absent. Whole segments are shown.");
+const PART_BYTES: Param = query("bytes", PLACE, "The part's bytes, as its URL says them.");
+const PART_EXPIRES: Param = query("expires", PLACE, "Until when the URL is good, in seconds since 1970.");
+const PART_SIGNATURE: Param = query("signature", Kind::Visible { chars_max: 64 }, "What vouches for the URL.");
 const ONCE: Param = header(
     "Idempotency-Key",
     Kind::Visible { chars_max: 255 },

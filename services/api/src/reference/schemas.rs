@@ -5,6 +5,8 @@ use rend_core::credential::Scope;
 use rend_core::fleet::EdgeState;
 use rend_core::job::{JobKind, JobState};
 use rend_core::suspension::Action;
+use rend_core::upload::UploadState;
+use rend_core::upload::parts::SIGNED_MAX;
 use serde_json::{Map, Value, json};
 
 /// Every schema but those of pages, by name.
@@ -12,6 +14,12 @@ pub(super) fn all() -> Map<String, Value> {
     let named = [
         ("Problem", problem()),
         ("Failure", object(&[("code", text()), ("detail", text())])),
+        ("UploadWish", upload_wish()),
+        ("Upload", upload()),
+        ("PartsWish", parts_wish()),
+        ("PartUrls", part_urls()),
+        ("PartPut", object(&[("number", count()), ("etag", text())])),
+        ("UploadWhole", upload_whole()),
         ("Asset", asset()),
         ("Rendition", rendition()),
         ("Captions", captions()),
@@ -72,6 +80,46 @@ fn problem() -> Value {
     // A problem may tell more, such as the states of the asset that can not be played.
     schema["additionalProperties"] = json!(true);
     schema
+}
+
+fn upload_wish() -> Value {
+    let fields = [("title", text_of(255)), ("policy", one_of(PlaybackPolicy::ALL)), ("external_id", text_of(255))];
+    with_optional(object(&[("bytes", at_least_one())]), &fields)
+}
+
+fn upload() -> Value {
+    object(&[
+        ("id", uuid()),
+        ("asset_id", uuid()),
+        ("state", one_of(UploadState::ALL)),
+        ("bytes", at_least_one()),
+        ("part_bytes", at_least_one()),
+        ("parts", at_least_one()),
+        ("expires_at", time()),
+    ])
+}
+
+fn parts_wish() -> Value {
+    let mut numbers = list(at_least_one());
+    numbers["minItems"] = json!(1);
+    numbers["maxItems"] = json!(SIGNED_MAX);
+    object(&[("numbers", numbers)])
+}
+
+fn part_urls() -> Value {
+    let method = json!({ "enum": ["PUT"] });
+    let part = object(&[("number", count()), ("bytes", count()), ("method", method), ("url", uri())]);
+    object(&[("parts", list(part)), ("expires_at", time())])
+}
+
+fn upload_whole() -> Value {
+    let parts = list(object(&[("number", at_least_one()), ("etag", text_of(130))]));
+    let digest = json!({ "type": "string", "pattern": "^[0-9a-fA-F]{64}$" });
+    with_optional(object(&[("parts", parts), ("size", at_least_one())]), &[("sha256", digest)])
+}
+
+fn at_least_one() -> Value {
+    json!({ "type": "integer", "minimum": 1 })
 }
 
 fn asset() -> Value {
@@ -166,8 +214,11 @@ fn event() -> Value {
 }
 
 fn handout() -> Value {
+    let asked = object(&[("start_ms", count()), ("end_ms", or_null(count()))]);
+    let clip = object(&[("requested", asked), ("actual", object(&[("start_ms", count()), ("end_ms", count())]))]);
     object(&[
         ("asset_id", uuid()),
+        ("clip", json!({ "anyOf": [clip, { "type": "null" }] })),
         ("bootstrap_token", text()),
         ("expires_at", time()),
         ("player_url", text()),

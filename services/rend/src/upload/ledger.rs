@@ -1,5 +1,6 @@
 //! What is remembered of an upload between two runs of the command.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -23,13 +24,16 @@ pub(super) struct Entry {
     pub(super) key: String,
     /// Where it is, once the server said so.
     pub(super) path: Option<String>,
+    /// What was answered for each part that went past the API.
+    #[serde(default)]
+    pub(super) parts: BTreeMap<u32, String>,
 }
 
 impl Entry {
     /// One that nobody has heard of.
     pub(super) fn new() -> Self {
         let key: String = rend_shell::entropy::<16>().iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { key, path: None }
+        Self { key, path: None, parts: BTreeMap::new() }
     }
 }
 

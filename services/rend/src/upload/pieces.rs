@@ -16,12 +16,12 @@ use super::ledger::{Entry, Ledger};
 use crate::client::{Api, Server};
 
 /// The shortest and the longest rest between two tries.
-const REST_MIN: Duration = Duration::from_millis(250);
-const REST_MAX: Duration = Duration::from_secs(10);
+pub(super) const REST_MIN: Duration = Duration::from_millis(250);
+pub(super) const REST_MAX: Duration = Duration::from_secs(10);
 /// For how long tries that bring nothing go on.
-const PATIENCE: Duration = Duration::from_secs(300);
+pub(super) const PATIENCE: Duration = Duration::from_secs(300);
 /// How long an answer that needs no bytes may take.
-const ANSWER_WAIT: Duration = Duration::from_secs(60);
+pub(super) const ANSWER_WAIT: Duration = Duration::from_secs(60);
 /// How long the server may take to put the pieces together.
 const ASSEMBLE_WAIT: Duration = Duration::from_secs(3600);
 /// How often is asked meanwhile.
@@ -38,13 +38,13 @@ pub(super) struct Pieces<'a> {
 
 /// A file as it was when the upload began.
 #[derive(Clone, Copy, PartialEq)]
-struct Stamp {
-    bytes: u64,
+pub(super) struct Stamp {
+    pub(super) bytes: u64,
     changed: std::time::SystemTime,
 }
 
 /// What one try came to.
-enum Try {
+pub(super) enum Try {
     /// Every byte is durable at the server.
     Done { asset: String },
     /// Some of it came on.
@@ -188,7 +188,7 @@ impl Pieces<'_> {
     }
 
     /// Waits until the server has made one file of the pieces.
-    async fn put_together(&self, asset: &str) -> Result<Value, String> {
+    pub(super) async fn put_together(&self, asset: &str) -> Result<Value, String> {
         let (mut waited, mut away) = (Duration::ZERO, Duration::ZERO);
         loop {
             let api = Api::of(self.server)?;
@@ -215,7 +215,7 @@ impl Pieces<'_> {
         Ok(Body::wrap_stream(super::chunks(file, self.bar.clone())))
     }
 
-    fn stamp(&self) -> Result<Stamp, String> {
+    pub(super) fn stamp(&self) -> Result<Stamp, String> {
         let fault = |e| format!("{} can not be read: {e}", self.path.display());
         let meta = std::fs::metadata(self.path).map_err(fault)?;
         Ok(Stamp { bytes: meta.len(), changed: meta.modified().map_err(fault)? })
@@ -228,7 +228,7 @@ impl Pieces<'_> {
     }
 
     /// All that makes this upload what it is.
-    fn identity(&self, stamp: Stamp) -> Result<String, String> {
+    pub(super) fn identity(&self, stamp: Stamp) -> Result<String, String> {
         let path: PathBuf =
             self.path.canonicalize().map_err(|e| format!("{} can not be read: {e}", self.path.display()))?;
         let changed = stamp.changed.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_nanos();
@@ -250,12 +250,12 @@ fn number(answer: &Response, name: &str) -> Option<u64> {
     text(answer, name)?.parse().ok()
 }
 
-fn unreachable(api: &Api) -> Try {
+pub(super) fn unreachable(api: &Api) -> Try {
     Try::Nothing(format!("no Rend answers at {}", api.base))
 }
 
 /// What a refusal means for the next try.
-async fn refused(answer: Response) -> Try {
+pub(super) async fn refused(answer: Response) -> Try {
     let status = answer.status();
     let body: Value = serde_json::from_slice(&answer.bytes().await.unwrap_or_default()).unwrap_or(Value::Null);
     let detail = body["detail"].as_str().unwrap_or("the server gave no reason");

@@ -4,7 +4,8 @@
 mod bad_input;
 mod common;
 mod crash;
+mod direct;
 mod gate;
-mod resume;
 mod operator;
+mod resume;
 mod webhooks;

@@ -121,6 +121,23 @@ impl Fleet {
         Command::new(REND).args(args).envs(self.vars.iter().cloned()).stdin(Stdio::null()).output().unwrap()
     }
 
+    /// What the three and their callers are told under `name`.
+    pub(crate) fn var(&self, name: &str) -> String {
+        self.vars.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()).unwrap()
+    }
+
+    /// Kills the API as a machine that loses its power does, and starts it again.
+    pub(crate) fn restart_api(&mut self, folder: &Path) {
+        let (_, api) = &mut self.children[0];
+        api.kill().unwrap();
+        api.wait().unwrap();
+        let log = fs::File::options().append(true).open(folder.join("api.log")).unwrap();
+        let mut command = Command::new(Path::new(REND).parent().unwrap().join("rend-api"));
+        command.arg("serve").envs(self.vars.iter().cloned()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        self.children[0] = ("api", command.spawn().unwrap());
+        wait_for(&self.var("REND_API_BIND_ADDR"), &folder.join("api.log"));
+    }
+
     /// The bucket.
     pub(crate) fn objects(&self) -> S3Objects {
         S3Objects::new(&self.objects).unwrap()
