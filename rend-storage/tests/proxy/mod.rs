@@ -1,5 +1,6 @@
 //! Stands between a client and a server of ours, so that a test can be the network that fails.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
@@ -22,7 +23,8 @@ struct Shared {
 struct State {
     frozen: bool,
     cut: bool,
-    open: Vec<TcpStream>,
+    open: BTreeMap<u64, [TcpStream; 2]>,
+    count: u64,
 }
 
 impl Proxy {
@@ -43,11 +45,22 @@ impl Proxy {
                     continue;
                 }
                 let clone = |stream: &TcpStream| stream.try_clone().unwrap();
-                state.open.extend([clone(&client), clone(&there)]);
-                for (from, to) in [(clone(&client), clone(&there)), (there, client)] {
+                state.count += 1;
+                let number = state.count;
+                state.open.insert(number, [clone(&client), clone(&there)]);
+                let ways = [(clone(&client), clone(&there)), (there, client)];
+                drop(state);
+                let halves = ways.map(|(from, to)| {
                     let serving = Arc::clone(&serving);
-                    thread::spawn(move || pass(from, to, &serving));
-                }
+                    thread::spawn(move || pass(from, to, &serving))
+                });
+                let serving = Arc::clone(&serving);
+                thread::spawn(move || {
+                    for half in halves {
+                        let _ = half.join();
+                    }
+                    serving.state.lock().unwrap().open.remove(&number);
+                });
             }
         });
         Self { url, shared }
@@ -57,7 +70,7 @@ impl Proxy {
     pub(crate) fn cut(&self) {
         let mut state = self.shared.state.lock().unwrap();
         state.cut = true;
-        for stream in state.open.drain(..) {
+        for stream in state.open.values().flatten() {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
