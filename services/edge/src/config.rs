@@ -60,8 +60,8 @@ pub struct EdgeConfig {
     pub prefetch: bool,
     /// The most bytes per second that are fetched ahead.
     pub prefetch_bytes_per_sec: u64,
-    /// How many bytes a day the cache's disk is meant to take; 0 for as many as come. With a budget, what nobody has asked for twice is
-    /// streamed without being stored once the cache is full.
+    /// How many bytes a day the cache's disk is meant to take; 0 for as many as come. An eighth may be written at once: once half of that
+    /// is used up, a full cache stores of later segments only what was asked for before; once all of it is, none of them.
     pub cache_write_budget_bytes: u64,
     /// Bytes of the log of what the cache's policy decides, from the start on; 0 for no log.
     pub cache_log_bytes_max: usize,

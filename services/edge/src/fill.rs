@@ -266,11 +266,15 @@ pub(crate) enum Warmed {
     Failed(&'static str),
 }
 
-/// Fetches the segment after `wanted`, if few enough fills are under way. Nobody waits for it.
+/// Fetches the segment after `wanted`, if most viewers go on and few enough fills are under way. Nobody waits for it.
 pub(crate) fn prefetch_next(edge: &Arc<Edge>, wanted: &Wanted, now: Timestamp) {
     let Some(next) = wanted.next().filter(|_| edge.config.prefetch) else { return };
     let now_ms = now.as_millis();
     if edge.cache.contains(&next.key) || edge.cache.negative(&next.key, now_ms).is_some() {
+        return;
+    }
+    if !edge.cache.expects_next(&wanted.key_meta()) {
+        edge.accounts.metrics.prefetches.get_or_create(&[("outcome", "not_expected")]).inc();
         return;
     }
     if !edge.allowance.may_guess(edge.accounts.clock.mono()) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rend_cache::Cache;
 use rend_cache::fs::FsFiles;
-use rend_cache::policy::{Policy, ValueWheel, WheelConfig};
+use rend_cache::policy::{Policy, ValueWheel};
 use rend_cache::replay::Recorded;
 use rend_core::artifact::ObjectKey;
 use rend_core::http::{Method, Request};
@@ -211,18 +211,18 @@ async fn open_cache(config: &EdgeConfig, now_ms: u64) -> Result<Cache, EdgeError
     limits.bypass_fills_max = config.fills_max;
     limits.readers_max = config.responses_max;
     limits.ram_bytes_max = RAM_BYTES_MAX.min(config.cache_bytes_max);
-    let admission = config.cache_write_budget_bytes > 0;
+    limits.write_bytes_per_day = config.cache_write_budget_bytes;
     let log_bytes_max = config.cache_log_bytes_max;
     let dir = config.cache_dir.clone();
     let opened = rend_shell::spawn_blocking(move || {
         std::fs::create_dir_all(&dir)
             .map_err(|source| rend_cache::CacheError::Io { doing: "folder could not be made", source })?;
         let files = FsFiles::open(&dir)?;
-        let wheel = WheelConfig { admission, ..WheelConfig::default() };
-        let wheel = ValueWheel::with_config(limits.max_bytes, wheel);
+        let wheel = ValueWheel::new(limits.max_bytes);
         let policy: Box<dyn Policy> =
             if log_bytes_max > 0 { Box::new(Recorded::new(wheel, log_bytes_max)) } else { Box::new(wheel) };
-        Cache::open_with(limits, files, policy, now_ms)
+        // What it says of bodies is read while it serves: see `keeping_house`.
+        Cache::open_early(limits, files, policy, now_ms)
     });
     let fail = |source| EdgeError::Cache { dir: config.cache_dir.clone(), source };
     let (cache, recovered) = opened
@@ -298,6 +298,9 @@ async fn looking(edge: Arc<Edge>, client: Client, mut shutdown: Shutdown) {
 
 /// Removes what was evicted, writes down what must survive, and looks through the folder after a start.
 async fn keeping_house(edge: Arc<Edge>, mut shutdown: Shutdown) {
+    let cache = edge.cache.clone();
+    // A panic there shows at the next look, which reads on.
+    let _ = rend_shell::spawn_blocking(move || cache.load(usize::MAX)).await;
     loop {
         tokio::select! {
             () = shutdown.requested() => return,

@@ -36,7 +36,7 @@ pub(crate) struct ReplayArgs {
     /// How much the size counts against an object, for the wheel
     #[arg(long, value_enum, default_value = "balanced")]
     alpha: AlphaName,
-    /// Whether the edge had `REND_EDGE_CACHE_WRITE_BYTES_PER_DAY` set
+    /// Whether the wheel refused unknown objects from its start on; what an edge turns on for its write budget is in its log
     #[arg(long)]
     write_budget: bool,
     /// As JSON
