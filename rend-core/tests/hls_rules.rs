@@ -2,9 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 use bytes::Bytes;
 use rend_core::artifact::Lang;
+use rend_core::media::captions::{self, Captions};
 use rend_core::media::check::{Described, List, Presentation, Segment, growth, lists_of, parts_of, presentation};
 use rend_core::media::isobmff::{NewRun, NewTrack, Sample, TrackKind, write_init, write_segment};
-use rend_core::media::playlist::{Entry, Master, Media, Variant, bandwidth};
+use rend_core::media::playlist::{Entry, Master, Media, Track, Variant, bandwidth};
 
 /// Samples of half a second in three segments, a key frame every two seconds.
 const SEGMENTS: [(u64, u64); 3] = [(0, 4), (4, 4), (8, 8)];
@@ -81,6 +82,7 @@ fn rung(name: &str, height: u16, bytes: usize) -> (List, List, Variant, Variant)
         text: media.to_string(),
         init: Some(described.clone()),
         segments: if media.iframes_only { Vec::new() } else { all.clone() },
+        texts: Vec::new(),
     };
     let whole = list(&variant.uri, &media);
     media.iframes_only = true;
@@ -114,6 +116,54 @@ fn text(all: &mut Presentation, list: usize, from: &str, to: &str) {
 fn master(all: &mut Presentation, from: &str, to: &str) {
     assert!(all.master.contains(from), "{from} in {}", all.master);
     all.master = all.master.replacen(from, to, 1);
+}
+
+/// The same with captions, as they are published.
+fn captioned() -> Presentation {
+    let mut all = good();
+    let beside: Media = all.lists[0].text.parse().unwrap();
+    let read = Captions::read(b"WEBVTT\n\n00:00:01.000 --> 00:00:05.000\nHi\n").unwrap();
+    let track = Track {
+        uri: "c-en_00000001/index.m3u8".to_owned(),
+        lang: "en".to_owned(),
+        name: "English".to_owned(),
+        default: false,
+        channels: 0,
+        accessible: false,
+    };
+    all.lists.push(List {
+        uri: track.uri.clone(),
+        text: captions::list(&beside).to_string(),
+        texts: captions::segments(&read, &beside),
+        ..List::default()
+    });
+    let master: Master = all.master.parse().unwrap();
+    all.master = Master { captions: vec![track], ..master }.to_string();
+    all
+}
+
+#[track_caller]
+fn check_captions(change: impl FnOnce(&mut Presentation), expect: &[&str]) {
+    let mut all = captioned();
+    change(&mut all);
+    let mut told: Vec<_> = presentation(&all).iter().filter(|b| b.is_error()).map(|b| b.rule).collect();
+    told.dedup();
+    assert_eq!(told, expect, "{:#?}", presentation(&all));
+}
+
+#[test]
+fn v6_captions_are_cut_as_the_picture_is() {
+    check_captions(|_| {}, &[]);
+    check_captions(|p| p.lists[3].texts[0] = p.lists[3].texts[0].replace("X-TIMESTAMP-MAP", "X"), &["V6"]);
+    check_captions(|p| p.lists[3].texts[1] = "hello".to_owned(), &["V6"]);
+    check_captions(|p| p.lists[3].texts[0].push_str("\n00:02.000 --> 00:01.000\nx\n"), &["V6"]);
+    check_captions(|p| p.lists[3].texts.truncate(1), &["M2"]);
+    check_captions(|p| text(p, 3, "TARGETDURATION:4", "TARGETDURATION:5"), &["V6"]);
+    check_captions(|p| text(p, 3, "#EXTINF:4", "#EXTINF:3"), &["V6"]);
+    check_captions(|p| text(p, 3, "#EXTINF:4", "#EXTINF:5"), &["M1", "V6"]);
+    check_captions(|p| master(p, ",SUBTITLES=\"captions\"", ""), &["V6"]);
+    check_captions(|p| master(p, "GROUP-ID=\"captions\"", "GROUP-ID=\"other\""), &["V6"]);
+    check_captions(|p| master(p, ",NAME=\"English\"", ""), &["V6"]);
 }
 
 #[test]

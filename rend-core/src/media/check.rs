@@ -22,7 +22,7 @@
 //! | V3 | variants cut at the same instants |
 //! | V4 | key-frame lists that fit their segments |
 //! | V5 | each variant once, at sensible distances, a light one first |
-//! | V6 | sounds in groups that agree |
+//! | V6 | sounds in groups that agree; captions cut as the picture is, with their clock mapped |
 //! | V7 | H.264 up to High 5.2, key frames every two seconds, at the same instants |
 
 use std::fmt;
@@ -30,6 +30,7 @@ use std::fmt;
 mod headers;
 mod lists;
 mod presentation;
+mod texts;
 
 pub use headers::{Described, Segment};
 pub use lists::{is_master, lists_of, parts_of};

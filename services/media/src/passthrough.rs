@@ -173,7 +173,11 @@ impl Attempt<'_> {
             Beside::Alone(plan) => {
                 let plan = Arc::new(plan);
                 let encode = Encode::new(self, plan.clone(), input.to_owned(), Catalogue::new(plan.clone()));
-                let (degraded, ()) = tokio::join!(self.is_damaged(&plan, input), encode.put_poster());
+                let stills = async {
+                    encode.put_poster().await;
+                    self.storyboard_of_source(passed).await;
+                };
+                let (degraded, ()) = tokio::join!(self.is_damaged(&plan, input), stills);
                 self.advance(Move::HlsReady { degraded: degraded? }, None).await?;
                 Ok(None)
             }

@@ -1,13 +1,17 @@
 //! Pictures beside the ladder.
 
 use bytes::Bytes;
-use rend_core::artifact::{ArtifactPath, Lang, ObjectKey};
+use rend_core::artifact::{ArtifactPath, Lang, ObjectKey, Rendition};
 use rend_core::media::ffmpeg;
-use rend_core::media::isobmff::{NewRun, NewTrack, Sample, TrackKind, write_init, write_segment};
+use rend_core::media::isobmff::{NewRun, NewTrack, Run, Sample, Track, TrackKind, write_init, write_segment};
+use rend_core::media::ladder::Size;
+use rend_core::media::passthrough::Passthrough;
+use rend_core::media::playlist::Entry;
 use rend_core::media::storyboard::Storyboard;
 
 use crate::encode::Encode;
-use crate::process::PROBE_TIMEOUT;
+use crate::passthrough::Passed;
+use crate::process::{Attempt, PROBE_TIMEOUT};
 use crate::trouble::Trouble;
 
 impl Encode<'_> {
@@ -42,35 +46,72 @@ impl Encode<'_> {
             let rung = catalogue.plan().rungs.first().copied();
             (start, rung, catalogue.made(start))
         };
-        let lengths: Vec<u64> = made.iter().map(|made| made.micros).collect();
         let Some(rung) = rung else { return Ok(()) };
-        let Some(board) = Storyboard::over(&lengths, rung.size) else { return Ok(()) };
         let Some(track) = self.inits.lock().await.get(&start).and_then(|init| init.first(TrackKind::Video).cloned())
         else {
             return Ok(());
         };
-        let (id, kind, timescale, size) = (1, TrackKind::Video, 1, track.size);
+        let stills: Vec<Still> =
+            made.iter().map(|made| Still { micros: made.micros, key_bytes: made.key_bytes }).collect();
+        self.attempt.storyboard(start, rung.size, &track, &stills).await
+    }
+}
+
+/// A segment as far as a storyboard wants to know it.
+pub(crate) struct Still {
+    /// Its length in microseconds.
+    pub(crate) micros: u64,
+    /// The bytes of it that hold its first key frame.
+    pub(crate) key_bytes: u64,
+}
+
+impl Attempt<'_> {
+    /// Small stills of a source that plays as it is and has no ladder, if they can be had.
+    pub(crate) async fn storyboard_of_source(&self, passed: &Passed) {
+        let rendered = &passed.rendered;
+        let Some(track) = rendered.init.first(TrackKind::Video) else { return };
+        let still = |(entry, (_, runs)): (&Entry, &(u64, Vec<Run>))| Still {
+            micros: entry.micros,
+            key_bytes: runs.iter().find(|run| run.track == track.id).map_or(0, |run| run.first_sample_end),
+        };
+        let stills: Vec<Still> = rendered.media.segments.iter().zip(&rendered.segments).map(still).collect();
+        let made = self.storyboard(Passthrough::RENDITION, passed.passthrough.size, track, &stills);
+        if let Err(trouble) = made.await {
+            tracing::warn!(asset = %self.shelf.asset, ?trouble, "no storyboard");
+        }
+    }
+
+    /// Lays the first pictures of segments side by side: `stills` tells of all segments of `rendition`, in their order.
+    async fn storyboard(
+        &self,
+        rendition: Rendition,
+        size: Size,
+        track: &Track,
+        stills: &[Still],
+    ) -> Result<(), Trouble> {
+        let lengths: Vec<u64> = stills.iter().map(|still| still.micros).collect();
+        let Some(board) = Storyboard::over(&lengths, size) else { return Ok(()) };
+        let (id, kind, timescale, stsd) = (1, TrackKind::Video, 1, track.stsd.clone());
         let mut keys =
-            write_init(&[NewTrack { id, kind, timescale, size, lang: Lang::UND, stsd: track.stsd }]).to_vec();
-        let shelf = &self.attempt.shelf;
+            write_init(&[NewTrack { id, kind, timescale, size: track.size, lang: Lang::UND, stsd }]).to_vec();
         for (tile, number) in board.tiles.iter().zip(0_u32..) {
-            let Some(made) = made.get(tile.segment as usize) else { continue };
-            let path = ArtifactPath::Segment { rendition: start, index: tile.segment };
-            let (head, _) = shelf.get(&ObjectKey::artifact(shelf.asset, path), made.key_bytes).await?;
+            let Some(still) = stills.get(tile.segment as usize) else { continue };
+            let path = ArtifactPath::Segment { rendition, index: tile.segment };
+            let (head, _) = self.shelf.get(&ObjectKey::artifact(self.shelf.asset, path), still.key_bytes).await?;
             let Some(data) = first_sample(&head) else { continue };
             let sample = Sample { track: id, decoded_at: 0, shown_after: 0, duration: 1, key: true, data };
             let run = NewRun { track: id, starts_at: number.into(), samples: &[sample] };
             keys.extend_from_slice(&write_segment(number + 1, &[run]));
         }
-        let file = self.attempt.scratch.join("keys.mp4");
+        let file = self.scratch.join("keys.mp4");
         tokio::fs::write(&file, keys).await.map_err(Trouble::scratch)?;
         let args = ffmpeg::storyboard(&board, &file.to_string_lossy());
-        let run = self.attempt.start(&self.attempt.worker.config.ffmpeg, &args, PROBE_TIMEOUT).await?;
+        let run = self.start(&self.worker.config.ffmpeg, &args, PROBE_TIMEOUT).await?;
         let (sprite, _) = run.output(POSTER_BYTES_MAX).await.map_err(Trouble::run)?;
         if !sprite.is_empty() {
             // The index names the picture, so the picture is there first.
-            shelf.put(ArtifactPath::ThumbSprite, sprite.into()).await?;
-            self.put_text(ArtifactPath::ThumbTrack, board.track()).await?;
+            self.shelf.put(ArtifactPath::ThumbSprite, sprite.into()).await?;
+            self.shelf.put(ArtifactPath::ThumbTrack, board.track().into()).await?;
         }
         Ok(())
     }

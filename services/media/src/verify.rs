@@ -15,7 +15,7 @@ impl Shelf {
             let text = self.text(&uri).await?.unwrap_or_default();
             let (map, segments) = parts_of(&text);
             let folder = uri.rsplit_once('/').map_or("", |(folder, _)| folder);
-            let mut list = List { init: None, segments: Vec::new(), uri: uri.clone(), text };
+            let mut list = List { uri: uri.clone(), text, ..List::default() };
             if let Some(map) = map {
                 let head = self.head(&format!("{folder}/{map}")).await?;
                 list.init = head.and_then(|(bytes, _)| Described::read(&bytes).ok());

@@ -130,6 +130,13 @@ async fn list(place: &Place, uri: String, broken: &mut Vec<Broken>) -> Result<Li
         kind(&head, &map, "video/mp4", broken);
         read.init = Described::read(&head.bytes).ok();
     }
+    if read.init.is_none() && segments.iter().all(|name| name.ends_with(".vtt")) {
+        for name in &segments {
+            let head = place.head(&format!("{folder}{name}"), HEAD_BYTES).await?;
+            kind(&head, name, "text/vtt", broken);
+            read.texts.push(String::from_utf8_lossy(&head.bytes).into_owned());
+        }
+    }
     let keys_only = read.text.lines().any(|line| line == "#EXT-X-I-FRAMES-ONLY");
     if let (Some(described), false) = (&read.init, keys_only) {
         let folder = &folder;

@@ -3,6 +3,7 @@
 
 mod assets;
 mod cache;
+mod captions;
 mod client;
 mod doctor;
 mod env;
@@ -68,6 +69,13 @@ enum Verb {
         server: Server,
         /// The asset's id
         id: String,
+    },
+    /// Give an asset captions, list them, take them away
+    Captions {
+        #[command(flatten)]
+        server: Server,
+        #[command(subcommand)]
+        verb: captions::CaptionsVerb,
     },
     /// Make, list and revoke API keys
     Key {
@@ -153,6 +161,7 @@ async fn perform(verb: Verb) -> Outcome {
         Verb::Show { server, id, json } => assets::show(&Api::of(&server)?, &id, json).await,
         Verb::Rm { server, ids } => assets::remove(&Api::of(&server)?, &ids).await,
         Verb::Play { server, id } => assets::play(&Api::of(&server)?, &id).await,
+        Verb::Captions { server, verb } => captions::captions(&server, verb).await,
         Verb::Key { server, verb } => key::key(&server, verb).await,
         Verb::Token { verb } => token::token(verb).await,
         Verb::Env { verb } => env::env(&verb),

@@ -2,6 +2,7 @@
 
 use super::headers::{Described, Segment};
 use super::lists::{self, MasterLines, MediaLines, attribute};
+use super::texts;
 use super::{Broken, Findings, micros};
 use crate::media::isobmff::{Run, Track, TrackKind};
 use crate::media::playlist::bandwidth;
@@ -28,6 +29,8 @@ pub struct List {
     pub init: Option<Described>,
     /// Its segments, in its order. Fewer than it lists are a finding. Those of a key-frame list need not be read again.
     pub segments: Vec<Segment>,
+    /// The texts of its segments, in its order, when it is a list of captions.
+    pub texts: Vec<String>,
 }
 
 /// Every rule that a presentation breaks.
@@ -41,7 +44,14 @@ pub fn presentation(all: &Presentation) -> Vec<Broken> {
     let by_uri = |uri: &str| read.iter().find(|list| list.list.uri == uri);
     for list in &read {
         lists::every(&list.list.uri, &list.list.text, &mut found);
-        if list.lines.iframes_only { iframes_alone(list, &mut found) } else { media(list, all.duration_us, &mut found) }
+        if texts::is_captions(&master, &list.list.uri) {
+            let beside = master.variants.first().and_then(|(_, uri)| by_uri(uri)).map(|read| &read.lines);
+            texts::list(list.list, &list.lines, beside, &mut found);
+        } else if list.lines.iframes_only {
+            iframes_alone(list, &mut found);
+        } else {
+            media(list, all.duration_us, &mut found);
+        }
     }
     let mut variants = Vec::new();
     for (place, (attributes, uri)) in master.variants.iter().enumerate() {
@@ -67,6 +77,7 @@ pub fn presentation(all: &Presentation) -> Vec<Broken> {
     let pictures = variants.iter().any(|(_, list)| list.lead().is_some_and(|track| track.kind == TrackKind::Video));
     found.warning(!pictures || !master.iframes.is_empty(), "V4", || "master: there is no key-frame list".to_owned());
     groups(&master, &variants, &read, &mut found);
+    texts::groups(&master, &mut found);
     found.0
 }
 

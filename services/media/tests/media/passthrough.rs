@@ -2,9 +2,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::support::{Machine, clip, probe};
-use rend_core::artifact::{ArtifactPath, Rendition};
-use rend_core::asset::{Asset, PlayableState, RenditionState};
-use rend_core::job::JobState;
+use rend_core::artifact::{ArtifactPath, CaptionRef, Rendition};
+use rend_core::asset::{Asset, CaptionKind, CaptionOrigin, CaptionRow, Move, PlayableState, RenditionState};
+use rend_core::job::{JobKind, JobState};
 use rend_core::media::playlist::{Master, Media};
 use rend_storage::jobs::JobQueue;
 
@@ -69,9 +69,40 @@ async fn a_good_file_plays_picture_by_picture_as_it_is() {
         assert_eq!(master.variants[0].uri, "src/index.m3u8");
         assert_eq!((master.variants.len(), master.iframes.len()), (1, 1));
         assert_eq!(master.variants[0].millifps, Some(24_000));
-        for path in [ArtifactPath::Opener, ArtifactPath::Poster, ArtifactPath::IFrames(Rendition::Source)] {
+        for path in [
+            ArtifactPath::Opener,
+            ArtifactPath::Poster,
+            ArtifactPath::IFrames(Rendition::Source),
+            ArtifactPath::ThumbSprite,
+            ArtifactPath::ThumbTrack,
+        ] {
             assert!(machine.artifact(asset.id, path).await.is_some(), "{path}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn captions_that_wait_have_a_job_once_the_asset_is_ready_and_others_have_none() {
+    for waits in [true, false] {
+        let machine = Machine::new();
+        let file = clip(machine.folder.path(), "front.mp4", &format!("{GOOD} -movflags +faststart"));
+        let id = machine.upload(std::fs::read(&file).unwrap().into()).await;
+        if waits {
+            let row = CaptionRow {
+                captions: CaptionRef { lang: "en".parse().unwrap(), version: 1 },
+                label: "English".to_owned(),
+                kind: CaptionKind::Subtitles,
+                default: false,
+                origin: CaptionOrigin::Given,
+                cues: 1,
+                published: false,
+            };
+            machine.advance(id, Move::StoreCaptions(row)).await;
+        }
+        let (_trigger, shutdown) = rend_shell::shutdown_pair();
+        assert!(machine.worker(|_| {}).run_once(&shutdown).await.unwrap());
+        let jobs = machine.memory.of_asset(id).await.unwrap();
+        assert_eq!(jobs.iter().filter(|job| job.kind == JobKind::Captions).count(), usize::from(waits), "{jobs:?}");
     }
 }
 

@@ -70,6 +70,10 @@ impl Machine {
         self.memory.advance(&Change { asset, expect: None, step, fence: None, enqueue, now }).await.unwrap();
     }
 
+    pub(crate) async fn advance(&self, asset: AssetId, step: Move) {
+        self.step(asset, step, None, self.clock.wall()).await;
+    }
+
     pub(crate) async fn delete(&self, asset: AssetId) {
         self.step(asset, Move::RequestDeletion, None, self.clock.wall()).await;
     }
