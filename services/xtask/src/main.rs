@@ -81,6 +81,9 @@ enum Verb {
         /// With `token`: without the machine's SHA instructions
         #[arg(long)]
         soft: bool,
+        /// With `edge`: interleaved rounds of each body
+        #[arg(long, default_value_t = bench_edge::ROUNDS)]
+        rounds: usize,
     },
     /// Run an edge under viewers, purges, restarts, kills and an origin that comes and goes, and audit it
     Soak {
@@ -140,10 +143,10 @@ fn main() -> ExitCode {
             let seconds = minutes.map_or(seconds, |minutes| minutes * 60);
             fuzz::fuzz(&targets, fuzz::Plan { seconds, jobs })
         }
-        Verb::Bench { what: Bench::Token, soft } => bench_token::bench(soft),
+        Verb::Bench { what: Bench::Token, soft, .. } => bench_token::bench(soft),
         Verb::Bench { soft: true, .. } => Err("`--soft` goes with `bench token` alone".into()),
         Verb::Bench { what: Bench::Path, .. } => return bench_path::run(),
-        Verb::Bench { what: Bench::Edge, .. } => return bench_edge::run(),
+        Verb::Bench { what: Bench::Edge, rounds, .. } => return bench_edge::run(rounds),
         Verb::Bench { what: Bench::Media, .. } => return bench_media::run(),
         Verb::Soak { what: Soak::Edge, minutes } => soak::edge(minutes),
         Verb::Stack { no_install, once, debug, data_dir } => stack::stack(!no_install, once, !debug, &data_dir),

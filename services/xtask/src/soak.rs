@@ -20,14 +20,25 @@ pub(crate) fn edge(minutes: u64) -> Done {
     run(cargo().args(["build", "-p", "rend-edge", "--bin", "rend-edge", "--example", "soak_fixture"]))?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     let dir = std::env::temp_dir().join(format!("rend-soak-{}", std::process::id()));
-    fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
-    let done = with_folder(&dir, &target.join("debug"), Duration::from_secs(minutes * 60));
+    let done = prepared(&dir, &target.join("debug"), Duration::from_secs(minutes * 60));
     let _ = fs::remove_dir_all(&dir);
     done
 }
 
+/// A soak starts its edge many times. It keeps copies of what was built, so that one who builds meanwhile does not change what is soaked.
+fn prepared(dir: &Path, built: &Path, lasts: Duration) -> Done {
+    let kept = dir.join("built");
+    fs::create_dir_all(&kept).map_err(|error| format!("{}: {error}", kept.display()))?;
+    for program in ["rend-edge", "examples/soak_fixture"] {
+        let from = built.join(program);
+        let to = kept.join(from.file_name().unwrap_or_default());
+        fs::copy(&from, to).map_err(|error| format!("{}: {error}", from.display()))?;
+    }
+    with_folder(dir, &kept, lasts)
+}
+
 fn with_folder(dir: &Path, built: &Path, lasts: Duration) -> Done {
-    let fixture = Command::new(built.join("examples/soak_fixture"))
+    let fixture = Command::new(built.join("soak_fixture"))
         .arg(dir)
         .args([SECRET, &TITLES.to_string(), &SEGMENTS.to_string()])
         .output()
