@@ -179,7 +179,7 @@ mod tests {
         let film = Master { iframes: vec![variant.clone()], variants: vec![variant], ..Master::default() };
         let clip = master(&film, ClipRef::new(2000, 8000).unwrap());
         assert_eq!(clip.variants[0].uri, "720p/clip_2000-8000.m3u8");
-        assert!(clip.iframes.is_empty() && clip.to_string().parse() == Ok(clip.clone()));
+        assert!(clip.iframes.is_empty() && clip.to_string().parse() == Ok(clip));
     }
 
     proptest! {
