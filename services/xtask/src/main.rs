@@ -7,6 +7,7 @@
 )]
 
 mod bench_edge;
+mod bench_fleet;
 mod bench_hostile;
 mod bench_media;
 mod bench_path;
@@ -76,7 +77,7 @@ enum Verb {
     /// Measure, side by side with a peer in the same run
     Bench {
         /// `path`: upload to first frame beside ffmpeg; `media`: the pipeline's goals beside it; `edge`: signed hits beside
-        /// nginx; `token`: playback tokens beside other tokens
+        /// nginx; `token`: playback tokens beside other tokens; `fleet`: a fleet beside its bare servers
         what: Bench,
         /// With `token`: without the machine's SHA instructions
         #[arg(long)]
@@ -84,6 +85,9 @@ enum Verb {
         /// With `edge`: interleaved rounds of each body
         #[arg(long, default_value_t = bench_edge::ROUNDS)]
         rounds: usize,
+        /// With `fleet`: unoptimised, with few assets and short rounds, to see that it runs
+        #[arg(long)]
+        small: bool,
     },
     /// Run an edge under viewers, purges, restarts, kills and an origin that comes and goes, and audit it
     Soak {
@@ -113,6 +117,12 @@ enum Verb {
         /// Only say what is missing
         #[arg(long)]
         no_install: bool,
+        /// Only those of this file, such as `fleet`
+        #[arg(long)]
+        test: Option<String>,
+        /// Only those with this in their name
+        #[arg(long)]
+        name: Option<String>,
     },
     /// Only the browser tests, against a Rend of their own
     Browser,
@@ -126,6 +136,7 @@ enum Bench {
     Edge,
     Media,
     Token,
+    Fleet,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -145,12 +156,13 @@ fn main() -> ExitCode {
         }
         Verb::Bench { what: Bench::Token, soft, .. } => bench_token::bench(soft),
         Verb::Bench { soft: true, .. } => Err("`--soft` goes with `bench token` alone".into()),
+        Verb::Bench { what: Bench::Fleet, small, .. } => bench_fleet::fleet(small),
         Verb::Bench { what: Bench::Path, .. } => return bench_path::run(),
         Verb::Bench { what: Bench::Edge, rounds, .. } => return bench_edge::run(rounds),
         Verb::Bench { what: Bench::Media, .. } => return bench_media::run(),
         Verb::Soak { what: Soak::Edge, minutes } => soak::edge(minutes),
         Verb::Stack { no_install, once, debug, data_dir } => stack::stack(!no_install, once, !debug, &data_dir),
-        Verb::Served { no_install } => test::served(!no_install),
+        Verb::Served { no_install, test, name } => test::served(!no_install, test.as_deref(), name.as_deref()),
         Verb::Browser => tools::need(&[tools::CHROMIUM, tools::NPM, tools::FFMPEG], true)
             .and_then(|()| tools::web(true))
             .and_then(|()| up::browser_tests()),
