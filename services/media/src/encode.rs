@@ -245,7 +245,7 @@ impl<'a> Encode<'a> {
     }
 
     async fn unit(&self, unit: &Unit, nudge: &Nudge) -> Result<UnitEnd, Trouble> {
-        tracing::debug!(asset = %self.attempt.shelf.asset, unit = unit.number, "a unit begins");
+        tracing::debug!(asset = %self.attempt.shelf.asset, unit = unit.number, first = unit.first, "a unit begins");
         let mut run = self.start(&ffmpeg::video(&self.plan, unit, &self.input)).await?;
         let mut reader = FragmentReader::default();
         let mut assemblies: Vec<Assembly> =
