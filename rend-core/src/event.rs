@@ -1,10 +1,11 @@
 //! Lifecycle events: what happened to an asset, in words that may be shown to its owner.
 
 use crate::artifact::Rendition;
-use crate::language::LangTag;
 use crate::asset::PlayableState;
 use crate::id::{AssetId, EdgeId, OrgId};
+use crate::language::LangTag;
 use crate::time::Timestamp;
+use crate::webhook::Why;
 
 /// One entry of the event log.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -102,7 +103,57 @@ pub enum EventKind {
         /// What came of it.
         outcome: FanoutOutcome,
     },
+    /// An operator took it out of service.
+    Suspended {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// An operator gave it back.
+    Restored {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// Who was to be told of an event of this asset was given up.
+    WebhookDisabled {
+        /// Which endpoint.
+        endpoint: crate::id::WebhookId,
+        /// Why.
+        why: Why,
+    },
 }
+
+/// The names of all kinds, as [`EventKind::name`] gives them.
+pub const NAMES: &[&str] = &[
+    "asset.created",
+    "asset.updated",
+    "asset.deletion_requested",
+    "asset.deleted",
+    "asset.suspended",
+    "asset.restored",
+    "source.upload_started",
+    "source.uploaded",
+    "media.processing_queued",
+    "media.processing_started",
+    "media.planned",
+    "media.processing_failed",
+    "rendition.ready",
+    "rendition.failed",
+    "captions.stored",
+    "captions.removed",
+    "captions.published",
+    "playable_state.changed",
+    "edge.warming_attempted",
+    "edge.warming_succeeded",
+    "edge.warming_failed",
+    "edge.purge_attempted",
+    "edge.purge_succeeded",
+    "edge.purge_failed",
+    "webhook.disabled",
+];
 
 /// What came of asking an edge.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -141,6 +192,9 @@ impl EventKind {
             Self::EdgePurge { outcome: FanoutOutcome::Attempted, .. } => "edge.purge_attempted",
             Self::EdgePurge { outcome: FanoutOutcome::Succeeded, .. } => "edge.purge_succeeded",
             Self::EdgePurge { outcome: FanoutOutcome::Failed, .. } => "edge.purge_failed",
+            Self::Suspended { .. } => "asset.suspended",
+            Self::Restored { .. } => "asset.restored",
+            Self::WebhookDisabled { .. } => "webhook.disabled",
         }
     }
 
@@ -158,6 +212,12 @@ impl EventKind {
             Self::CaptionsPublished { languages } => vec![("languages", languages.to_string())],
             Self::PlayableStateChanged { to } => vec![("playable_state", to.to_string())],
             Self::EdgeWarm { edge, .. } | Self::EdgePurge { edge, .. } => vec![("edge", edge.to_string())],
+            Self::Suspended { by, reason } | Self::Restored { by, reason } => {
+                vec![("by", by.clone()), ("reason", reason.clone())]
+            }
+            Self::WebhookDisabled { endpoint, why } => {
+                vec![("endpoint", endpoint.to_string()), ("why", why.to_string())]
+            }
             Self::AssetCreated
             | Self::AssetUpdated
             | Self::DeletionRequested
@@ -200,6 +260,16 @@ impl EventKind {
             "edge.purge_attempted" => purge(FanoutOutcome::Attempted),
             "edge.purge_succeeded" => purge(FanoutOutcome::Succeeded),
             "edge.purge_failed" => purge(FanoutOutcome::Failed),
+            "asset.suspended" => {
+                Some(Self::Suspended { by: field("by")?.to_owned(), reason: field("reason")?.to_owned() })
+            }
+            "asset.restored" => {
+                Some(Self::Restored { by: field("by")?.to_owned(), reason: field("reason")?.to_owned() })
+            }
+            "webhook.disabled" => Some(Self::WebhookDisabled {
+                endpoint: field("endpoint")?.parse().ok()?,
+                why: field("why")?.parse().ok()?,
+            }),
             _ => None,
         }
     }
@@ -230,11 +300,15 @@ mod tests {
             EventKind::RenditionReady { rendition: Rendition::P720 },
             EventKind::RenditionFailed { rendition: Rendition::Source, code: "timeout".into() },
             EventKind::PlayableStateChanged { to: PlayableState::HlsReady },
+            EventKind::Suspended { by: "ada".into(), reason: "a court's order".into() },
+            EventKind::Restored { by: "ada".into(), reason: String::new() },
+            EventKind::WebhookDisabled { endpoint: crate::id::WebhookId::from_bytes([1; 16]), why: Why::Gone },
         ];
         kinds.extend(outcomes.map(|outcome| EventKind::EdgeWarm { edge: edge.clone(), outcome }));
         kinds.extend(outcomes.map(|outcome| EventKind::EdgePurge { edge: edge.clone(), outcome }));
         for kind in kinds {
             let data: Vec<_> = kind.data().into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+            assert!(NAMES.contains(&kind.name()), "{}", kind.name());
             assert_eq!(EventKind::from_parts(kind.name(), &data), Some(kind));
         }
         assert_eq!(EventKind::from_parts("asset.teleported", &[]), None);

@@ -32,7 +32,9 @@
 //! | [`fleet`] | which edges there are, how they report, what they are told |
 //! | [`gate`] | what must hold before viewers come, for a deployment and for the simulator alike |
 //! | [`event`] | what happened, in words that may be shown |
+//! | [`webhook`] | who is told of it, and what becomes of the telling |
 //! | [`credential`] | what an API key may do |
+//! | [`suspension`] | what an operator took out of service, who and why |
 //! | [`limit`] | how often somebody may ask |
 //! | [`config`] | what every variable means, and all that is wrong with a configuration at once |
 //!
@@ -64,6 +66,8 @@ pub mod metering;
 pub mod playback;
 pub mod prng;
 pub mod routing;
+pub mod suspension;
 pub mod time;
 pub mod upload;
 pub mod url;
+pub mod webhook;
