@@ -1,7 +1,7 @@
 //! The rows of the table of odd inputs that need no eye: what each is refused as, or that it plays and how long.
 use std::path::Path;
 
-use crate::support::{Machine, clip, probe};
+use crate::support::{Machine, clip};
 use rend_core::artifact::ArtifactPath;
 use rend_core::asset::{Asset, PlayableState};
 use rend_core::media::playlist::{Master, Media};
@@ -124,21 +124,4 @@ async fn times_that_begin_again_in_the_middle_go_on() {
     // The clock of a transport stream begins again after 2^33 ticks of a ninety-thousandth of a second: 95443.7 s.
     let args = format!("-f lavfi -i testsrc2=s=320x180:r=24:d=6 {H264} -g 24 -output_ts_offset 95440 -mpegts_copyts 1");
     plays(&args, "wrap.ts", 6.0).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_size_that_changes_in_the_middle_is_scaled_to_one() {
-    let folder = tempfile::tempdir().unwrap();
-    let half = |name: &str, size: &str, offset: u32| {
-        let args =
-            format!("-f lavfi -i testsrc2=s={size}:r=24:d=3 {H264} -g 24 -output_ts_offset {offset} -muxdelay 0");
-        std::fs::read(clip(folder.path(), name, &args)).unwrap()
-    };
-    let file = folder.path().join("both.ts");
-    std::fs::write(&file, [half("a.ts", "640x360", 0), half("b.ts", "320x180", 3)].concat()).unwrap();
-    let machine = Machine::new();
-    let asset = machine.make(&file, |_| {}).await;
-    check_plays(&machine, &asset, "both.ts", 6.0).await;
-    let init = machine.artifact(asset.id, ArtifactPath::Init(asset.renditions[0].rendition)).await.unwrap();
-    assert_eq!(probe(&init, "-select_streams v -show_entries stream=width,height").trim(), "640,360");
 }
