@@ -56,9 +56,9 @@ pub mod jobs;
 pub mod lease;
 pub mod limits;
 pub mod memory;
+pub mod multipart;
 pub mod objects;
 #[cfg(feature = "postgres")]
-pub mod multipart;
 pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;

@@ -41,9 +41,9 @@ mod fs {
     }
 
     rend_storage::object_store_conformance!(block_on, fresh());
+    rend_storage::part_store_conformance!(block_on, fresh());
 }
 
-    rend_storage::part_store_conformance!(block_on, fresh());
 #[cfg(feature = "sqlite")]
 mod sqlite {
     use futures::executor::block_on;

@@ -75,11 +75,12 @@ mod tests {
         check(include_str!("events.rs"));
         check(include_str!("jobs.rs"));
         check(include_str!("limits.rs"));
+        check(include_str!("multipart.rs"));
         check(include_str!("objects.rs"));
         check(include_str!("revocations.rs"));
         check(include_str!("suspensions.rs"));
         check(include_str!("transfers.rs"));
         check(include_str!("uploads.rs"));
-    }
         check(include_str!("webhooks.rs"));
+    }
 }

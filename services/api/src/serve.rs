@@ -97,8 +97,8 @@ pub async fn serve(state: Arc<State>, public: Listening, private: Listening, gra
         spawn("captions", sync::captions::run(Arc::clone(&state))),
         spawn("sweep", sync::sweep::run(Arc::clone(&state))),
         spawn("ingest", ingest::run(Arc::clone(&state))),
-        spawn("private", rend_shell::serve(private, warp::service(routes::private(&state)), options, shutdown.clone())),
         spawn("webhooks", webhooks::run(Arc::clone(&state))),
+        spawn("private", rend_shell::serve(private, warp::service(routes::private(&state)), options, shutdown.clone())),
     ];
     rend_shell::serve(public, warp::service(routes::public(&state)), options, shutdown).await;
     for task in work {

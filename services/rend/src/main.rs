@@ -11,12 +11,12 @@ mod gate;
 mod hls;
 mod key;
 mod ledger;
-mod token;
 mod operator;
+mod token;
 mod up;
 mod upload;
-
 mod webhook;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -113,14 +113,6 @@ enum Verb {
         #[command(subcommand)]
         verb: hls::HlsVerb,
     },
-    /// Recompute what was delivered from edges' own records
-    Ledger {
-        #[command(subcommand)]
-        verb: ledger::LedgerVerb,
-    },
-    /// Print the completion script for a shell
-    Completion {
-        /// Which shell
     /// Have URLs told of events
     Webhook {
         #[command(flatten)]
@@ -133,6 +125,14 @@ enum Verb {
         #[command(subcommand)]
         verb: operator::OperatorVerb,
     },
+    /// Recompute what was delivered from edges' own records
+    Ledger {
+        #[command(subcommand)]
+        verb: ledger::LedgerVerb,
+    },
+    /// Print the completion script for a shell
+    Completion {
+        /// Which shell
         shell: clap_complete::Shell,
     },
 }
@@ -169,6 +169,8 @@ async fn perform(verb: Verb) -> Outcome {
         Verb::Doctor { server, patient } => doctor::doctor(&server, patient).await,
         Verb::Cache { verb } => cache::cache(verb).await,
         Verb::Hls { verb } => hls::hls(verb).await,
+        Verb::Webhook { server, verb } => webhook::webhook(&server, verb).await,
+        Verb::Operator { verb } => operator::operator(verb).await,
         Verb::Ledger { verb } => ledger::ledger(verb).await,
         Verb::Completion { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "rend", &mut std::io::stdout());
@@ -178,8 +180,6 @@ async fn perform(verb: Verb) -> Outcome {
 }
 
 fn failed(why: &str) -> ExitCode {
-        Verb::Webhook { server, verb } => webhook::webhook(&server, verb).await,
-        Verb::Operator { verb } => operator::operator(verb).await,
     eprintln!("rend: {why}");
     ExitCode::FAILURE
 }

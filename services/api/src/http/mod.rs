@@ -9,16 +9,16 @@ pub(crate) mod fleet;
 pub(crate) mod health;
 pub(crate) mod keys;
 pub(crate) mod openapi;
-pub(crate) mod pages;
 pub(crate) mod operator;
+pub(crate) mod pages;
 pub(crate) mod player;
 pub(crate) mod revocations;
 pub(crate) mod telemetry;
 pub(crate) mod uploads;
 pub(crate) mod videos;
 pub(crate) mod web;
-
 pub(crate) mod webhooks;
+
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
