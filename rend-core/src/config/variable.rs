@@ -206,7 +206,7 @@ variables! {
     AWS_ACCESS_KEY_ID: [SERVICES] Kind::Issued, Need::Optional, "";
     /// The S3 secret. Required with `S3_ENDPOINT`.
     AWS_SECRET_ACCESS_KEY: [SERVICES] Kind::Issued, Need::Optional, "";
-    /// What readiness asks of S3-compatible storage. Known, but not used.
+    /// What the API's readiness asks of the object storage. Unset: a look for an object.
     OBJECT_STORE_HEALTH_URL: [SERVICES] Kind::Url(Reach::Inside), Need::Optional, "https://s3.example.net/health";
 
     /// Whether the API brings the database's schema up to date when it starts. Refused for workers.

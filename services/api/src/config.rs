@@ -35,6 +35,8 @@ pub struct ApiConfig {
     pub pull_guard: Guard,
     /// Where webhooks may be sent.
     pub webhook_guard: Guard,
+    /// What readiness asks of the object storage, in place of a look for an object.
+    pub object_health_url: Option<String>,
     /// Tries that a media job gets.
     pub job_attempts_max: u32,
     /// What edges show, and what is shown to edges.
@@ -80,6 +82,7 @@ impl ApiConfig {
             source_bytes_max: settings.bytes(&v::REND_MAX_SOURCE_BYTES),
             pull_guard: Guard { plain_http: settings.profile() == Profile::Local, ..Guard::STRICT },
             webhook_guard: webhook_guard(settings),
+            object_health_url: settings.url(&v::OBJECT_STORE_HEALTH_URL).map(|url| url.as_str().to_owned()),
             job_attempts_max: u32::try_from(settings.number(&v::REND_MEDIA_JOB_MAX_ATTEMPTS)).unwrap_or(u32::MAX),
             edge_token: token(&v::REND_EDGE_INTERNAL_TOKEN),
             telemetry_token: token(&v::REND_INTERNAL_TELEMETRY_TOKEN),

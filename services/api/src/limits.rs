@@ -56,6 +56,12 @@ impl Limits {
         Self { shared, local: MemoryLimiter::default(), away, salt: Sha256::digest(secret.as_bytes()).into() }
     }
 
+    /// Whether the counter that processes share answers; `None` where each counts alone.
+    pub(crate) fn shared_answers(&self, now: Timestamp) -> Option<impl Future<Output = bool> + Send + use<>> {
+        let shared = Arc::clone(self.shared.as_ref()?);
+        Some(async move { shared.take(&[0; 32], &Quota::per_minute("health", 60_000), now).await.is_ok() })
+    }
+
     async fn take(&self, asker: &Asker, quota: Quota, writes: bool, now: Timestamp) -> Option<(Quota, Verdict)> {
         let limiter: &dyn Limiter = self.shared.as_deref().unwrap_or(&self.local);
         let verdict = match limiter.take(asker, &quota, now).await {

@@ -118,10 +118,10 @@ fn every_event_reaches_a_receiver_that_fails_though_the_sender_is_killed() {
     let mut last = None;
     for _ in 0..2400 {
         let now = told();
-        if now.is_some() && now == last && now >= Some(20) {
+        if let Some(head) = now.filter(|head| *head >= 20 && now == last) {
             let taken = receiver.taken.lock().unwrap();
             // The log of the one organisation has no gaps, and began after the endpoint was made.
-            let missing: Vec<_> = (1..=now.unwrap()).filter(|seq| !taken.contains(seq)).collect();
+            let missing: Vec<_> = (1..=head).filter(|seq| !taken.contains(seq)).collect();
             assert!(missing.is_empty(), "{missing:?} did not arrive");
             return;
         }
