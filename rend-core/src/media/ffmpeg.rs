@@ -43,6 +43,10 @@ pub fn video(plan: &Plan, unit: &Unit, input: &str) -> Arguments {
         // An edit list in forged time would throw away what is counted here.
         args.extend(words("-ignore_editlist 1"));
     }
+    if !plan.source.container.is_seekable() {
+        // Where pictures change their size on the way, filters that began anew would count frames from nought again.
+        args.extend(words("-reinit_filter 0"));
+    }
     args.extend(open(plan.source.container, input));
     args.extend(["-filter_complex".to_owned(), graph(plan, unit, video)]);
     let rungs: Vec<_> =
@@ -222,6 +226,10 @@ fn open(container: Container, input: &str) -> Arguments {
 fn graph(plan: &Plan, unit: &Unit, video: &Video) -> String {
     let rate = plan.grid.rate;
     let mut chain = Vec::new();
+    if !plan.source.container.is_seekable() {
+        let first = video.upright();
+        chain.push(format!("scale={}:{}:flags=bicubic", first.width, first.height));
+    }
     if video.cadence == Cadence::Broken {
         chain.push(format!("setpts=N/({rate})/TB"));
     }
@@ -337,6 +345,18 @@ mod tests {
             "[0:0]fps=fps=30/1:start_time=0:round=down,tpad=stop_mode=clone:stop=-1,trim=start_frame=0:end_frame={},",
             unit.frames
         )));
+    }
+
+    #[test]
+    fn a_stream_that_may_change_its_size_is_scaled_to_the_first_by_filters_that_stay() {
+        let mut source = source(1280, 720, 20);
+        source.container = Container::MpegTs;
+        let plan = plan(&source, None, &Policy::default());
+        for unit in &plan.units {
+            let line = video(&plan, unit, "/in").join(" ");
+            assert!(line.contains("-reinit_filter 0 -protocol_whitelist"), "{line}");
+            assert!(line.contains("[0:0]scale=1280:720:flags=bicubic,fps="), "{line}");
+        }
     }
 
     #[test]

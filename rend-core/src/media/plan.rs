@@ -329,7 +329,7 @@ pub const SOUND_RATE: Rate = match Rate::new(SOUND_HZ, SOUND_FRAME) {
 /// Encoders that run side by side at most.
 pub const SLOTS_MAX: u32 = 64;
 /// Goes up with every change that makes other bytes of the same plan, so that an older attempt is not continued.
-const PLAN_VERSION: u32 = 5;
+const PLAN_VERSION: u32 = 6;
 /// Ticks a second are at least this many, so that rounding to a tick is never heard or seen.
 const TIMESCALE_MIN: u32 = 10_000;
 /// The distance of key frames.
