@@ -18,6 +18,7 @@ fn length_of(url: &str) -> f64 {
 
 #[test]
 fn a_file_in_parts_becomes_a_film_and_a_clip_of_it_plays() {
+    rend_shell::install_tls();
     let folder = tempfile::tempdir().unwrap();
     let up = Up::start(&folder.path().join("data"), &[]);
     let clip = good_clip(folder.path(), 12);
