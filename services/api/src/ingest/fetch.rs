@@ -31,7 +31,7 @@ const HEAD_MAX: Duration = Duration::from_secs(30);
 /// What one try brought.
 pub(crate) enum Fetched {
     /// All of it is here.
-    Whole(Transfer),
+    Whole(Box<Transfer>),
     /// A piece of it is here; the rest may come when it is asked for again.
     Some,
     /// Nothing, for now.
@@ -61,7 +61,7 @@ async fn fetch_with(
     }
     let before = transfer.received;
     match try_once(stores, clock, guard, bytes_max, transfer, &pull).await {
-        Ok(After::Whole(transfer)) => Fetched::Whole(transfer),
+        Ok(After::Whole(transfer)) => Fetched::Whole(Box::new(transfer)),
         Ok(After::Cut(transfer)) if transfer.received > before => Fetched::Some,
         Ok(After::Cut(_)) => Fetched::Nothing("source_broke_off"),
         Err(Halt::Changed) => Fetched::Nothing("source_changed"),

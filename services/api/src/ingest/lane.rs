@@ -139,7 +139,7 @@ async fn work(state: &Arc<State>, job: &Job, lease: &Lease) -> Outcome {
     };
     let transfer = if job.kind == JobKind::Pull && !transfer.is_whole() {
         match fetch(state, transfer).await {
-            Fetched::Whole(transfer) => transfer,
+            Fetched::Whole(transfer) => *transfer,
             // A try that brought something does not count.
             Fetched::Some => return Outcome::Defer { at: state.clock.wall() + PULL_PAUSE },
             Fetched::Nothing(error) => return retry_or_fail(state, job, lease, error, &PULL_FAILED).await,
