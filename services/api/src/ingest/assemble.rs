@@ -1,6 +1,7 @@
 //! Pieces become one original.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use rend_core::artifact::ObjectKey;
@@ -61,7 +62,9 @@ pub(crate) async fn assemble(
         None => {
             let len = transfer.session.bytes_expected;
             let put = Put { content_type: OCTETS.into(), len, sha256: None, now: clock.wall() };
-            let stored = stores.objects.put(&key, put, whole(stores, id)).await?;
+            let away = Arc::new(AtomicBool::new(false));
+            let stored = stores.objects.put(&key, put, whole(stores, id, &away)).await;
+            let stored = stored.map_err(|error| told_apart(error, away.load(Ordering::Relaxed)))?;
             StoredSource { bytes: stored.len, sha256: stored.sha256.unwrap_or_default() }
         }
     };
@@ -143,8 +146,18 @@ pub(crate) async fn forget_parts(stores: &Stores, id: UploadId) -> Result<usize,
     }
 }
 
-/// All counted bytes, from the first to the last.
-fn whole(stores: &Stores, id: UploadId) -> ObjectBody {
+/// Why the parts did not become one. Whoever stores a body knows only that it broke off; when that was because a part could
+/// not be read at this moment, nothing is wrong with the upload, however often it happens.
+fn told_apart(error: StoreError, away: bool) -> StoreError {
+    if away && matches!(error, StoreError::BadBody { .. }) {
+        return StoreError::Unavailable("a part could not be read".into());
+    }
+    error
+}
+
+/// All counted bytes, from the first to the last. `away` is set when a part could not be read, but may be another time.
+fn whole(stores: &Stores, id: UploadId, away: &Arc<AtomicBool>) -> ObjectBody {
+    let away = Arc::clone(away);
     let (transfers, objects) = (Arc::clone(&stores.transfers), Arc::clone(&stores.objects));
     let pages = stream::try_unfold(0, move |from| {
         let transfers = Arc::clone(&transfers);
@@ -167,5 +180,10 @@ fn whole(stores: &Stores, id: UploadId) -> ObjectBody {
             }
         })
         .try_flatten()
+        .inspect_err(move |error| {
+            if error.is_transient() {
+                away.store(true, Ordering::Relaxed);
+            }
+        })
         .boxed()
 }
