@@ -167,15 +167,15 @@ impl EdgeMetrics {
 /// The place of a kind of artifact in [`CLASSES`].
 const fn class(path: &ArtifactPath) -> usize {
     match path {
-        ArtifactPath::Master => 1,
-        ArtifactPath::Variant(_) => 2,
+        ArtifactPath::Master | ArtifactPath::ClipMaster(_) => 1,
+        ArtifactPath::Variant(_) | ArtifactPath::ClipVariant { .. } => 2,
         ArtifactPath::IFrames(_) => 3,
         ArtifactPath::Init(_) => 4,
         ArtifactPath::Segment { .. } => 5,
         ArtifactPath::Opener => 6,
         ArtifactPath::Poster => 7,
         ArtifactPath::ThumbSprite | ArtifactPath::ThumbTrack => 8,
-        ArtifactPath::Captions(_) | ArtifactPath::CaptionSegment { .. } => 9,
+        ArtifactPath::Captions(_) | ArtifactPath::CaptionSegment { .. } | ArtifactPath::ClipCaptions { .. } => 9,
         _ => 0,
     }
 }
