@@ -203,10 +203,7 @@ impl Pieces<'_> {
         let parts: Vec<_> = entry.parts.iter().map(|(number, tag)| json!({ "number": number, "etag": tag })).collect();
         let whole = json!({ "parts": parts, "size": bytes, "sha256": sha256 });
         let request = api.request(Method::POST, &format!("{}/complete", known.path)).json(&whole);
-        let answer = match request.timeout(PART_WAIT).send().await {
-            Ok(answer) => answer,
-            Err(_) => return unreachable(api),
-        };
+        let Ok(answer) = request.timeout(PART_WAIT).send().await else { return unreachable(api) };
         if answer.status().is_success() {
             return Try::Done { asset: known.asset.clone() };
         }
