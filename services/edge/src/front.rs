@@ -58,7 +58,10 @@ where
 }
 
 /// An answer that is there, or on its way.
-#[expect(clippy::large_enum_variant, reason = "most answers are there, and a box for each would be an allocation a hit")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most answers are there, and a box for each would be an allocation a hit"
+)]
 pub(crate) enum Answering {
     /// It needed nobody else.
     Now(Option<Response<Outgoing>>),

@@ -32,7 +32,10 @@ fn a_file_in_parts_becomes_a_film_and_a_clip_of_it_plays() {
     let said = up.rend_ok(&["upload", "--direct", "--wait", "--json", clip.to_str().unwrap()]);
     let asset: Value = serde_json::from_str(&said).unwrap();
     let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!((asset["playable_state"].as_str(), asset["sha256"].as_str()), (Some("hls_ready"), Some(digest.as_str())));
+    assert_eq!(
+        (asset["playable_state"].as_str(), asset["sha256"].as_str()),
+        (Some("hls_ready"), Some(digest.as_str()))
+    );
 
     let key = fs::read_to_string(up.data.join("api-key")).unwrap();
     let ask = |query: &str| {
