@@ -63,7 +63,12 @@ impl Captions {
         }
         // Several may begin at one instant, and then stand as they came.
         cues.sort_by_key(|cue| cue.from_ms);
-        Ok(Self(cues))
+        let captions = Self(cues);
+        // What is kept is what is printed, and that must be taken again.
+        if captions.to_string().len() > BYTES_MAX {
+            return Err(BadCaptions { line: 0, wrong: Wrong::TooLarge });
+        }
+        Ok(captions)
     }
 
     /// The cues, in the order in which they begin.
@@ -207,7 +212,8 @@ fn cue(
     let kept: Vec<String> =
         said.iter().map(|line| text::cleaned(line, srt)).filter(|line| !line.trim().is_empty()).collect();
     let text = kept.join("\n");
-    if text.len() > CUE_BYTES_MAX * 6 {
+    // Printed, it must be taken again.
+    if text.len() + 1 > CUE_BYTES_MAX {
         return Err(BadCaptions { line: first, wrong: Wrong::CueTooLong });
     }
     Ok((from_ms < to_ms && !text.is_empty()).then_some(Cue { from_ms, to_ms, settings, text }))

@@ -73,14 +73,16 @@ fn tag(text: &str) -> Option<(String, &str)> {
     let plain = |class: &&str| {
         !class.is_empty() && class.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
     };
-    for class in classes.split('.').filter(plain) {
+    // Dashes before the tag's end would make it an arrow, which begins another cue.
+    for class in classes.split('.').map(|class| class.trim_end_matches('-')).filter(plain) {
         kept.push('.');
         kept.push_str(class);
     }
     let annotation: String = annotation.chars().filter(|c| !c.is_control() && !matches!(c, '&' | '<' | '>')).collect();
-    if ANNOTATED.contains(&name.as_str()) && !annotation.trim().is_empty() {
+    let annotation = annotation.trim_start().trim_end_matches(|c: char| c == '-' || c.is_whitespace());
+    if ANNOTATED.contains(&name.as_str()) && !annotation.is_empty() {
         kept.push(' ');
-        kept.push_str(annotation.trim());
+        kept.push_str(annotation);
     }
     kept.push('>');
     Some((kept, behind))
