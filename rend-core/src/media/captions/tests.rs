@@ -145,7 +145,7 @@ proptest! {
                 prop_assert_eq!(Captions::read(captions.to_string().as_bytes()), Ok(captions));
             }
             Err(error) => {
-                let says_an_arrow = text.lines().any(|line| line.contains("-->") && super::times(line).is_none());
+                let says_an_arrow = text.lines().any(|line| line.contains("-->") && times(line).is_none());
                 prop_assert!(error.wrong == Wrong::Empty || (error.wrong == Wrong::Times && says_an_arrow), "{}", error);
             }
         }
