@@ -112,17 +112,20 @@ impl Held {
 /// Holds `count` connections that were answered once and say nothing more.
 pub(super) fn idle(server: &Server, path: &str, count: usize) -> Result<Held, Failure> {
     let kib_before = server.memory_kib();
-    let mut streams = connected(server.at, count)?;
     let request = server.request(path, "keep-alive");
     let mut buffer = vec![0; 4096];
-    for stream in &mut streams {
+    let mut streams = Vec::with_capacity(count);
+    for number in 1..=count {
+        // One after the other: a server may close who connects and says nothing for long.
+        streams.extend(connected(server.at, 1)?);
+        let Some(stream) = streams.last_mut() else { break };
         stream.write_all(request.as_bytes())?;
         stream.set_read_timeout(Some(PATIENCE))?;
         let mut seen = 0;
         // The answer is a kibibyte and its head.
         while seen < 1200 {
             match stream.read(&mut buffer)? {
-                0 => return Err(format!("{}: an idle connection was closed", server.name).into()),
+                0 => return Err(format!("{}: connection {number} was closed after {seen} bytes", server.name).into()),
                 read => seen += read,
             }
         }
