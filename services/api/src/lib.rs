@@ -15,6 +15,7 @@ mod limits;
 mod once;
 pub mod open;
 mod patience;
+mod queue;
 pub mod reference;
 pub mod routes;
 mod serve;

@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use rend_core::artifact::ObjectKey;
 use rend_core::asset::{Failure, Move};
-use rend_core::id::{AssetId, JobId, LeaseToken, UploadId};
+use rend_core::id::{AssetId, JobId, UploadId};
 use rend_core::job::lease::beat_every;
 use rend_core::job::{ErrorClass, Job, JobError, JobKind, Lease, NewJob, Outcome};
 use rend_core::upload::UploadState;
 use rend_storage::StoreError;
 use rend_storage::assets::Change;
-use rend_storage::jobs::Claim;
 use tokio::sync::Semaphore;
 
 use super::assemble::{Assembled, assemble, forget_parts};
 use super::fetch::{Fetched, fetch};
+use crate::queue;
 use crate::state::State;
 
 /// Originals that are put together at once; further ones wait in the queue.
@@ -30,8 +30,8 @@ const DAMAGED_AFTER: u32 = 3;
 /// How long a lease lasts; it is renewed while work goes on. After a crash nobody goes on before it has run out, and who sent
 /// the last piece may be waiting.
 const LEASE_FOR: Duration = Duration::from_secs(15);
-/// How often the queue is looked at when nothing wakes the loop.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// What an owner is told between two tries.
+const NOT_YET: &str = "the original did not come in yet; it is tried again";
 
 /// Works until a stop is requested, then gives back what it holds.
 pub(crate) async fn run(state: Arc<State>) {
@@ -68,7 +68,7 @@ async fn lane(state: &Arc<State>, kind: JobKind, at_once: usize) {
             () = shutdown.requested() => break,
         };
         woken.mark_unchanged();
-        if let Some((job, lease)) = claim(state, kind).await {
+        if let Some((job, lease)) = queue::claim(state, kind, LEASE_FOR).await {
             let state = Arc::clone(state);
             rend_shell::spawn("ingest", async move {
                 perform(&state, &job, lease).await;
@@ -78,25 +78,13 @@ async fn lane(state: &Arc<State>, kind: JobKind, at_once: usize) {
         }
         drop(place);
         tokio::select! {
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = tokio::time::sleep(queue::LOOK_EVERY) => {}
             _ = woken.changed() => {}
             () = shutdown.requested() => break,
         }
     }
     // Everybody who still works hears the same request and gives the job back.
     let _ = tokio::time::timeout(LEASE_FOR, places.acquire_many(u32::try_from(at_once).unwrap_or(1))).await;
-}
-
-async fn claim(state: &State, kind: JobKind) -> Option<(Job, Lease)> {
-    let now = state.clock.wall();
-    let claim = Claim {
-        worker: "rend-api".into(),
-        kinds: vec![kind],
-        token: LeaseToken::new(now, rend_shell::ten()),
-        now,
-        expires: now + LEASE_FOR,
-    };
-    state.stores.jobs.claim(&claim).await.ok().flatten()
 }
 
 /// Works on one job while its lease holds, and lets go of it.
@@ -171,24 +159,12 @@ fn swept(gone: Result<(), StoreError>, state: &State, job: &Job) -> Outcome {
 /// Tries again after a while, since a store failed.
 fn again(state: &State, job: &Job, error: &StoreError) -> Outcome {
     tracing::warn!(job = %job.id, asset = %job.asset, %error, "an original could not be put together yet");
-    Outcome::after(
-        trouble("store_failed"),
-        job.attempt,
-        job.attempts_max,
-        state.clock.wall(),
-        &mut rend_shell::seeded(),
-    )
+    queue::again(state, job, "store_failed", NOT_YET)
 }
 
 async fn retry_or_fail(state: &State, job: &Job, lease: &Lease, code: &'static str, last: &Known) -> Outcome {
     if job.attempt < job.attempts_max {
-        return Outcome::after(
-            trouble(code),
-            job.attempt,
-            job.attempts_max,
-            state.clock.wall(),
-            &mut rend_shell::seeded(),
-        );
+        return queue::again(state, job, code, NOT_YET);
     }
     fail(state, job, lease, Failure { code: last.code.into(), detail: last.detail.into() }).await
 }
@@ -223,15 +199,6 @@ async fn give_up(state: &State, change: &Change, upload: UploadId) -> Result<(),
         Err(error) => return Err(error),
     }
     forget_parts(&state.stores, upload).await.map(|_| ())
-}
-
-fn trouble(code: &str) -> JobError {
-    JobError {
-        class: ErrorClass::Transient,
-        code: code.into(),
-        detail: "the original did not come in yet; it is tried again".into(),
-        stderr_tail: String::new(),
-    }
 }
 
 /// A reason in fixed words.

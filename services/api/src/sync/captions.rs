@@ -8,28 +8,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use rend_core::artifact::{ArtifactPath, CaptionRef, ObjectKey};
 use rend_core::asset::{Asset, CaptionKind, CaptionRow, Move, SourceState};
-use rend_core::id::{AssetId, LeaseToken};
-use rend_core::job::{ErrorClass, Job, JobError, JobKind, Lease, Outcome};
+use rend_core::id::AssetId;
+use rend_core::job::{Job, JobKind, Outcome};
 use rend_core::media::captions::{self, Captions};
 use rend_core::media::playlist::{Master, Media, Track};
 use rend_storage::StoreError;
 use rend_storage::assets::Change;
-use rend_storage::jobs::Claim;
 use rend_storage::objects::Put;
 use sha2::{Digest, Sha256};
 
 use crate::http::captions::read_text;
+use crate::queue;
 use crate::state::State;
 
 /// Tries before captions count as unpublishable. With the longest wait between them this is more than a day.
 pub(crate) const ATTEMPTS_MAX: u32 = 200;
 /// How long one try may take before another process may begin again. Publishing twice is the same as publishing once.
 const LEASE_FOR: Duration = Duration::from_secs(120);
-/// How often the queue is looked at when nothing wakes the loop.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Segments written at once.
 const WRITES_AT_ONCE: usize = 8;
 /// How often one try starts anew because the captions changed under it.
@@ -41,62 +39,19 @@ const LIST_BYTES_MAX: u64 = 4 << 20;
 
 /// Works off captions jobs until a stop is requested.
 pub(crate) async fn run(state: Arc<State>) {
-    let mut shutdown = state.shutdown.clone();
-    let mut woken = state.bus.listen();
-    loop {
-        woken.mark_unchanged();
-        while let Some((job, lease)) = claim(&state).await {
-            let outcome = tokio::select! {
-                outcome = outcome(&state, &job) => outcome,
-                () = shutdown.requested() => Outcome::Defer { at: state.clock.wall() },
-            };
-            if let Err(error) = state.stores.jobs.finish(&lease, &outcome, state.clock.wall()).await {
-                tracing::warn!(job = %job.id, %error, "captions could not be finished; the lease will run out");
-            }
-            state.bus.wake();
-            if shutdown.is_requested() {
-                return;
-            }
-        }
-        tokio::select! {
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-            _ = woken.changed() => {}
-            () = shutdown.requested() => return,
-        }
-    }
-}
-
-async fn claim(state: &State) -> Option<(Job, Lease)> {
-    let now = state.clock.wall();
-    let claim = Claim {
-        worker: "rend-api".into(),
-        kinds: vec![JobKind::Captions],
-        token: LeaseToken::new(now, rend_shell::ten()),
-        now,
-        expires: now + LEASE_FOR,
-    };
-    state.stores.jobs.claim(&claim).await.ok().flatten()
+    queue::work_off(&state, JobKind::Captions, LEASE_FOR, |state, job, _| outcome(state, job).boxed()).await;
 }
 
 async fn outcome(state: &State, job: &Job) -> Outcome {
-    match publish(state, job.asset).await {
-        Ok(()) => Outcome::Succeed,
-        Err(error) => {
-            tracing::warn!(asset = %job.asset, %error, "captions could not be published; it is tried again");
-            let error = JobError {
-                class: ErrorClass::Transient,
-                code: "captions_failed".into(),
-                detail: "the captions could not be published yet; it is tried again".into(),
-                stderr_tail: String::new(),
-            };
-            let wait = Duration::from_secs(1 << job.attempt.min(10)).min(WAIT_MAX);
-            Outcome::Retry { at: state.clock.wall() + wait, error }
-        }
-    }
+    let mut shutdown = state.shutdown.clone();
+    let published = tokio::select! {
+        published = publish(state, job.asset) => published,
+        () = shutdown.requested() => return Outcome::Defer { at: state.clock.wall() },
+    };
+    let Err(error) = published else { return Outcome::Succeed };
+    tracing::warn!(asset = %job.asset, %error, "captions could not be published; it is tried again");
+    queue::again(state, job, "captions_failed", "the captions could not be published yet; it is tried again")
 }
-
-/// The longest wait between two tries.
-const WAIT_MAX: Duration = Duration::from_secs(900);
 
 /// Has viewers choose between the captions that `id` has. An asset that is not ready is left to be: its worker asks again.
 async fn publish(state: &State, id: AssetId) -> Result<(), StoreError> {
