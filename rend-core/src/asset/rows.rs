@@ -1,0 +1,108 @@
+//! What is known of an asset's parts: its original, its renditions, its captions.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::UnknownWord;
+use super::states::named;
+use crate::artifact::{CaptionRef, Rendition};
+
+/// Why something failed, in words that may be shown to the owner.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Failure {
+    /// A stable word for programs, such as `not_a_video`.
+    pub code: String,
+    /// A sentence for people that says what would be right.
+    pub detail: String,
+}
+
+/// The original as it lies in object storage.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct StoredSource {
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// Its SHA-256.
+    pub sha256: [u8; 32],
+}
+
+/// What the probe found, as far as an owner or a viewer cares.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct MediaFacts {
+    /// The container, in ffmpeg's word, such as `mov,mp4,m4a,3gp,3g2,mj2`.
+    pub container: String,
+    /// The length in milliseconds.
+    pub duration_ms: u64,
+    /// Width as shown, after rotation and with square pixels; 0 without video.
+    pub width: u32,
+    /// Height as shown; 0 without video.
+    pub height: u32,
+    /// Frames per 1000 seconds; 0 without video.
+    pub millifps: u32,
+    /// The video codec, or empty.
+    pub video_codec: String,
+    /// The audio codec of the first track, or empty.
+    pub audio_codec: String,
+    /// What was not standard about the source, in sentences for its owner.
+    pub notes: Vec<String>,
+}
+
+/// The captions of an asset in one language.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CaptionRow {
+    /// Their language, and which of it.
+    pub captions: CaptionRef,
+    /// What viewers choose them by; at most [`CAPTION_LABEL_CHARS_MAX`](super::CAPTION_LABEL_CHARS_MAX) characters.
+    pub label: String,
+    /// What they are for.
+    pub kind: CaptionKind,
+    /// Whether they are shown unless a viewer chooses otherwise. At most one language is.
+    pub default: bool,
+    /// Where they come from.
+    pub origin: CaptionOrigin,
+    /// How many lines there are to show.
+    pub cues: u32,
+    /// Whether viewers can choose them already.
+    pub published: bool,
+}
+
+named! {
+    /// What captions are for.
+    CaptionKind {
+        /// For who does not understand the language: what is said.
+        Subtitles = "subtitles",
+        /// For who can not hear: what is said and what is heard.
+        Captions = "captions",
+    }
+}
+
+named! {
+    /// Where captions come from.
+    CaptionOrigin {
+        /// Somebody gave them.
+        Given = "given",
+        /// They were in the original.
+        Original = "original",
+    }
+}
+
+/// Where one rendition stands.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RenditionRow {
+    /// Which.
+    pub rendition: Rendition,
+    /// How far it is.
+    pub state: RenditionState,
+    /// Its measured peak in bits per second, once complete.
+    pub bandwidth: Option<u64>,
+}
+
+/// How far a rendition is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RenditionState {
+    /// It will be made.
+    Planned,
+    /// It is complete.
+    Ready,
+    /// It could not be made.
+    Failed(Failure),
+}
