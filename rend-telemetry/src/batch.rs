@@ -12,6 +12,9 @@ use rend_core::time::Mono;
 ///          Appended                 64 KiB or 50 ms: Sync             4 MiB, 10,000 events or 2 s: Sync, Seal
 /// empty ─────────────▶ unsynced ─────────────────────────▶ synced ────────────────────────────────▶ empty
 /// ```
+///
+/// What is full is sealed at once. Everything else waits for a wake, which comes when all that was there has been appended: a sync and a
+/// file then serve as many events as came together, however many those are.
 #[derive(Debug)]
 pub struct Batcher {
     limits: Limits,
@@ -32,22 +35,16 @@ impl Batcher {
         (self.limits.bytes_max.saturating_sub(bytes), self.limits.events_max.saturating_sub(events))
     }
 
-    fn settle(&mut self, now: Mono) {
-        let Some(open) = &mut self.open else { return };
-        let full = open.bytes >= self.limits.bytes_max || open.events >= self.limits.events_max;
-        let old = now >= open.since + self.limits.seal_after;
-        let unsynced = open.unsynced_since.is_some_and(|since| {
-            open.unsynced_bytes >= self.limits.sync_bytes || now >= since + self.limits.sync_after
-        });
-        if unsynced || (open.unsynced_since.is_some() && (full || old)) {
-            open.unsynced_since = None;
-            open.unsynced_bytes = 0;
-            self.out.push_back(Order::Sync);
-        }
-        if full || old {
-            self.open = None;
-            self.out.push_back(Order::Seal);
-        }
+    fn sync(&mut self) {
+        let Some(open) = self.open.as_mut().filter(|open| open.unsynced_since.is_some()) else { return };
+        (open.unsynced_since, open.unsynced_bytes) = (None, 0);
+        self.out.push_back(Order::Sync);
+    }
+
+    fn seal(&mut self) {
+        self.sync();
+        self.open = None;
+        self.out.push_back(Order::Seal);
     }
 }
 
@@ -69,7 +66,9 @@ impl Machine for Batcher {
                 open.events += events;
                 open.unsynced_bytes += bytes;
                 open.unsynced_since.get_or_insert(now);
-                self.settle(now);
+                if open.bytes >= self.limits.bytes_max || open.events >= self.limits.events_max {
+                    self.seal();
+                }
             }
             // Orders that were given for a file that failed are withdrawn with it.
             Happened::Abandoned => {
@@ -77,20 +76,29 @@ impl Machine for Batcher {
                 self.out.clear();
             }
             Happened::Closing => {
-                if let Some(open) = self.open.take() {
-                    self.out.extend(open.unsynced_since.map(|_| Order::Sync));
-                    self.out.push_back(Order::Seal);
+                if self.open.is_some() {
+                    self.seal();
                 }
             }
         }
     }
 
     fn wake(&mut self, now: Mono) {
-        self.settle(now);
+        let Some(open) = &self.open else { return };
+        if open.events >= self.limits.events_wanted || now >= open.since + self.limits.seal_after {
+            self.seal();
+        } else if open.unsynced_bytes >= self.limits.sync_bytes
+            || open.unsynced_since.is_some_and(|since| now >= since + self.limits.sync_after)
+        {
+            self.sync();
+        }
     }
 
     fn deadline(&self) -> Option<Mono> {
         let open = self.open.as_ref()?;
+        if open.events >= self.limits.events_wanted || open.unsynced_bytes >= self.limits.sync_bytes {
+            return Some(open.since);
+        }
         let seal = open.since + self.limits.seal_after;
         Some(open.unsynced_since.map_or(seal, |since| seal.min(since + self.limits.sync_after)))
     }
@@ -132,21 +140,24 @@ pub struct Limits {
     pub bytes_max: u64,
     /// A file with so many events is sealed.
     pub events_max: u64,
+    /// A file with so many events is sealed once nothing more waits to be appended.
+    pub events_wanted: u64,
     /// A file so old is sealed.
     pub seal_after: Duration,
-    /// So many bytes are synced at once.
+    /// So many bytes are synced once nothing more waits to be appended.
     pub sync_bytes: u64,
     /// An event is synced after so long at the latest.
     pub sync_after: Duration,
 }
 
 impl Default for Limits {
-    /// 3 MiB or 10,000 events or 2 s to a file; a sync each 64 KiB or 50 ms. The 3 MiB leave room in
+    /// 3 MiB or 10,000 events or 2 s to a file; a sync each 64 KiB or 50 ms, and what came together is one sync. The 3 MiB leave room in
     /// [`crate::wire::BATCH_BYTES_MAX`] for the last append and the batch's own members.
     fn default() -> Self {
         Self {
             bytes_max: 3 << 20,
             events_max: crate::wire::BATCH_EVENTS_MAX as u64,
+            events_wanted: crate::wire::BATCH_EVENTS_MAX as u64,
             seal_after: Duration::from_secs(2),
             sync_bytes: 64 << 10,
             sync_after: Duration::from_millis(50),
@@ -196,6 +207,21 @@ mod tests {
             batcher.handle(Happened::Appended { bytes, events }, at(0));
             assert_eq!(orders(&mut batcher), [Order::Sync, Order::Seal]);
         }
+    }
+
+    #[test]
+    fn what_came_together_is_one_sync_and_one_file_however_much_it_is() {
+        let limits = Limits { events_wanted: 100, ..Limits::default() };
+        let mut batcher = Batcher::new(limits);
+        for _ in 0..16 {
+            batcher.handle(Happened::Appended { bytes: 64 << 10, events: 250 }, at(0));
+            assert_eq!((orders(&mut batcher), batcher.deadline()), (vec![], Some(at(0))));
+        }
+        batcher.wake(at(0));
+        assert_eq!((orders(&mut batcher), batcher.deadline()), (vec![Order::Sync, Order::Seal], None));
+        batcher.handle(Happened::Appended { bytes: 64 << 10, events: 99 }, at(0));
+        batcher.wake(at(0));
+        assert_eq!((orders(&mut batcher), batcher.deadline()), (vec![Order::Sync], Some(at(2000))));
     }
 
     #[test]

@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
-use rend_core::analytics::PlaybackEvent;
 use rend_core::http::{Method, Request, Response};
 use rend_core::id::EdgeId;
 use rend_core::machine::Machine;
@@ -16,7 +15,7 @@ use rend_core::time::Mono;
 
 use crate::batch::{Batcher, Happened, Limits, Order};
 use crate::files::{FilesError, SegmentFiles};
-use crate::recorder::{Account, Counts, Grade, Recorder};
+use crate::recorder::{Account, Counts, Grade, Queued, Recorder};
 use crate::ship::{Input, Output, Shipper};
 use crate::spool::{Loaded, Spool};
 use crate::wire::{self, Answer, hex};
@@ -49,7 +48,9 @@ use crate::wire::{self, Answer, hex};
 pub struct Pump<F> {
     spool: Spool<F>,
     counts: Arc<Counts>,
-    queue: Receiver<PlaybackEvent>,
+    boot: [u8; 8],
+    node: EdgeId,
+    queue: Receiver<Queued>,
     /// Off the queue, not yet on disk.
     pending: VecDeque<(Vec<u8>, Grade)>,
     batcher: Batcher,
@@ -131,11 +132,13 @@ impl<F: SegmentFiles> Pump<F> {
         let queue_events_max = config.queue_events_max.max(1);
         counts.queue_others_max.store((queue_events_max as u64 * 3).div_ceil(4), Ordering::Relaxed);
         let (sender, queue) = sync_channel(queue_events_max);
-        let recorder = Recorder::new(sender, Arc::clone(&counts), boot, node.clone());
-        let spool = Spool::open(files, boot, node, Arc::clone(&counts), config.spool_bytes_max)?;
+        let recorder = Recorder::new(sender, Arc::clone(&counts), node.clone());
+        let spool = Spool::open(files, boot, node.clone(), Arc::clone(&counts), config.spool_bytes_max)?;
         let pump = Self {
             spool,
             counts,
+            boot,
+            node,
             queue,
             pending: VecDeque::new(),
             batcher: Batcher::new(config.limits),
@@ -238,8 +241,9 @@ impl<F: SegmentFiles> Pump<F> {
             if self.pending.len() >= PENDING_EVENTS_MAX {
                 self.write_pending(now)?;
             }
-            let Ok(event) = self.queue.try_recv() else { break };
-            let grade = Grade::of(&event);
+            let Ok(queued) = self.queue.try_recv() else { break };
+            let grade = Grade::of(&queued.served);
+            let event = queued.into_event(self.boot, self.node.clone());
             match wire::encode_event(&event) {
                 Some(payload) => self.pending.push_back((payload, grade)),
                 // No event of these types is so long; if one were, it would be counted like any other loss.

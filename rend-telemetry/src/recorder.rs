@@ -48,31 +48,26 @@ pub struct Served {
 /// The queue is bounded. Its last quarter is reserved for events that bill, so the others are lost first.
 #[derive(Clone)]
 pub struct Recorder {
-    queue: SyncSender<PlaybackEvent>,
+    queue: SyncSender<Queued>,
     counts: Arc<Counts>,
-    boot: [u8; 8],
     node: EdgeId,
 }
 
-impl Recorder {
-    pub(crate) const fn new(
-        queue: SyncSender<PlaybackEvent>,
-        counts: Arc<Counts>,
-        boot: [u8; 8],
-        node: EdgeId,
-    ) -> Self {
-        Self { queue, counts, boot, node }
-    }
+/// An event on its way to the pump, and its place among those of this run. The run and the edge are the same for all and are
+/// added there.
+pub(crate) struct Queued {
+    pub(crate) seq: u64,
+    pub(crate) served: Served,
+}
 
-    /// Leaves `served` for the pump, and answers whether there was room. Never blocks and never fails: without room,
-    /// the event is counted as dropped.
-    ///
-    /// Each call takes the next place of this run (1, 2, 3, …), kept or not, so a lost event leaves a gap that shows.
-    pub fn record(&self, served: Served) -> bool {
-        let event = PlaybackEvent {
-            boot: self.boot,
-            seq: self.counts.recorded.fetch_add(1, Ordering::Relaxed) + 1,
-            node: self.node.clone(),
+impl Queued {
+    /// The event of the run `boot` on `node`.
+    pub(crate) fn into_event(self, boot: [u8; 8], node: EdgeId) -> PlaybackEvent {
+        let Self { seq, served } = self;
+        PlaybackEvent {
+            boot,
+            seq,
+            node,
             observed_at: served.observed_at,
             org: served.org,
             asset: served.asset,
@@ -86,14 +81,28 @@ impl Recorder {
             ttfb_us: served.ttfb_us,
             duration_ms: served.duration_ms,
             aborted: served.aborted,
-        };
-        let grade = Grade::of(&event);
+        }
+    }
+}
+
+impl Recorder {
+    pub(crate) const fn new(queue: SyncSender<Queued>, counts: Arc<Counts>, node: EdgeId) -> Self {
+        Self { queue, counts, node }
+    }
+
+    /// Leaves `served` for the pump, and answers whether there was room. Never blocks and never fails: without room,
+    /// the event is counted as dropped.
+    ///
+    /// Each call takes the next place of this run (1, 2, 3, …), kept or not, so a lost event leaves a gap that shows.
+    pub fn record(&self, served: Served) -> bool {
+        let seq = self.counts.recorded.fetch_add(1, Ordering::Relaxed) + 1;
+        let grade = Grade::of(&served);
         let queued = self.counts.queued.fetch_add(1, Ordering::Relaxed);
         let room = match grade {
             Grade::Billing => true,
             Grade::Other => queued < self.counts.queue_others_max.load(Ordering::Relaxed),
         };
-        if room && self.queue.try_send(event).is_ok() {
+        if room && self.queue.try_send(Queued { seq, served }).is_ok() {
             return true;
         }
         self.counts.queued.fetch_sub(1, Ordering::Relaxed);
@@ -160,8 +169,8 @@ pub(crate) enum Grade {
 }
 
 impl Grade {
-    pub(crate) const fn of(event: &PlaybackEvent) -> Self {
-        match (event.path, event.status, event.bytes_sent) {
+    pub(crate) const fn of(served: &Served) -> Self {
+        match (served.path, served.status, served.bytes_sent) {
             (ArtifactPath::Segment { .. } | ArtifactPath::Opener, 200 | 206, 1..) => Self::Billing,
             _ => Self::Other,
         }

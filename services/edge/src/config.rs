@@ -88,7 +88,7 @@ pub struct TelemetryConfig {
     pub spool_bytes_max: u64,
     /// Events in memory at most.
     pub queue_events_max: usize,
-    /// Events that are shipped together at most.
+    /// So many events are shipped without waiting for more; what came at the same time goes along.
     pub batch_events_max: u64,
     /// An event waits so long at most before it is shipped.
     pub flush_every: Duration,

@@ -242,7 +242,8 @@ fn open_telemetry(config: &EdgeConfig, clock: &Arc<dyn Clock>) -> Result<(Teleme
         spool_bytes_max: telemetry.spool_bytes_max,
         ..PumpConfig::default()
     };
-    pump.limits.events_max = telemetry.batch_events_max;
+    // More that came at the same time goes along: a file and a request for each hundred would cost more than the hundred.
+    pump.limits.events_wanted = telemetry.batch_events_max;
     pump.limits.seal_after = telemetry.flush_every;
     let plan = Plan {
         spool_dir: &telemetry.spool_dir,
