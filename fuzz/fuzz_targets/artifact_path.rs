@@ -1,8 +1,8 @@
 //! Two texts never give one path, and what a path prints reads back.
 #![no_main]
-use libfuzzer_sys::fuzz_target;
 use rend_core::artifact::{ArtifactPath, ObjectKey};
 use rend_core::id::AssetId;
+use rend_fuzz::fuzz_target;
 
 fuzz_target!(|text: &str| {
     if let Ok(path) = text.parse::<ArtifactPath>() {

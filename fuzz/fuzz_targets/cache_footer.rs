@@ -1,10 +1,10 @@
 //! Any bytes as a cached file, a journal and a file's name: what reads is what would have been written.
 #![no_main]
 use bytes::Bytes;
-use libfuzzer_sys::fuzz_target;
 use rend_cache::files::FileName;
 use rend_cache::footer::Footer;
 use rend_cache::journal::Records;
+use rend_fuzz::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Some(footer) = Footer::decode(bytes) {

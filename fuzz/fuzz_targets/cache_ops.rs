@@ -1,8 +1,8 @@
 //! Any list of events: the books stay within the limit, and two policies that were told the same have the same digest.
 #![no_main]
-use libfuzzer_sys::fuzz_target;
 use rend_cache::policy::{Event, Lru, Policy, S3Fifo, ValueWheel};
 use rend_cache::replay::{Recorded, events};
+use rend_fuzz::fuzz_target;
 
 const LIMIT: u64 = 1 << 20;
 

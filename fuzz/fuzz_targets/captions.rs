@@ -1,7 +1,7 @@
 //! No bytes make the reader of captions panic, and what was read prints as what reads the same.
 #![no_main]
-use libfuzzer_sys::fuzz_target;
 use rend_core::media::captions::Captions;
+use rend_fuzz::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(captions) = Captions::read(bytes) {

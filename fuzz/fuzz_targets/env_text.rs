@@ -1,7 +1,7 @@
 //! Any env file is read or refused; what was read is written and read back; and any configuration is checked whole.
 #![no_main]
-use libfuzzer_sys::fuzz_target;
 use rend_core::config::{Profile, Role, check, env_line, env_text};
+use rend_fuzz::fuzz_target;
 
 fuzz_target!(|text: &str| {
     let Ok(vars) = env_text(text) else { return };

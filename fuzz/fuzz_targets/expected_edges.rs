@@ -1,7 +1,7 @@
 //! A list of edges that reads prints as one that reads the same, and every edge on it is admitted as itself.
 #![no_main]
-use libfuzzer_sys::fuzz_target;
 use rend_core::fleet::ExpectedEdges;
+use rend_fuzz::fuzz_target;
 
 fuzz_target!(|text: &str| {
     let Ok(edges) = text.parse::<ExpectedEdges>() else { return };

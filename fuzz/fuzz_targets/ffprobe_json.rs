@@ -1,9 +1,9 @@
 //! Whatever a probe answers, the source that is read from it is within the limits, and its plan adds up.
 #![no_main]
-use libfuzzer_sys::fuzz_target;
 use rend_core::media::plan::{Policy, plan};
 use rend_core::media::probe::{Limits, read};
 use rend_core::media::sniff::Container;
+use rend_fuzz::fuzz_target;
 
 fuzz_target!(|json: &[u8]| {
     let limits = Limits::default();

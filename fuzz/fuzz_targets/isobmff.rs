@@ -2,12 +2,12 @@
 //! read within itself.
 #![no_main]
 use bytes::Bytes;
-use libfuzzer_sys::fuzz_target;
 use rend_core::media::isobmff::{FragmentReader, read_init, read_segment};
 use rend_core::media::ladder::LadderPolicy;
 use rend_core::media::moov::{Place, locate};
 use rend_core::media::passthrough::survey;
 use rend_core::media::probe::Limits;
+use rend_fuzz::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
     let bytes = Bytes::copy_from_slice(input);

@@ -1,4 +1,4 @@
 //! Any text as the values of a ring: it makes one, or problems that show no value.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| rend_token::testing::keyring_text(input));
+rend_fuzz::fuzz_target!(|input: &[u8]| rend_token::testing::keyring_text(input));

@@ -1,7 +1,7 @@
 //! No text makes the playlist readers panic, and what was read prints as what reads the same.
 #![no_main]
-use libfuzzer_sys::fuzz_target;
 use rend_core::media::playlist::{Master, Media};
+use rend_fuzz::fuzz_target;
 
 fuzz_target!(|text: &str| {
     if let Ok(media) = text.parse::<Media>() {

@@ -2,9 +2,9 @@
 #![no_main]
 use libfuzzer_sys::fuzz_target;
 use rend_cache::range::{Answer, ByteRange, answer};
+use rend_fuzz::bounded;
 
-fuzz_target!(|input: (u64, &[u8])| {
-    let (len, header) = input;
+fuzz_target!(|input: (u64, &[u8])| bounded(input, input.1.len(), |(len, header)| {
     match answer(Some(header), None, "\"e\"", len) {
         Answer::Span(span) => assert!(span.start() < span.end() && span.end() <= len && span.len() <= len),
         Answer::Unsatisfiable { len: of } => assert_eq!(of, len),
@@ -13,4 +13,4 @@ fuzz_target!(|input: (u64, &[u8])| {
     if let Some(range) = ByteRange::parse(header) {
         assert_eq!(ByteRange::parse(range.to_string().as_bytes()), Some(range));
     }
-});
+}));

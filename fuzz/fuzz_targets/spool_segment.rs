@@ -1,6 +1,6 @@
 //! Any bytes are legal as a spool file: what is read back writes the same bytes, and its events are read or refused, never a panic.
 #![no_main]
-use libfuzzer_sys::fuzz_target;
+use rend_fuzz::fuzz_target;
 use rend_telemetry::spool::segment::{Frame, read};
 use rend_telemetry::wire;
 

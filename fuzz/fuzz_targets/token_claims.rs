@@ -1,4 +1,4 @@
 //! Any payload: whatever decodes encodes to the same bytes.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| rend_token::testing::token_claims(input));
+rend_fuzz::fuzz_target!(|input: &[u8]| rend_token::testing::token_claims(input));

@@ -57,3 +57,13 @@ fn every_upload_header_of_the_corpus_reads_back() {
     let count = replay("tus_headers", rend_core::upload::tus::headers_read_back);
     assert!(count >= 10, "{count}");
 }
+
+#[test]
+fn every_plan_of_the_corpus_holds() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/planner");
+    let mut segments = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        segments.push(rend_core::media::plan::plans_hold(&fs::read(entry.unwrap().path()).unwrap()));
+    }
+    assert!(segments.iter().filter(|count| **count > 0).count() >= 5, "most of the corpus is planned: {segments:?}");
+}

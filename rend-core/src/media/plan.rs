@@ -10,6 +10,11 @@ use crate::artifact::{ArtifactPath, Rendition};
 use crate::media::ladder::{LadderPolicy, Rung, Size, Tier, ladder};
 use crate::media::probe::{PacketScan, Rate, Source};
 
+mod holds;
+
+#[doc(hidden)]
+pub use holds::plans_hold;
+
 /// All that is decided about one source.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Plan {

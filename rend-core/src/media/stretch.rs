@@ -119,12 +119,16 @@ impl Plan {
         let mut starts: Vec<u32> = (0..pieces)
             .map(|piece| {
                 let at = total * u64::from(piece) / u64::from(pieces);
-                let cuts = || self.cuts.iter().zip(0..).map(|(cut, index)| (cut.first.abs_diff(at), cut, index));
-                let nearest = cuts().map(|(away, ..)| away).min().unwrap_or(0);
+                // Cuts rise, so the nearest is one of the two around the place, and those near enough stand together.
+                let from = |at: u64| self.cuts.partition_point(|cut| cut.first < at);
+                let around = self.cuts[from(at).saturating_sub(1)..].iter().take(2);
+                let nearest = around.map(|cut| cut.first.abs_diff(at)).min().unwrap_or(0);
+                let away_max = near_max.max(nearest);
+                let (start, end) = (from(at.saturating_sub(away_max)), from(at.saturating_add(away_max + 1)));
+                let near = (start..end).zip(&self.cuts[start..end]);
                 // Of the cuts that are near enough, the one before which the least is decoded for nothing.
-                let near = cuts().filter(|(away, ..)| *away <= near_max.max(nearest));
-                let best = near.min_by_key(|(away, cut, _)| (self.frames_wasted(cut.first), *away));
-                best.map_or(0, |(_, _, index)| index)
+                let best = near.min_by_key(|(_, cut)| (self.frames_wasted(cut.first), cut.first.abs_diff(at)));
+                best.and_then(|(index, _)| u32::try_from(index).ok()).unwrap_or(0)
             })
             .collect();
         starts.dedup();

@@ -157,7 +157,7 @@ fn one(program: &Path, name: &str, seconds: u64) -> Ran {
         format!("-max_total_time={seconds}"),
         format!("-artifact_prefix={}/", artifacts.display()),
         "-max_len=4096".to_owned(),
-        "-rss_limit_mb=512".to_owned(),
+        format!("-rss_limit_mb={MEMORY_MIB_MAX}"),
         format!("-timeout={HANG_SECS}"),
         "-print_final_stats=1".to_owned(),
     ]);
@@ -239,6 +239,8 @@ const COVERAGE: [&str; 8] = [
     "-Cllvm-args=-simplifycfg-branch-fold-threshold=0",
     "-Cdebug-assertions",
 ];
+/// What a fuzzer may hold in memory, with all that it learned. What one input may cost is asserted in `fuzz/src/lib.rs`.
+const MEMORY_MIB_MAX: u64 = 64;
 /// One input may take so long.
 const HANG_SECS: u64 = 10;
 /// A fuzzer may take so long to end.
