@@ -18,6 +18,7 @@ use crate::client::{Api, Server};
 mod direct;
 mod ledger;
 mod pieces;
+mod tries;
 
 use pieces::Pieces;
 

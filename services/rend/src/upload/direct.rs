@@ -14,7 +14,8 @@ use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
 use super::ledger::{Entry, Ledger};
-use super::pieces::{ANSWER_WAIT, PATIENCE, Pieces, REST_MAX, REST_MIN, Try, refused, unreachable};
+use super::pieces::{ANSWER_WAIT, Pieces, Stamp, refused, unreachable};
+use super::tries::Try;
 use crate::client::Api;
 
 /// Parts that are under way at once.
@@ -33,48 +34,10 @@ struct Known {
 impl Pieces<'_> {
     /// Sends the file to its end past the API, and answers its asset.
     pub(super) async fn send_direct(&self) -> Result<Value, String> {
-        let name = self.path.display();
-        let stamp = self.stamp()?;
-        let ledger = Ledger::open(&format!("{}\ndirect", self.identity(stamp)?))?;
-        let mut entry = ledger.read().unwrap_or_else(Entry::new);
-        ledger.write(&entry)?;
-        let (mut rest, mut waited, mut begun_anew) = (REST_MIN, Duration::ZERO, false);
-        loop {
-            let api = Api::of(self.server)?;
-            let tried = self.try_direct(&api, &ledger, &mut entry, stamp.bytes).await;
-            if self.stamp()? != stamp {
-                if let Some(path) = &entry.path {
-                    let _ = api.request(Method::DELETE, path).timeout(ANSWER_WAIT).send().await;
-                }
-                ledger.forget();
-                return Err(format!("{name} changed while it was uploaded; run the command again"));
-            }
-            match tried {
-                Try::Done { asset } => {
-                    let asset = self.put_together(&asset).await?;
-                    ledger.forget();
-                    return Ok(asset);
-                }
-                Try::Moved => (rest, waited) = (REST_MIN, Duration::ZERO),
-                Try::Gone if begun_anew => {
-                    return Err(format!("{name}: the server forgets the upload again and again"));
-                }
-                Try::Gone => {
-                    begun_anew = true;
-                    entry = Entry::new();
-                    ledger.write(&entry)?;
-                }
-                Try::Nothing(why) if waited >= PATIENCE => {
-                    return Err(format!("{why}; the same command goes on where it stopped"));
-                }
-                Try::Nothing(_) => {
-                    tokio::time::sleep(rest).await;
-                    waited += rest;
-                    rest = (rest * 2).min(REST_MAX);
-                }
-                Try::Failed(why) => return Err(why),
-            }
-        }
+        let once = async |api: &Api, ledger: &Ledger, entry: &mut Entry, stamp: Stamp| {
+            self.try_direct(api, ledger, entry, stamp.bytes).await
+        };
+        self.persist("direct", |api, method, path| api.request(method, path), once).await
     }
 
     /// One try: begins or finds the upload, puts some of the parts that are missing, or completes it.

@@ -13,13 +13,9 @@ use serde_json::Value;
 use tokio::io::AsyncSeekExt;
 
 use super::ledger::{Entry, Ledger};
+use super::tries::{Next, PATIENCE, Tries, Try};
 use crate::client::{Api, Server};
 
-/// The shortest and the longest rest between two tries.
-pub(super) const REST_MIN: Duration = Duration::from_millis(250);
-pub(super) const REST_MAX: Duration = Duration::from_secs(10);
-/// For how long tries that bring nothing go on.
-pub(super) const PATIENCE: Duration = Duration::from_secs(300);
 /// How long an answer that needs no bytes may take.
 pub(super) const ANSWER_WAIT: Duration = Duration::from_secs(60);
 /// How long the server may take to put the pieces together.
@@ -43,65 +39,57 @@ pub(super) struct Stamp {
     changed: std::time::SystemTime,
 }
 
-/// What one try came to.
-pub(super) enum Try {
-    /// Every byte is durable at the server.
-    Done { asset: String },
-    /// Some of it came on.
-    Moved,
-    /// Nothing came on. Trying again may help.
-    Nothing(String),
-    /// The server knows nothing of the upload any more.
-    Gone,
-    /// Trying again will not help.
-    Failed(String),
-}
-
 impl Pieces<'_> {
     /// Sends the file to its end, and answers its asset.
     pub(super) async fn send(&self) -> Result<Value, String> {
-        let name = self.path.display();
-        let stamp = self.stamp()?;
         let metadata = self.metadata()?;
-        let ledger = Ledger::open(&self.identity(stamp)?)?;
+        let once = async |api: &Api, ledger: &Ledger, entry: &mut Entry, stamp: Stamp| {
+            let tried = self.once(api, ledger, entry, stamp, &metadata).await;
+            if matches!(tried, Try::Moved) {
+                self.bar.println("the connection broke; going on");
+            }
+            tried
+        };
+        self.persist("tus", tus, once).await
+    }
+
+    /// Tries until the server has all of it, and answers its asset. `way` names how it is sent, since what is remembered
+    /// of one way means nothing to another.
+    pub(super) async fn persist(
+        &self,
+        way: &str,
+        ask: fn(&Api, Method, &str) -> RequestBuilder,
+        mut once: impl AsyncFnMut(&Api, &Ledger, &mut Entry, Stamp) -> Try,
+    ) -> Result<Value, String> {
+        let stamp = self.stamp()?;
+        let ledger = Ledger::open(&format!("{}\n{way}", self.identity(stamp)?))?;
         let mut entry = ledger.read().unwrap_or_else(Entry::new);
         ledger.write(&entry)?;
-        let (mut rest, mut waited, mut begun_anew) = (REST_MIN, Duration::ZERO, false);
+        let mut tries = Tries::new();
         loop {
             let api = Api::of(self.server)?;
-            let tried = self.once(&api, &ledger, &mut entry, stamp, &metadata).await;
+            let tried = once(&api, &ledger, &mut entry, stamp).await;
             if self.stamp()? != stamp {
-                self.end(&api, &entry).await;
+                if let Some(path) = &entry.path {
+                    // It makes no sense any more; it would expire anyway.
+                    let _ = ask(&api, Method::DELETE, path).timeout(ANSWER_WAIT).send().await;
+                }
                 ledger.forget();
-                return Err(format!("{name} changed while it was uploaded; run the command again"));
+                return Err(format!("{} changed while it was uploaded; run the command again", self.path.display()));
             }
-            match tried {
-                Try::Done { asset } => {
+            match tries.after(tried) {
+                Next::Collect { asset } => {
                     let asset = self.put_together(&asset).await?;
                     ledger.forget();
                     return Ok(asset);
                 }
-                Try::Moved => {
-                    (rest, waited) = (REST_MIN, Duration::ZERO);
-                    self.bar.println("the connection broke; going on");
-                }
-                Try::Gone if begun_anew => {
-                    return Err(format!("{name}: the server forgets the upload again and again"));
-                }
-                Try::Gone => {
-                    begun_anew = true;
+                Next::Again => {}
+                Next::Rest(rest) => tokio::time::sleep(rest).await,
+                Next::Anew => {
                     entry = Entry::new();
                     ledger.write(&entry)?;
                 }
-                Try::Nothing(why) if waited >= PATIENCE => {
-                    return Err(format!("{why}; the same command goes on where it stopped"));
-                }
-                Try::Nothing(_) => {
-                    tokio::time::sleep(rest).await;
-                    waited += rest;
-                    rest = (rest * 2).min(REST_MAX);
-                }
-                Try::Failed(why) => return Err(why),
+                Next::End(why) => return Err(why),
             }
         }
     }
@@ -180,15 +168,8 @@ impl Pieces<'_> {
         number(&answer, "upload-offset").ok_or_else(|| Try::Failed("the server does not say how far it is".into()))
     }
 
-    /// Ends an upload that makes no sense any more. It expires anyway.
-    async fn end(&self, api: &Api, entry: &Entry) {
-        if let Some(path) = &entry.path {
-            let _ = tus(api, Method::DELETE, path).timeout(ANSWER_WAIT).send().await;
-        }
-    }
-
     /// Waits until the server has made one file of the pieces.
-    pub(super) async fn put_together(&self, asset: &str) -> Result<Value, String> {
+    async fn put_together(&self, asset: &str) -> Result<Value, String> {
         let (mut waited, mut away) = (Duration::ZERO, Duration::ZERO);
         loop {
             let api = Api::of(self.server)?;
@@ -215,7 +196,7 @@ impl Pieces<'_> {
         Ok(Body::wrap_stream(super::chunks(file, self.bar.clone())))
     }
 
-    pub(super) fn stamp(&self) -> Result<Stamp, String> {
+    fn stamp(&self) -> Result<Stamp, String> {
         let fault = |e| format!("{} can not be read: {e}", self.path.display());
         let meta = std::fs::metadata(self.path).map_err(fault)?;
         Ok(Stamp { bytes: meta.len(), changed: meta.modified().map_err(fault)? })
@@ -228,7 +209,7 @@ impl Pieces<'_> {
     }
 
     /// All that makes this upload what it is.
-    pub(super) fn identity(&self, stamp: Stamp) -> Result<String, String> {
+    fn identity(&self, stamp: Stamp) -> Result<String, String> {
         let path: PathBuf =
             self.path.canonicalize().map_err(|e| format!("{} can not be read: {e}", self.path.display()))?;
         let changed = stamp.changed.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_nanos();
