@@ -147,6 +147,7 @@ pub struct Actions {
 
 impl Event {
     /// Kind, object and the number that goes with it, for digests.
+    #[inline]
     const fn words(&self) -> (u64, u64, u64) {
         match *self {
             Self::Hit { id } => (1, id.0, 0),
@@ -348,6 +349,7 @@ impl<O: Order> Engine<O> {
     }
 
     /// Evicts until `size` more bytes fit.
+    #[inline]
     fn make_room(&mut self, size: u64, victims: &mut Vec<Id>) -> bool {
         while self.used.saturating_add(size) > self.limit {
             if !self.evict_one(victims) {
@@ -357,6 +359,7 @@ impl<O: Order> Engine<O> {
         true
     }
 
+    #[inline]
     fn evict_one(&mut self, victims: &mut Vec<Id>) -> bool {
         let Some(slot) = self.order.victim(&mut self.arena) else { return false };
         self.order.remove(&mut self.arena, slot, true);
@@ -365,6 +368,7 @@ impl<O: Order> Engine<O> {
         true
     }
 
+    #[inline]
     fn room(&mut self, id: Id, size: u64, traits: &Traits, victims: &mut Vec<Id>) -> Verdict {
         if size > self.limit {
             return Verdict::TooLarge;
@@ -377,6 +381,7 @@ impl<O: Order> Engine<O> {
         if self.make_room(size, victims) { Verdict::Granted } else { Verdict::Bypass }
     }
 
+    #[inline]
     fn reserve(&mut self, id: Id, size: u64, traits: Traits, victims: &mut Vec<Id>) -> Verdict {
         if self.absent.take() != Some(id) && self.arena.find(id).is_some() {
             return Verdict::Ignored;
@@ -405,6 +410,7 @@ impl<O: Order> Engine<O> {
         Verdict::Granted
     }
 
+    #[inline]
     fn commit(&mut self, id: Id, size: u64, victims: &mut Vec<Id>) -> Verdict {
         let Some(slot) = self.arena.find_lately(id).filter(|slot| self.arena.state(*slot) == State::Reserved) else {
             return Verdict::Ignored;
@@ -422,6 +428,7 @@ impl<O: Order> Engine<O> {
     }
 
     /// What could not go when the limit was lowered goes as soon as it can.
+    #[inline]
     fn settle(&mut self, victims: &mut Vec<Id>) -> Verdict {
         self.shrink(self.used.saturating_sub(self.limit), victims);
         Verdict::Granted
@@ -460,6 +467,7 @@ impl<O: Order> Engine<O> {
         if self.used > goal { Verdict::Bypass } else { Verdict::Granted }
     }
 
+    #[inline(always)]
     fn decide(&mut self, event: Event, victims: &mut Vec<Id>) -> Verdict {
         match event {
             Event::Hit { id } => {
@@ -501,6 +509,8 @@ impl<O: Order> Engine<O> {
 }
 
 impl<O: Order> Policy for Engine<O> {
+    /// Always inlined, so that a caller that writes the event's kind down pays for that kind alone.
+    #[inline(always)]
     fn apply_to(&mut self, event: Event, victims: &mut Vec<Id>) -> Verdict {
         let before = victims.len();
         let verdict = self.decide(event, victims);

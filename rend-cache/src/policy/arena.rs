@@ -80,48 +80,57 @@ impl<M: Copy + Default> Arena<M> {
     }
 
     /// Where the object `id` is, if it is here.
+    #[inline]
     pub fn find(&self, id: Id) -> Option<Slot> {
         self.table.find(id.0, |slot| self.nodes[slot as usize].id).map(Slot)
     }
 
     /// The same, quicker when the object came last.
+    #[inline]
     pub(crate) fn find_lately(&self, id: Id) -> Option<Slot> {
         let last = self.nodes.get(self.last as usize).filter(|node| node.id == id.0 && node.state != State::Free);
         if last.is_some() { Some(Slot(self.last)) } else { self.find(id) }
     }
 
     /// Its id.
+    #[inline]
     pub fn id(&self, slot: Slot) -> Id {
         Id(self.node(slot).id)
     }
 
     /// Its size as charged, in bytes.
+    #[inline]
     pub fn size(&self, slot: Slot) -> u64 {
         self.node(slot).size
     }
 
     /// What it is.
+    #[inline]
     pub fn traits(&self, slot: Slot) -> Traits {
         let node = self.node(slot);
         Traits { class: node.class, line: node.line, segment: (node.segment != NONE).then_some(node.segment) }
     }
 
     /// How often it was asked for, up to 65,535.
+    #[inline]
     pub fn hits(&self, slot: Slot) -> u32 {
         u32::from(self.node(slot).hits)
     }
 
     /// What the order remembers of it.
+    #[inline]
     pub fn mark(&self, slot: Slot) -> &M {
         &self.node(slot).mark
     }
 
     /// What the order remembers of it, to change.
+    #[inline]
     pub fn mark_mut(&mut self, slot: Slot) -> &mut M {
         &mut self.nodes[slot.0 as usize].mark
     }
 
     /// Appends `slot`, which is in no list.
+    #[inline]
     pub fn push_back(&mut self, list: &mut List, slot: Slot) {
         let node = &mut self.nodes[slot.0 as usize];
         (node.prev, node.next) = (list.tail, NONE);
@@ -133,6 +142,7 @@ impl<M: Copy + Default> Arena<M> {
     }
 
     /// Takes `slot` out of the list it is in.
+    #[inline]
     pub fn unlink(&mut self, list: &mut List, slot: Slot) {
         let (prev, next) = (self.node(slot).prev, self.node(slot).next);
         match prev {
@@ -155,6 +165,7 @@ impl<M: Copy + Default> Arena<M> {
         self.len == 0
     }
 
+    #[inline]
     pub(crate) fn insert(&mut self, id: Id, size: u64, traits: Traits) -> Slot {
         let node = Node {
             id: id.0,
@@ -190,6 +201,7 @@ impl<M: Copy + Default> Arena<M> {
     }
 
     /// Forgets the object, which is in no list, and says how many bytes it was charged.
+    #[inline]
     pub(crate) fn release(&mut self, slot: Slot) -> u64 {
         let id = self.node(slot).id;
         self.table.remove(id, |slot| self.nodes[slot as usize].id);
@@ -201,18 +213,22 @@ impl<M: Copy + Default> Arena<M> {
         node.size
     }
 
+    #[inline]
     pub(crate) fn state(&self, slot: Slot) -> State {
         self.node(slot).state
     }
 
+    #[inline]
     pub(crate) fn set_state(&mut self, slot: Slot, state: State) {
         self.nodes[slot.0 as usize].state = state;
     }
 
+    #[inline]
     pub(crate) fn resize(&mut self, slot: Slot, size: u64) {
         self.nodes[slot.0 as usize].size = size;
     }
 
+    #[inline]
     pub(crate) fn count_hit(&mut self, slot: Slot) {
         let hits = &mut self.nodes[slot.0 as usize].hits;
         *hits = hits.saturating_add(1);
@@ -271,6 +287,7 @@ impl<M: Copy + Default> Arena<M> {
         self.nodes.capacity() * size_of::<Node<M>>() + self.table.footprint()
     }
 
+    #[inline]
     fn node(&self, slot: Slot) -> &Node<M> {
         &self.nodes[slot.0 as usize]
     }

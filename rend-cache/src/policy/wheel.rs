@@ -12,6 +12,8 @@
 //! The wheel is a ring of first-in first-out lists with a bitmap of those in use. Insertion, a hit and the search for the next victim
 //! take a constant number of steps.
 
+use std::num::NonZeroU32;
+
 use super::arena::{Arena, List, Slot, number};
 use super::{Id, Order, Traits, ValueWheel};
 use crate::footer::take;
@@ -83,11 +85,11 @@ impl ValueWheel {
     pub fn with_config(limit: u64, config: WheelConfig) -> Self {
         let order = Value {
             config,
-            lists: vec![List::new(); SLOTS].into_boxed_slice(),
+            lists: boxed(List::new()),
             words: [0; SLOTS / 64],
             summary: [0; SLOTS / 64 / 64],
             now: 0,
-            starts: vec![0; LINES].into_boxed_slice(),
+            starts: boxed(0),
             decay_at: 0,
             decay_due: 0,
             survival: [0; SEGMENTS],
@@ -105,11 +107,11 @@ impl ValueWheel {
 #[derive(Debug)]
 pub struct Value {
     config: WheelConfig,
-    lists: Box<[List]>,
+    lists: Box<[List; SLOTS]>,
     words: [u64; SLOTS / 64],
     summary: [u64; SLOTS / 64 / 64],
     now: u64,
-    starts: Box<[u16]>,
+    starts: Box<[u16; LINES]>,
     decay_at: usize,
     decay_due: u64,
     survival: [u32; SEGMENTS],
@@ -129,10 +131,11 @@ pub struct Mark {
 }
 
 impl Value {
+    /// Puts an object in its place, which follows from all that is known of it.
     #[inline]
-    fn link(&mut self, arena: &mut Arena<Mark>, slot: Slot) {
-        let place = self.now + self.credit(arena, slot);
-        arena.mark_mut(slot).place = place as u32;
+    fn link(&mut self, arena: &mut Arena<Mark>, slot: Slot, traits: &Traits, unit: u32) {
+        let place = self.now + self.credit(arena.hits(slot), traits, unit);
+        *arena.mark_mut(slot) = Mark { place: place as u32, unit };
         self.put(arena, slot, ring(place));
     }
 
@@ -163,12 +166,11 @@ impl Value {
         }
     }
 
-    /// How many places beyond `now` the object stands.
+    /// How many places beyond `now` an object belongs that was asked for so often.
     #[inline]
-    fn credit(&self, arena: &Arena<Mark>, slot: Slot) -> u64 {
-        let hits = u64::from(arena.hits(slot));
-        let score = 256 * hits + u64::from(self.config.first) + self.demand(&arena.traits(slot));
-        (u64::from(arena.mark(slot).unit).saturating_mul(score) >> self.config.shift).clamp(1, SLOTS as u64 - 1)
+    fn credit(&self, hits: u32, traits: &Traits, unit: u32) -> u64 {
+        let score = 256 * u64::from(hits) + u64::from(self.config.first) + self.demand(traits);
+        (u64::from(unit).saturating_mul(score) >> self.config.shift).clamp(1, SLOTS as u64 - 1)
     }
 
     /// What one point of score is worth for an object of this class and size.
@@ -276,15 +278,17 @@ impl Order for Value {
     fn insert(&mut self, arena: &mut Arena<Mark>, slot: Slot) {
         let traits = arena.traits(slot);
         self.learn(&traits, arena.len());
-        arena.mark_mut(slot).unit = self.unit(traits.class, arena.size(slot));
-        self.link(arena, slot);
+        let unit = self.unit(traits.class, arena.size(slot));
+        self.link(arena, slot, &traits, unit);
     }
 
     #[inline]
     fn touch(&mut self, arena: &mut Arena<Mark>, slot: Slot) {
-        self.learn(&arena.traits(slot), arena.len());
+        let traits = arena.traits(slot);
+        self.learn(&traits, arena.len());
         self.unlink(arena, slot);
-        self.link(arena, slot);
+        let unit = arena.mark(slot).unit;
+        self.link(arena, slot, &traits, unit);
     }
 
     #[inline]
@@ -360,7 +364,7 @@ impl Order for Value {
         self.now = number(bytes).filter(|now| *now < 1 << 62)?;
         self.decay_at = usize::try_from(number(bytes)?).ok().filter(|at| *at < LINES)?;
         self.decay_due = number(bytes).filter(|due| *due < 1 << 36)?;
-        for starts in &mut self.starts {
+        for starts in self.starts.iter_mut() {
             *starts = u16::from_le_bytes(take(bytes)?);
         }
         for count in &mut self.survival {
@@ -397,9 +401,33 @@ impl Order for Value {
     }
 }
 
-/// The integer square root. Most sizes fit 32 bits, where it takes half the time.
+/// The integer square root, rounded down. Sizes mostly fit 32 bits, where a table and one step of Newton's way are exact to the
+/// last unit, which is then set right.
+#[inline]
 fn root(n: u64) -> u64 {
-    u32::try_from(n).map_or_else(|_| n.isqrt(), |n| u64::from(n.isqrt()))
+    let Some(small) = u32::try_from(n).ok().and_then(NonZeroU32::new) else { return n.isqrt() };
+    // The eight bits from the first one on, moved by an even number of places so that the root moves by half of it.
+    let places = (small.ilog2() & !1).saturating_sub(6);
+    let guess = u32::from(ROOTS[(small.get() >> places) as usize & 0xff]) << (places / 2) >> 7;
+    let near = u64::from((guess + small.get() / guess) / 2);
+    near - u64::from(near * near > n)
+}
+
+/// The square roots of 0 to 255 and a half, times 128: within half a hundredth from 64 on.
+const ROOTS: [u16; 256] = {
+    let mut roots = [0_u16; 256];
+    let mut n = 0;
+    while n < roots.len() {
+        roots[n] = (((2 * n as u32 + 1) << 13).isqrt()) as u16;
+        n += 1;
+    }
+    roots
+};
+
+/// A value many times over, on the heap from the start.
+fn boxed<T: Clone, const N: usize>(value: T) -> Box<[T; N]> {
+    let Ok(boxed) = vec![value; N].into_boxed_slice().try_into() else { unreachable!("it has that length") };
+    boxed
 }
 
 const fn ring(place: u64) -> usize {
@@ -422,3 +450,16 @@ const SEGMENTS: usize = 512;
 const EPOCH_MIN: u64 = 4096;
 /// Words of the one-bit filter of keys seen before.
 const SEEN_WORDS: usize = 1 << 14;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_is_the_one_of_the_standard_library() {
+        let check = |n: u64| assert_eq!(root(n), n.isqrt(), "{n}");
+        (0..1 << 16).for_each(check);
+        (1..1 << 16).map(|root: u64| root * root).for_each(|square| (square - 1..=square + 1).for_each(check));
+        [u64::from(u32::MAX), 1 << 32, u64::MAX].into_iter().for_each(check);
+    }
+}
