@@ -26,6 +26,7 @@
 //! | [`routing`] | which edge, and why |
 //! | [`analytics`] | what was served |
 //! | [`metering`] | what that comes to, in seconds of media |
+//! | [`usage`] | which hours of it are counted when, what a later count changes, how complete each is |
 //!
 //! | what holds it together | answers |
 //! |---|---|
@@ -70,4 +71,5 @@ pub mod suspension;
 pub mod time;
 pub mod upload;
 pub mod url;
+pub mod usage;
 pub mod webhook;

@@ -51,6 +51,26 @@ pub struct Segment {
     pub tier: Tier,
 }
 
+/// What was taken of one segment, as often as the same much was: what a store answers instead of every record.
+///
+/// It is made by the rule of [`Meter`]: bytes of one session in one stretch of [`STRETCH_MS`] added up, no response and no
+/// object counted above [`BYTES_MAX`], and no more than the whole.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Taking {
+    /// The asset.
+    pub asset: AssetId,
+    /// Who owns it, if the tokens said so.
+    pub org: Option<OrgId>,
+    /// The path of the segment, as it prints; takings sort by it.
+    pub path: String,
+    /// Bytes that left, at most the whole.
+    pub sent: u64,
+    /// The whole object's length; 0 when it is not known.
+    pub whole: u64,
+    /// How many such takings there were.
+    pub times: u64,
+}
+
 /// What is summed apart.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Line {
@@ -95,8 +115,8 @@ impl Meter {
             stretch: event.observed_at.as_millis() / STRETCH_MS,
         };
         let bytes = self.parts.entry(part).or_default();
-        bytes.sent = bytes.sent.saturating_add(event.bytes_sent);
-        bytes.whole = bytes.whole.max(event.object_bytes.unwrap_or(0));
+        bytes.sent = bytes.sent.saturating_add(event.bytes_sent.min(BYTES_MAX));
+        bytes.whole = bytes.whole.max(event.object_bytes.unwrap_or(0).min(BYTES_MAX));
         Counted::Delivered
     }
 
@@ -104,27 +124,80 @@ impl Meter {
     pub fn bill(&self, mut segment: impl FnMut(AssetId, Rendition, u32) -> Option<Segment>) -> Bill {
         let mut bill = Bill::default();
         for (part, bytes) in &self.parts {
-            let known = segment(part.asset, part.rendition, part.index).filter(|_| bytes.whole > 0);
-            let Some(Segment { micros, tier }) = known else {
-                *bill.unknown.entry((part.asset, part.rendition)).or_default() += 1;
-                continue;
-            };
-            let share = u128::from(micros) * u128::from(bytes.sent.min(bytes.whole)) / u128::from(bytes.whole);
             // Stretches do not cross hours.
             let hour = Timestamp::from_millis(part.stretch * STRETCH_MS).hour();
-            let line = bill.lines.entry(Line { org: part.org, tier, hour }).or_default();
-            // A share is not above the whole, which was 64 bits long.
-            *line = line.saturating_add(u64::try_from(share).unwrap_or(u64::MAX));
+            let known = segment(part.asset, part.rendition, part.index);
+            bill.add(part.org, (part.asset, part.rendition), hour, (bytes.sent, bytes.whole), 1, known);
         }
         bill
+    }
+
+    /// What was taken in of the hour that begins at `hour`, in their order. A store that keeps records answers the same.
+    pub fn takings(&self, hour: Timestamp) -> Vec<Taking> {
+        self.gathered(|part| Timestamp::from_millis(part.stretch * STRETCH_MS).hour() == hour.hour())
+    }
+
+    /// What was taken in of any hour.
+    pub fn all_takings(&self) -> Vec<Taking> {
+        self.gathered(|_| true)
+    }
+
+    fn gathered(&self, wanted: impl Fn(&Part) -> bool) -> Vec<Taking> {
+        let mut takings = BTreeMap::new();
+        for (part, bytes) in self.parts.iter().filter(|(part, _)| wanted(part)) {
+            let path = ArtifactPath::Segment { rendition: part.rendition, index: part.index }.to_string();
+            let sent = bytes.sent.min(bytes.whole);
+            *takings.entry((part.asset, part.org, path, sent, bytes.whole)).or_insert(0) += 1;
+        }
+        let taking = |((asset, org, path, sent, whole), times)| Taking { asset, org, path, sent, whole, times };
+        takings.into_iter().map(taking).collect()
+    }
+}
+
+impl Bill {
+    /// Adds a taking of the hour that begins at `hour`, with `segment` saying how long a segment is. What is no segment
+    /// adds nothing.
+    pub fn take(
+        &mut self,
+        taking: &Taking,
+        hour: Timestamp,
+        segment: impl FnOnce(AssetId, Rendition, u32) -> Option<Segment>,
+    ) {
+        let Ok(ArtifactPath::Segment { rendition, index }) = taking.path.parse() else { return };
+        let known = segment(taking.asset, rendition, index);
+        let bytes = (taking.sent, taking.whole);
+        self.add(taking.org, (taking.asset, rendition), hour.hour(), bytes, taking.times, known);
+    }
+
+    fn add(
+        &mut self,
+        org: Option<OrgId>,
+        of: (AssetId, Rendition),
+        hour: Timestamp,
+        (sent, whole): (u64, u64),
+        times: u64,
+        segment: Option<Segment>,
+    ) {
+        let Some(Segment { micros, tier }) = segment.filter(|_| whole > 0) else {
+            *self.unknown.entry(of).or_default() += times;
+            return;
+        };
+        // Each taking's share is rounded by itself, so that takings add up alike however they are gathered.
+        let share = u128::from(micros) * u128::from(sent.min(whole)) / u128::from(whole);
+        let line = self.lines.entry(Line { org, tier, hour }).or_default();
+        let sum = u128::from(*line).saturating_add(share.saturating_mul(u128::from(times)));
+        *line = u64::try_from(sum).unwrap_or(u64::MAX);
     }
 }
 
 /// Records that one meter takes in.
 pub const EVENTS_MAX: usize = 50_000_000;
 
+/// Bytes that one response or one object counts as, at most: 1 TiB, so that sums of many stay exact in every store.
+pub const BYTES_MAX: u64 = 1 << 40;
+
 /// How long a session's takings of one segment are one, in milliseconds: a divisor of an hour.
-const STRETCH_MS: u64 = 600_000;
+pub const STRETCH_MS: u64 = 600_000;
 
 /// What counts once at most.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -320,6 +393,22 @@ mod tests {
                 meter.bill(four_seconds)
             };
             prop_assert_eq!(bill(&again), bill(&told));
+        }
+
+        #[test]
+        fn takings_come_to_the_same_as_records(events in prop::collection::vec(any_event(), 0..60)) {
+            let mut meter = Meter::default();
+            for event in &events {
+                meter.add(event);
+            }
+            let hours: BTreeSet<_> = events.iter().map(|event| event.observed_at.hour()).collect();
+            let mut bill = Bill::default();
+            for hour in hours {
+                for taking in meter.takings(hour) {
+                    bill.take(&taking, hour, four_seconds);
+                }
+            }
+            prop_assert_eq!(bill, meter.bill(four_seconds));
         }
 
         #[test]

@@ -5,7 +5,9 @@ use std::fmt;
 use async_trait::async_trait;
 use rend_core::analytics::{NodeAccount, PlaybackBatch, PlaybackReport, Recorded};
 use rend_core::id::{AssetId, OrgId};
+use rend_core::metering::Taking;
 use rend_core::time::Timestamp;
+use rend_core::usage::RunHour;
 
 use crate::StoreError;
 
@@ -53,4 +55,26 @@ pub trait Analytics: fmt::Debug + Send + Sync {
     ///
     /// [`StoreError::Unavailable`].
     async fn accounts(&self) -> Result<Vec<NodeAccount>, StoreError>;
+
+    /// What there is of each run of each edge in the hours from `from` (included) until `until` (not included), which are
+    /// starts of hours: by hour, node and boot. Hours and runs without events are left out.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`].
+    async fn hours(&self, from: Timestamp, until: Timestamp) -> Result<Vec<RunHour>, StoreError>;
+
+    /// What was taken of segments from `from` (included) until `until` (not included), as
+    /// [`rend_core::metering::Meter::takings`] has it: in their order, at most `rows` of those after `after`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`].
+    async fn takings(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        after: Option<&Taking>,
+        rows: usize,
+    ) -> Result<Vec<Taking>, StoreError>;
 }

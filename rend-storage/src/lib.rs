@@ -19,6 +19,9 @@
 //! | [`webhooks::WebhookStore`] | who is told of events, and how far |
 //! | [`credentials::CredentialStore`] | API keys, by digest |
 //! | [`analytics::Analytics`] | what edges served |
+//! | [`usage::UsageLedger`] | what that came to, by organisation, tier and hour |
+//! | [`answers::AnswerStore`] | what was answered to requests that name themselves |
+//! | [`leads::Leads`] | which process does what only one should do |
 //! | [`limits::Limiter`] | how often each asker has asked lately |
 //!
 //! ```
@@ -39,6 +42,7 @@
 //! file; feature `s3` adds `s3::S3Objects`, objects in a bucket; feature `clickhouse` adds `clickhouse::ClickHouse`, what edges served. Nothing here keeps a cache, and adapters on this machine
 //! try nothing again: that is for callers, whom [`StoreError::is_transient`] tells when it can help.
 pub mod analytics;
+pub mod answers;
 pub mod assets;
 #[cfg(feature = "clickhouse")]
 pub mod clickhouse;
@@ -53,9 +57,12 @@ pub mod events;
 #[cfg(feature = "fs")]
 pub mod fs;
 pub mod jobs;
+pub mod leads;
 pub mod lease;
 pub mod limits;
 pub mod memory;
+#[cfg(all(test, any(feature = "clickhouse", feature = "postgres", feature = "sqlite")))]
+mod migrations;
 pub mod multipart;
 pub mod objects;
 #[cfg(feature = "postgres")]
@@ -70,6 +77,7 @@ pub mod sqlite;
 pub mod suspensions;
 pub mod transfers;
 pub mod uploads;
+pub mod usage;
 pub mod webhooks;
 
 pub use error::StoreError;

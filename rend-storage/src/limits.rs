@@ -24,6 +24,7 @@ pub trait Limiter: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unavailable`]; the caller decides whether the request may go on.
+    /// [`StoreError::Unavailable`]; the caller decides whether the request may go on. [`StoreError::Conflict`] when so many
+    /// requests of the asker come at once that they can not be counted one after another.
     async fn take(&self, asker: &Asker, quota: &Quota, now: Timestamp) -> Result<Verdict, StoreError>;
 }

@@ -22,6 +22,9 @@ mod memory {
     rend_storage::webhook_conformance!(block_on, (Memory::default(), ()));
     rend_storage::credential_store_conformance!(block_on, (Memory::default(), ()));
     rend_storage::analytics_conformance!(block_on, (Memory::default(), ()));
+    rend_storage::answers_conformance!(block_on, (Memory::default(), ()));
+    rend_storage::leads_conformance!(block_on, (Memory::default(), ()));
+    rend_storage::usage_conformance!(block_on, (Memory::default(), ()));
     rend_storage::limiter_conformance!(block_on, (MemoryLimiter::default(), ()));
 }
 
@@ -67,6 +70,9 @@ mod sqlite {
     rend_storage::webhook_conformance!(block_on, fresh());
     rend_storage::credential_store_conformance!(block_on, fresh());
     rend_storage::analytics_conformance!(block_on, fresh());
+    rend_storage::answers_conformance!(block_on, fresh());
+    rend_storage::leads_conformance!(block_on, fresh());
+    rend_storage::usage_conformance!(block_on, fresh());
 }
 
 #[cfg(feature = "postgres")]
@@ -127,6 +133,21 @@ mod postgres {
         fresh()
     );
     rend_storage::analytics_conformance!(
+        #[ignore = "needs PostgreSQL: cargo xtask test starts one"]
+        block_on,
+        fresh()
+    );
+    rend_storage::answers_conformance!(
+        #[ignore = "needs PostgreSQL: cargo xtask test starts one"]
+        block_on,
+        fresh()
+    );
+    rend_storage::leads_conformance!(
+        #[ignore = "needs PostgreSQL: cargo xtask test starts one"]
+        block_on,
+        fresh()
+    );
+    rend_storage::usage_conformance!(
         #[ignore = "needs PostgreSQL: cargo xtask test starts one"]
         block_on,
         fresh()

@@ -64,6 +64,14 @@ pub enum Tier {
 }
 
 impl Tier {
+    /// Every tier, smallest first.
+    pub const ALL: &[Self] = &[Self::AudioOnly, Self::P720, Self::P1080, Self::K2, Self::K4];
+
+    /// The tier that [`Tier::as_str`] calls `word`.
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|tier| tier.as_str() == word)
+    }
+
     /// The tier of a picture of this size.
     pub const fn of(size: Size) -> Self {
         match size.pixels() {

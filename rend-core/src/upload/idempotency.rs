@@ -18,12 +18,14 @@ pub struct Remembered<A> {
     pub answer: Option<A>,
     /// When it was first asked.
     pub at: Timestamp,
+    /// Until when its name is taken although nothing is answered: whoever did it may have died.
+    pub until: Timestamp,
 }
 
 /// What to do with a request that carries a key.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Verdict<'a, A> {
-    /// It is the first, or the first after a day: do it and remember the answer.
+    /// It is the first, the first after a day, or the first after one that was given up: do it and remember the answer.
     Do,
     /// It was done: give the same answer again.
     Replay(&'a A),
@@ -42,6 +44,7 @@ pub fn is_key(key: &str) -> bool {
 pub fn judge<'a, A>(remembered: Option<&'a Remembered<A>>, asked_sha256: &[u8; 32], now: Timestamp) -> Verdict<'a, A> {
     match remembered {
         Some(first) if now.since(first.at) >= ANSWER_KEPT => Verdict::Do,
+        Some(first) if first.answer.is_none() && now >= first.until => Verdict::Do,
         Some(first) if first.asked_sha256 != *asked_sha256 => Verdict::Other,
         Some(Remembered { answer: Some(answer), .. }) => Verdict::Replay(answer),
         Some(_) => Verdict::Running,
@@ -55,7 +58,8 @@ mod tests {
 
     #[track_caller]
     fn check(answer: Option<u8>, asked: u8, now_secs: u64, expect: Verdict<'_, u8>) {
-        let first = Remembered { asked_sha256: [1; 32], answer, at: Timestamp::from_secs(1000) };
+        let (at, until) = (Timestamp::from_secs(1000), Timestamp::from_secs(1060));
+        let first = Remembered { asked_sha256: [1; 32], answer, at, until };
         assert_eq!(judge(Some(&first), &[asked; 32], Timestamp::from_secs(now_secs)), expect);
     }
 
@@ -67,6 +71,9 @@ mod tests {
         check(Some(9), 2, 1000, Verdict::Other);
         check(None, 1, 1000, Verdict::Running);
         check(None, 2, 1000, Verdict::Other);
+        check(None, 1, 1059, Verdict::Running);
+        check(None, 1, 1060, Verdict::Do);
+        check(None, 2, 1060, Verdict::Do);
         check(Some(9), 1, 0, Verdict::Replay(&9));
         assert_eq!(judge::<u8>(None, &[1; 32], Timestamp::EPOCH), Verdict::Do);
     }

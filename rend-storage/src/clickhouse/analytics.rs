@@ -5,7 +5,9 @@ use std::str::FromStr;
 use async_trait::async_trait;
 use rend_core::analytics::{NodeAccount, PlaybackBatch, PlaybackEvent, PlaybackReport, Recorded};
 use rend_core::id::{AssetId, OrgId};
+use rend_core::metering::{BYTES_MAX, STRETCH_MS, Taking};
 use rend_core::time::Timestamp;
+use rend_core::usage::RunHour;
 
 use super::fault::Fault;
 use super::server::Params;
@@ -97,6 +99,57 @@ impl Analytics for ClickHouse {
             })
         };
         Ok(rows.iter().map(account).collect::<Result<_, Fault>>()?)
+    }
+
+    async fn hours(&self, from: Timestamp, until: Timestamp) -> Result<Vec<RunHour>, StoreError> {
+        let rows = self.0.server.rows(include_str!("sql/hours.sql"), &window(from, until)).await?;
+        let seq = |row: &[String], at| Ok(u128::from_be_bytes(bytes(row, at)?) as u64);
+        let run = |row: &Vec<String>| {
+            Ok(RunHour {
+                hour: Timestamp::from_millis(parsed::<u64>(row, 0)?.saturating_mul(HOUR_MS)),
+                node: parsed(row, 1)?,
+                boot: bytes(row, 2)?,
+                rows: parsed(row, 3)?,
+                seq_min: seq(row, 4)?,
+                seq_max: seq(row, 5)?,
+            })
+        };
+        Ok(rows.iter().map(run).collect::<Result<_, Fault>>()?)
+    }
+
+    async fn takings(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        after: Option<&Taking>,
+        rows: usize,
+    ) -> Result<Vec<Taking>, StoreError> {
+        let mut params = window(from, until);
+        let upper = |bytes: &[u8]| hex(bytes).to_uppercase();
+        params.extend([
+            ("most", BYTES_MAX.to_string()),
+            ("stretch_ms", STRETCH_MS.to_string()),
+            ("asset", after.map_or_else(String::new, |after| upper(after.asset.as_bytes()))),
+            ("owner", after.and_then(|after| after.org).map_or_else(String::new, |org| upper(org.as_bytes()))),
+            ("path", after.map_or_else(String::new, |after| after.path.clone())),
+            ("sent", after.map_or(0, |after| after.sent).to_string()),
+            ("entire", after.map_or(0, |after| after.whole).to_string()),
+            ("limit", rows.to_string()),
+        ]);
+        let rows = self.0.server.rows(include_str!("sql/takings.sql"), &params).await?;
+        let taking = |row: &Vec<String>| {
+            let owner = row.get(1).ok_or(Fault::Odd("a field"))?;
+            let org = if owner.is_empty() { None } else { Some(OrgId::from_bytes(bytes(row, 1)?)) };
+            Ok(Taking {
+                asset: AssetId::from_bytes(bytes(row, 0)?),
+                org,
+                path: parsed(row, 2)?,
+                sent: parsed(row, 3)?,
+                whole: parsed(row, 4)?,
+                times: parsed(row, 5)?,
+            })
+        };
+        Ok(rows.iter().map(taking).collect::<Result<_, Fault>>()?)
     }
 }
 
@@ -205,6 +258,8 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// An hour in milliseconds.
+const HOUR_MS: u64 = 3_600_000;
 /// Names between two of a batch that are fetched in vain rather than asked around.
 const GAP_MAX: u128 = 64;
 /// Stretches that one question covers.

@@ -52,21 +52,11 @@ fn statements(migration: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     #[test]
     fn every_file_of_the_folder_is_applied_in_order() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/clickhouse");
-        let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
-        files.sort();
-        let texts: Vec<_> = files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
-        assert_eq!(texts, MIGRATIONS);
-        for (n, file) in files.iter().enumerate() {
-            let name = file.file_name().unwrap().to_str().unwrap();
-            assert!(name.starts_with(&format!("{:04}_", n + 1)), "{name}");
-        }
+        crate::migrations::check("clickhouse", MIGRATIONS);
     }
 
     #[test]

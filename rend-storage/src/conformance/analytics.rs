@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use futures::future;
 use rend_core::analytics::{CacheStatus, NodeAccount, PlaybackBatch, PlaybackEvent, PlaybackReport, Recorded};
 use rend_core::artifact::{ArtifactPath, Rendition};
+use rend_core::metering::{BYTES_MAX, Meter, Taking};
 use rend_core::time::Timestamp;
+use rend_core::usage::{HOUR, RunHour};
 
 use super::make::{asset_id, at, org_id};
 use crate::analytics::Analytics;
@@ -189,6 +191,89 @@ pub async fn batches_at_once_count_each_event_once(store: &impl Analytics) {
     assert_eq!(store.accounts().await.unwrap(), [account(17, 17)]);
 }
 
+/// The records of each hour are told by edge and run, with the places that they lie between.
+pub async fn hours_tell_how_much_of_each_run_there_is(store: &impl Analytics) {
+    let hour = at(0).hour();
+    let in_hour = |n: u32, secs: u64, seq| PlaybackEvent {
+        observed_at: hour + HOUR * n + std::time::Duration::from_secs(secs),
+        ..event(seq)
+    };
+    let other = PlaybackEvent { node: "ash-0".parse().unwrap(), boot: [0xff; 8], ..in_hour(1, 1, u64::MAX) };
+    let last = PlaybackEvent { observed_at: Timestamp::from_millis((hour + HOUR).as_millis() - 1), ..event(9) };
+    let events = vec![in_hour(0, 0, 5), in_hour(0, 3599, 3), last, in_hour(1, 0, 10), in_hour(4, 7, 300), other];
+    for now in [50, 60] {
+        store.record(&batch(events.clone()), at(now)).await.unwrap();
+    }
+    let run = |n, rows, seq_min, seq_max| RunHour {
+        hour: hour + HOUR * n,
+        node: "ash-1".parse().unwrap(),
+        boot: BOOT,
+        rows,
+        seq_min,
+        seq_max,
+    };
+    let theirs = RunHour { node: "ash-0".parse().unwrap(), boot: [0xff; 8], ..run(1, 1, u64::MAX, u64::MAX) };
+    let all = [run(0, 3, 3, 9), theirs.clone(), run(1, 1, 10, 10), run(4, 1, 300, 300)];
+    assert_eq!(store.hours(Timestamp::EPOCH, Timestamp::MAX).await.unwrap(), all);
+    assert_eq!(store.hours(hour + HOUR, hour + HOUR * 4).await.unwrap(), [theirs, run(1, 1, 10, 10)]);
+    assert_eq!(store.hours(hour + HOUR, hour + HOUR).await.unwrap(), []);
+}
+
+/// Takings are what the rule makes of the records, whatever was told twice, and pages of any size add up to all of them.
+pub async fn takings_are_what_the_rule_makes_of_the_records(store: &impl Analytics) {
+    let hour = at(0).hour();
+    let mut events = Vec::new();
+    let mut prng = rend_core::prng::Prng::seeded(42);
+    for seq in 1..=300 {
+        let one_of = |prng: &mut rend_core::prng::Prng, most: u64| prng.below(most) as u8;
+        let rendition = [Rendition::P360, Rendition::P720][usize::from(one_of(&mut prng, 2))];
+        let index = u32::from(one_of(&mut prng, 3));
+        let path = match one_of(&mut prng, 8) {
+            0 => ArtifactPath::Variant(rendition),
+            1 => ArtifactPath::Init(rendition),
+            _ => ArtifactPath::Segment { rendition, index },
+        };
+        let org = one_of(&mut prng, 3);
+        let session = one_of(&mut prng, 4);
+        let sizes = [0, 1, 500, 1000, 2000, u64::MAX];
+        events.push(PlaybackEvent {
+            observed_at: hour + std::time::Duration::from_secs(u64::from(one_of(&mut prng, 70)) * 60),
+            org: (org > 0).then(|| org_id(org)),
+            asset: asset_id(one_of(&mut prng, 2)),
+            session: (session > 0).then_some([session; 7]),
+            path,
+            status: [200, 206, 206, 304, 404][usize::from(one_of(&mut prng, 5))],
+            bytes_sent: sizes[usize::from(one_of(&mut prng, 6))],
+            object_bytes: [None, Some(1000), Some(1000), Some(u64::MAX)][usize::from(one_of(&mut prng, 4))],
+            ..event(seq)
+        });
+    }
+    let mut meter = Meter::default();
+    for event in events.iter().filter(|event| event.observed_at.hour() == hour) {
+        meter.add(event);
+    }
+    let expected = meter.takings(hour);
+    assert!(expected.len() > 40, "{} takings", expected.len());
+    assert!(expected.iter().any(|taking| taking.times > 1 && taking.whole == BYTES_MAX));
+    for again in [events.clone(), events[100..200].to_vec(), events] {
+        store.record(&batch(again), at(50)).await.unwrap();
+    }
+    for rows in [1000, 7] {
+        let mut found: Vec<Taking> = Vec::new();
+        loop {
+            let page = store.takings(hour, hour + HOUR, found.last(), rows).await.unwrap();
+            assert!(page.len() <= rows);
+            let is_last = page.len() < rows;
+            found.extend(page);
+            if is_last {
+                break;
+            }
+        }
+        assert_eq!(found, expected, "pages of {rows}");
+    }
+    assert_eq!(store.takings(hour + HOUR * 9, hour + HOUR * 10, None, 10).await.unwrap(), []);
+}
+
 const BOOT: [u8; 8] = [7; 8];
 
 fn event(seq: u64) -> PlaybackEvent {
@@ -236,6 +321,8 @@ macro_rules! analytics_conformance {
             accounts_show_gaps_and_losses
             events_of_an_earlier_run_are_accounted_to_it
             batches_at_once_count_each_event_once
+            hours_tell_how_much_of_each_run_there_is
+            takings_are_what_the_rule_makes_of_the_records
         }
     };
 }

@@ -18,11 +18,13 @@
 #![expect(clippy::missing_panics_doc, clippy::unwrap_used, reason = "cases fail by panicking")]
 
 pub mod analytics;
+pub mod answers;
 pub mod assets;
 pub mod credentials;
 pub mod edges;
 pub mod events;
 pub mod jobs;
+pub mod leads;
 pub mod limits;
 mod make;
 pub mod multipart;
@@ -31,6 +33,7 @@ pub mod revocations;
 pub mod suspensions;
 pub mod transfers;
 pub mod uploads;
+pub mod usage;
 pub mod webhooks;
 
 /// Mounts cases. The macros of the ports call it; nobody else has to.
@@ -69,11 +72,13 @@ mod tests {
     #[test]
     fn every_case_is_mounted_once() {
         check(include_str!("analytics.rs"));
+        check(include_str!("answers.rs"));
         check(include_str!("assets.rs"));
         check(include_str!("credentials.rs"));
         check(include_str!("edges.rs"));
         check(include_str!("events.rs"));
         check(include_str!("jobs.rs"));
+        check(include_str!("leads.rs"));
         check(include_str!("limits.rs"));
         check(include_str!("multipart.rs"));
         check(include_str!("objects.rs"));
@@ -81,6 +86,7 @@ mod tests {
         check(include_str!("suspensions.rs"));
         check(include_str!("transfers.rs"));
         check(include_str!("uploads.rs"));
+        check(include_str!("usage.rs"));
         check(include_str!("webhooks.rs"));
     }
 }

@@ -3,7 +3,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use rend_core::analytics::{NodeAccount, PlaybackBatch, PlaybackEvent, PlaybackReport, Recorded};
 use rend_core::id::{AssetId, OrgId};
+use rend_core::metering::{Meter, Taking};
 use rend_core::time::Timestamp;
+use rend_core::usage::RunHour;
 
 use super::Memory;
 use crate::StoreError;
@@ -78,6 +80,40 @@ impl Analytics for Memory {
                 dropped_total: account.dropped_total,
             });
             accounts.collect()
+        }))
+    }
+
+    async fn hours(&self, from: Timestamp, until: Timestamp) -> Result<Vec<RunHour>, StoreError> {
+        Ok(self.with(|state| {
+            let mut hours = BTreeMap::<_, RunHour>::new();
+            for event in state.played.values().filter(|event| (from..until).contains(&event.observed_at)) {
+                let (hour, node, boot, seq) = (event.observed_at.hour(), event.node.clone(), event.boot, event.seq);
+                let none_yet = RunHour { hour, node: node.clone(), boot, rows: 0, seq_min: seq, seq_max: seq };
+                let run = hours.entry((hour, node, boot)).or_insert(none_yet);
+                run.rows += 1;
+                run.seq_min = run.seq_min.min(seq);
+                run.seq_max = run.seq_max.max(seq);
+            }
+            hours.into_values().collect()
+        }))
+    }
+
+    async fn takings(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        after: Option<&Taking>,
+        rows: usize,
+    ) -> Result<Vec<Taking>, StoreError> {
+        Ok(self.with(|state| {
+            let mut meter = Meter::default();
+            for event in state.played.values().filter(|event| (from..until).contains(&event.observed_at)) {
+                meter.add(event);
+            }
+            let mut takings = meter.all_takings();
+            takings.retain(|taking| after.is_none_or(|after| taking > after));
+            takings.truncate(rows);
+            takings
         }))
     }
 }

@@ -10,26 +10,33 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rend_core::analytics::PlaybackEvent;
+use rend_core::artifact::Rendition;
 use rend_core::asset::Asset;
 use rend_core::credential::Credential;
 use rend_core::event::Event;
 use rend_core::fleet::{EdgeRow, PurgeRow, RevocationRow};
-use rend_core::id::{AssetId, CredentialId, EdgeId, JobId, LeaseToken, UploadId};
+use rend_core::id::{AssetId, CredentialId, EdgeId, JobId, LeaseToken, OrgId, UploadId};
 use rend_core::job::Job;
+use rend_core::media::ladder::Tier;
+use rend_core::time::Timestamp;
 use rend_core::upload::UploadSession;
+use rend_core::usage::{CountedHour, Lengths};
 
 mod analytics;
+mod answers;
 mod assets;
 mod credentials;
 mod edges;
 mod events;
 mod jobs;
+mod leads;
 mod limits;
 mod objects;
 mod revocations;
 mod suspensions;
 mod transfers;
 mod uploads;
+mod usage;
 mod webhooks;
 
 pub use limits::MemoryLimiter;
@@ -77,6 +84,12 @@ struct State {
     digests: BTreeMap<[u8; 32], CredentialId>,
     played: BTreeMap<[u8; 16], PlaybackEvent>,
     accounts: BTreeMap<(EdgeId, [u8; 8]), analytics::Account>,
+    counted: BTreeMap<Timestamp, CountedHour>,
+    /// What each count added, and when, by what it corrects.
+    corrections: BTreeMap<(OrgId, Timestamp, Tier, u32), (i64, Timestamp)>,
+    lengths: BTreeMap<(AssetId, Rendition), Lengths>,
+    leads: BTreeMap<String, (LeaseToken, Timestamp)>,
+    answers: BTreeMap<[u8; 32], answers::Row>,
 }
 
 /// A job, and the token of the lease that holds.

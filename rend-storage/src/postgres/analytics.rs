@@ -3,7 +3,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use rend_core::analytics::{NodeAccount, PlaybackBatch, PlaybackEvent, PlaybackReport, Recorded};
 use rend_core::id::{AssetId, EdgeId, OrgId};
+use rend_core::metering::{BYTES_MAX, STRETCH_MS, Taking};
 use rend_core::time::Timestamp;
+use rend_core::usage::RunHour;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -62,6 +64,40 @@ impl Analytics for Postgres {
         let db = self.session().await?;
         let found = db.all(include_str!("sql/account_all.sql"), &[]).await;
         db.end(found.and_then(|rows| rows.iter().map(account).collect()))
+    }
+
+    async fn hours(&self, from: Timestamp, until: Timestamp) -> Result<Vec<RunHour>, StoreError> {
+        let db = self.session().await?;
+        let found = db.all(include_str!("sql/playback_hours.sql"), &[&millis(from), &millis(until)]).await;
+        db.end(found.and_then(|rows| rows.iter().map(run_hour).collect()))
+    }
+
+    async fn takings(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        after: Option<&Taking>,
+        rows: usize,
+    ) -> Result<Vec<Taking>, StoreError> {
+        let db = self.session().await?;
+        // Before the first there is nothing: the empty path sorts before every other.
+        let asset = Id(after.map_or([0; 16], |after| *after.asset.as_bytes()));
+        let owner = after.and_then(|after| after.org).map_or_else(Vec::new, |org| org.as_bytes().to_vec());
+        let (path, sent, whole) = after.map_or(("", 0, 0), |after| (after.path.as_str(), after.sent, after.whole));
+        let params: [&(dyn ToSql + Sync); 10] = [
+            &millis(from),
+            &millis(until),
+            &BYTES_MAX.cast_signed(),
+            &STRETCH_MS.cast_signed(),
+            &asset,
+            &owner,
+            &path,
+            &sent.cast_signed(),
+            &whole.cast_signed(),
+            &limit(rows),
+        ];
+        let found = db.all(include_str!("sql/playback_takings.sql"), &params).await;
+        db.end(found.and_then(|rows| rows.iter().map(taking).collect()))
     }
 }
 
@@ -169,6 +205,34 @@ async fn report(db: &Session, (totals, counts): Counting, params: Params<'_>) ->
     }
     Ok(report)
 }
+
+fn run_hour(row: &Row) -> Result<RunHour, Fault> {
+    let seq = |name| {
+        u64::from_str_radix(get::<&str>(row, name)?.get(16..).unwrap_or(""), 16).map_err(|_| Fault::from(Strange(name)))
+    };
+    Ok(RunHour {
+        hour: Timestamp::from_millis(number(row, "hours")?.saturating_mul(HOUR_MS)),
+        node: parsed(row, "node")?,
+        boot: bytes(row, "boot")?,
+        rows: number(row, "records")?,
+        seq_min: seq("first_id")?,
+        seq_max: seq("last_id")?,
+    })
+}
+
+fn taking(row: &Row) -> Result<Taking, Fault> {
+    Ok(Taking {
+        asset: AssetId::from_bytes(id(row, "asset")?),
+        org: get::<&[u8]>(row, "owner")?.try_into().ok().map(OrgId::from_bytes),
+        path: get(row, "path")?,
+        sent: number(row, "sent")?,
+        whole: number(row, "entire")?,
+        times: number(row, "times")?,
+    })
+}
+
+/// An hour in milliseconds.
+const HOUR_MS: u64 = 3_600_000;
 
 fn account(row: &Row) -> Result<NodeAccount, Fault> {
     Ok(NodeAccount {

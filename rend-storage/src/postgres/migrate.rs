@@ -10,6 +10,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0002_direct_uploads.sql"),
     include_str!("../../migrations/postgres/0003_orders_and_webhooks.sql"),
     include_str!("../../migrations/postgres/0004_captions.sql"),
+    include_str!("../../migrations/postgres/0005_usage_and_answers.sql"),
 ];
 
 /// The schema after the last of [`MIGRATIONS`].
@@ -61,20 +62,10 @@ const LOCK: i64 = 0x5265_6e64;
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     #[test]
     fn every_file_of_the_folder_is_applied_in_order() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/postgres");
-        let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
-        files.sort();
-        let texts: Vec<_> = files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
-        assert_eq!(texts, MIGRATIONS);
-        for (n, file) in files.iter().enumerate() {
-            let name = file.file_name().unwrap().to_str().unwrap();
-            assert!(name.starts_with(&format!("{:04}_", n + 1)), "{name}");
-        }
+        crate::migrations::check("postgres", MIGRATIONS);
     }
 }

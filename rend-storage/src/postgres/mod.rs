@@ -23,6 +23,7 @@ use std::sync::Arc;
 use crate::StoreError;
 
 mod analytics;
+mod answers;
 mod assets;
 mod columns;
 mod credentials;
@@ -30,6 +31,7 @@ mod edges;
 mod events;
 mod fault;
 mod jobs;
+mod leads;
 mod migrate;
 mod options;
 mod revocations;
@@ -37,6 +39,7 @@ mod session;
 mod suspensions;
 mod transfers;
 mod uploads;
+mod usage;
 mod webhooks;
 
 use session::{Pool, Session};

@@ -31,7 +31,7 @@ impl Limiter for Redis {
                 Some(present) => known = present,
             }
         }
-        Err(StoreError::Unavailable("too many requests of one asker at once".into()))
+        Err(StoreError::Conflict { what: "the asker's quota, with too many requests at once" })
     }
 }
 

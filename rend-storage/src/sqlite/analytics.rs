@@ -1,7 +1,9 @@
 use async_trait::async_trait;
 use rend_core::analytics::{NodeAccount, PlaybackBatch, PlaybackEvent, PlaybackReport, Recorded};
 use rend_core::id::{AssetId, EdgeId, OrgId};
+use rend_core::metering::{BYTES_MAX, STRETCH_MS, Taking};
 use rend_core::time::Timestamp;
+use rend_core::usage::RunHour;
 use rusqlite::{Connection, Row, ToSql, named_params};
 
 use super::columns::{get, limit, millis, number, parsed, time_or_none};
@@ -80,6 +82,69 @@ impl Analytics for Sqlite {
     async fn accounts(&self) -> Result<Vec<NodeAccount>, StoreError> {
         self.read(|db| all(db, include_str!("sql/account_all.sql"), &[], decode)).await
     }
+
+    async fn hours(&self, from: Timestamp, until: Timestamp) -> Result<Vec<RunHour>, StoreError> {
+        self.read(move |db| {
+            let params = named_params! { ":from": millis(from), ":until": millis(until) };
+            all(db, include_str!("sql/playback_hours.sql"), params, |row| {
+                Ok(RunHour {
+                    hour: Timestamp::from_millis(number(row, "hours")?.saturating_mul(HOUR_MS)),
+                    node: parsed(row, "node")?,
+                    boot: get(row, "boot")?,
+                    rows: number(row, "records")?,
+                    seq_min: seq(get(row, "first_id")?),
+                    seq_max: seq(get(row, "last_id")?),
+                })
+            })
+        })
+        .await
+    }
+
+    async fn takings(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        after: Option<&Taking>,
+        rows: usize,
+    ) -> Result<Vec<Taking>, StoreError> {
+        let after = after.cloned();
+        self.read(move |db| {
+            let owner = after.as_ref().and_then(|after| after.org).map_or_else(Vec::new, |org| org.as_bytes().to_vec());
+            let params = named_params! {
+                ":from": millis(from),
+                ":until": millis(until),
+                ":most": BYTES_MAX.cast_signed(),
+                ":stretch_ms": STRETCH_MS.cast_signed(),
+                // Before the first there is nothing: the empty name sorts before every other.
+                ":asset": after.as_ref().map_or_else(Vec::new, |after| after.asset.as_bytes().to_vec()),
+                ":owner": owner,
+                ":path": after.as_ref().map_or("", |after| after.path.as_str()),
+                ":sent": after.as_ref().map_or(0, |after| after.sent.cast_signed()),
+                ":entire": after.as_ref().map_or(0, |after| after.whole.cast_signed()),
+                ":limit": limit(rows),
+            };
+            all(db, include_str!("sql/playback_takings.sql"), params, |row| {
+                let owner: Vec<u8> = get(row, "owner")?;
+                Ok(Taking {
+                    asset: AssetId::from_bytes(get(row, "asset")?),
+                    org: owner.try_into().ok().map(OrgId::from_bytes),
+                    path: get(row, "path")?,
+                    sent: number(row, "sent")?,
+                    whole: number(row, "entire")?,
+                    times: number(row, "times")?,
+                })
+            })
+        })
+        .await
+    }
+}
+
+/// An hour in milliseconds.
+const HOUR_MS: u64 = 3_600_000;
+
+/// The place that an event's name ends with.
+fn seq(id: [u8; 16]) -> u64 {
+    id[8..].iter().fold(0, |seq, byte| seq << 8 | u64::from(*byte))
 }
 
 fn insert(db: &Connection, event: &PlaybackEvent, now: Timestamp) -> Result<usize, Fault> {

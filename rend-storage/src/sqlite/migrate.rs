@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0004_direct_uploads.sql"),
     include_str!("../../migrations/sqlite/0005_orders_and_webhooks.sql"),
     include_str!("../../migrations/sqlite/0006_captions.sql"),
+    include_str!("../../migrations/sqlite/0007_usage_and_answers.sql"),
 ];
 
 /// The schema after the last of [`MIGRATIONS`].
@@ -133,15 +134,7 @@ mod tests {
 
     #[test]
     fn every_file_of_the_folder_is_applied_in_order() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/sqlite");
-        let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
-        files.sort();
-        let texts: Vec<_> = files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
-        assert_eq!(texts, MIGRATIONS);
-        for (n, file) in files.iter().enumerate() {
-            let name = file.file_name().unwrap().to_str().unwrap();
-            assert!(name.starts_with(&format!("{:04}_", n + 1)), "{name}");
-        }
+        crate::migrations::check("sqlite", MIGRATIONS);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use rusqlite::{Connection, Row, ToSql};
 use crate::StoreError;
 
 mod analytics;
+mod answers;
 mod assets;
 mod columns;
 mod credentials;
@@ -23,12 +24,14 @@ mod edges;
 mod events;
 mod fault;
 mod jobs;
+mod leads;
 mod migrate;
 mod revocations;
 mod suspensions;
 mod threads;
 mod transfers;
 mod uploads;
+mod usage;
 mod webhooks;
 
 use fault::Fault;

@@ -188,7 +188,7 @@ impl AnswerBook for MemoryAnswers {
         if book.rows.len() >= ANSWERS_MAX && !book.forget_oldest() {
             return Begun::Full;
         }
-        book.rows.insert(place, Remembered { asked_sha256: asked, answer: None, at: now });
+        book.rows.insert(place, Remembered { asked_sha256: asked, answer: None, at: now, until: Timestamp::MAX });
         Begun::Do
     }
 

@@ -1,0 +1,1 @@
+UPDATE answers SET until = :until WHERE place = :place AND holder = :holder AND answer IS NULL

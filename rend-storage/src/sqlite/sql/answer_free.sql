@@ -1,0 +1,1 @@
+DELETE FROM answers WHERE place = :place AND holder = :holder AND answer IS NULL

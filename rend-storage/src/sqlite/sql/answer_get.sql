@@ -1,0 +1,1 @@
+SELECT asked, at, until, answer FROM answers WHERE place = :place

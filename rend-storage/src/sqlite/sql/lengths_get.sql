@@ -1,0 +1,1 @@
+SELECT lengths FROM segment_lengths WHERE asset = :asset AND rendition = :rendition
