@@ -405,7 +405,11 @@ fn v6_sounds_in_groups_agree() {
     check(|p| all(p, group), &[]);
     check(|p| all(p, ""), &["error V6"]);
     check(|p| all(p, &group.replace("LANGUAGE=\"en\",", "")), &["error V6"]);
-    check(|p| all(p, &format!("{group}{group}")), &["error V6"]);
+    let twice = format!("{group}{}", group.replace("English", "Deutsch"));
+    check(|p| all(p, &twice), &["error V6"]);
+    let named = format!("{group}{}", group.replace("DEFAULT=YES", "DEFAULT=NO"));
+    check(|p| all(p, &named), &["error V6"]);
+    check(|p| all(p, &group.replace("480p/index.m3u8", "a-de/index.m3u8")), &["error V6"]);
     check(
         |p| {
             all(p, group);

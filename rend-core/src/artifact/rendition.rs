@@ -25,6 +25,13 @@ pub enum Rendition {
     Source,
     /// Audio alone, in this language.
     Audio(Lang),
+    /// Another sound in a language that one has already: `a-en-2`.
+    AudioAgain {
+        /// The language.
+        lang: Lang,
+        /// Which of that language: from 2 to 9.
+        number: u8,
+    },
 }
 
 impl Rendition {
@@ -40,7 +47,15 @@ impl Rendition {
             Self::P1080 => Some(1080),
             Self::P1440 => Some(1440),
             Self::P2160 => Some(2160),
-            Self::Source | Self::Audio(_) => None,
+            Self::Source | Self::Audio(_) | Self::AudioAgain { .. } => None,
+        }
+    }
+
+    /// The language, when it is audio alone.
+    pub const fn sound_lang(self) -> Option<Lang> {
+        match self {
+            Self::Audio(lang) | Self::AudioAgain { lang, .. } => Some(lang),
+            Self::P360 | Self::P480 | Self::P720 | Self::P1080 | Self::P1440 | Self::P2160 | Self::Source => None,
         }
     }
 
@@ -48,7 +63,7 @@ impl Rendition {
     /// fixed rung, since its size is not in its name; audio stands below all.
     pub const fn ladder_index(self) -> u8 {
         match self {
-            Self::Audio(_) | Self::P360 => 0,
+            Self::Audio(_) | Self::AudioAgain { .. } | Self::P360 => 0,
             Self::P480 => 1,
             Self::P720 => 2,
             Self::P1080 => 3,
@@ -70,6 +85,7 @@ impl fmt::Display for Rendition {
             Self::P2160 => f.write_str("2160p"),
             Self::Source => f.write_str("src"),
             Self::Audio(lang) => write!(f, "a-{lang}"),
+            Self::AudioAgain { lang, number } => write!(f, "a-{lang}-{number}"),
         }
     }
 }
@@ -87,7 +103,15 @@ impl FromStr for Rendition {
             "2160p" => Ok(Self::P2160),
             "src" => Ok(Self::Source),
             other => match other.strip_prefix("a-") {
-                Some(lang) => lang.parse().map(Self::Audio),
+                Some(sound) => match sound.split_once('-') {
+                    Some((lang, number)) => match number.as_bytes() {
+                        [digit @ b'2'..=b'9'] => {
+                            lang.parse().map(|lang| Self::AudioAgain { lang, number: digit - b'0' })
+                        }
+                        _ => Err(UnknownArtifact),
+                    },
+                    None => sound.parse().map(Self::Audio),
+                },
                 None => Err(UnknownArtifact),
             },
         }

@@ -67,6 +67,9 @@ fn what_is_not_published_does_not_parse() {
         "hls/a-/index.m3u8",
         "hls/a-EN/index.m3u8",
         "hls/a-engl/index.m3u8",
+        "hls/a-eng-1/index.m3u8",
+        "hls/a-eng-10/index.m3u8",
+        "hls/a-eng-/index.m3u8",
         "hls/c-en/index.m3u8",
         "hls/c-EN_00000001/index.m3u8",
         "hls/c-en_1/index.m3u8",
@@ -102,7 +105,9 @@ fn an_object_key_is_a_safe_relative_path() {
 
 fn rendition() -> impl Strategy<Value = Rendition> {
     let lang = "[a-z]{2,3}".prop_map(|l| Rendition::Audio(l.parse().unwrap()));
-    prop_oneof![prop::sample::select(Rendition::RUNGS.to_vec()), Just(Rendition::Source), lang]
+    let again =
+        ("[a-z]{2,3}", 2_u8..10).prop_map(|(l, number)| Rendition::AudioAgain { lang: l.parse().unwrap(), number });
+    prop_oneof![prop::sample::select(Rendition::RUNGS.to_vec()), Just(Rendition::Source), lang, again]
 }
 
 fn clip() -> impl Strategy<Value = ClipRef> {

@@ -5,7 +5,7 @@
 //! tracks 1, 2, … of the one output, in the order of [`Unit::outputs`].
 
 use crate::media::plan::{Effort, Plan, Route, SOUND_HZ, Unit};
-use crate::media::probe::{Cadence, Transfer, Video};
+use crate::media::probe::{Audio, Cadence, Transfer, Video};
 use crate::media::sniff::Container;
 use crate::media::storyboard::Storyboard;
 
@@ -100,7 +100,11 @@ pub fn video(plan: &Plan, unit: &Unit, input: &str) -> Arguments {
 /// Encodes the sound of all of `plan`: AAC-LC, stereo, 48 kHz, from the first instant to a little past the last, silent
 /// where the source is.
 pub fn audio(plan: &Plan, input: &str) -> Arguments {
-    let Some(audio) = &plan.source.audio else { return Vec::new() };
+    plan.source.audio.as_ref().map_or_else(Vec::new, |audio| audio_of(plan, audio, input))
+}
+
+/// The same of one sound among several.
+pub fn audio_of(plan: &Plan, audio: &Audio, input: &str) -> Arguments {
     let mut args = quiet();
     args.extend(words("-threads 1"));
     args.extend(open(plan.source.container, input));

@@ -23,5 +23,6 @@ pub mod plan;
 pub mod playlist;
 pub mod probe;
 pub mod sniff;
+pub mod sounds;
 pub mod storyboard;
 mod stretch;

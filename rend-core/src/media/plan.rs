@@ -9,6 +9,7 @@ use std::ops::Range;
 use crate::artifact::{ArtifactPath, Rendition};
 use crate::media::ladder::{LadderPolicy, Rung, Size, Tier, ladder};
 use crate::media::probe::{PacketScan, Rate, Source};
+use crate::media::sounds::{Sound, sounds};
 
 mod holds;
 
@@ -32,8 +33,10 @@ pub struct Plan {
     pub cuts: Vec<Cut>,
     /// Whole seconds that no segment, rounded, is longer than.
     pub target_secs: u32,
-    /// Whether there is sound in every rendition.
+    /// Whether there is sound in every rendition of the pictures, or sound alone.
     pub sound: bool,
+    /// The sounds that have renditions of their own, the one that is heard by default first. Then the pictures have none.
+    pub sounds: Vec<Sound>,
     /// The encoder runs, in the order they are started.
     pub units: Vec<Unit>,
     /// How much quality is bought with time in all but the opener.
@@ -173,7 +176,8 @@ impl Default for Policy {
 /// [`Cadence::Variable`](crate::media::probe::Cadence::Variable).
 pub fn plan(source: &Source, scan: Option<&PacketScan>, policy: &Policy) -> Plan {
     let slots = policy.slots.clamp(1, SLOTS_MAX);
-    let sound = source.audio.is_some();
+    let sounds: Vec<Sound> = sounds(source).into_iter().map(|(sound, _)| sound).collect();
+    let sound = source.audio.is_some() && sounds.is_empty();
     let Some(video) = &source.video else {
         let grid = Grid { timescale: SOUND_HZ, ticks: SOUND_FRAME, ..Grid::new(SOUND_RATE) };
         let total = grid.rate.frames_in(source.duration_us).max(1);
@@ -184,9 +188,10 @@ pub fn plan(source: &Source, scan: Option<&PacketScan>, policy: &Policy) -> Plan
             route: Route::Transcode,
             rungs: Vec::new(),
             grid,
-            target_secs: target_secs(&grid, &cuts),
+            target_secs: target_secs(&grid, &cuts, 0),
             cuts,
             sound,
+            sounds,
             units: Vec::new(),
             effort: policy.effort,
         }
@@ -202,9 +207,10 @@ pub fn plan(source: &Source, scan: Option<&PacketScan>, policy: &Policy) -> Plan
         route: Route::Transcode,
         rungs,
         grid,
-        target_secs: target_secs(&grid, &cuts),
+        target_secs: target_secs(&grid, &cuts, if sounds.is_empty() { 0 } else { SOUND_FRAME_US }),
         cuts,
         sound,
+        sounds,
         units: Vec::new(),
         effort: policy.effort,
     };
@@ -213,7 +219,14 @@ pub fn plan(source: &Source, scan: Option<&PacketScan>, policy: &Policy) -> Plan
 }
 
 impl Plan {
-    /// The renditions, lowest first.
+    /// Every rendition: the pictures', lowest first, then the sounds'.
+    pub fn all_renditions(&self) -> Vec<Rendition> {
+        let mut all = self.renditions();
+        all.extend(self.sounds.iter().map(|sound| sound.rendition));
+        all
+    }
+
+    /// The renditions of the pictures, lowest first; without pictures that of the sound.
     pub fn renditions(&self) -> Vec<Rendition> {
         if self.rungs.is_empty() {
             let lang = self.source.audio.as_ref().map_or(crate::artifact::Lang::UND, |audio| audio.lang);
@@ -237,10 +250,12 @@ impl Plan {
     pub fn without(&self, lost: Rendition) -> Self {
         let mut left = self.clone();
         left.rungs.retain(|rung| rung.rendition != lost);
+        left.sounds.retain(|sound| sound.rendition != lost);
         left
     }
 
-    /// This plan for the rungs smaller than `top` alone, which is passed through and cut at `cuts`. These cuts do not move.
+    /// This plan for the rungs smaller than `top` alone, which is passed through and cut at `cuts`. These cuts do not move,
+    /// and sounds with renditions of their own are passed through as well.
     pub(super) fn below(
         mut self,
         top: Size,
@@ -252,6 +267,7 @@ impl Plan {
         self.route = Route::Passthrough;
         self.rungs.retain(|rung| rung.size.pixels() < top.pixels());
         (self.cuts, self.target_secs) = (cuts, target_secs);
+        self.sounds.clear();
         self.lay_out_units(scan, slots.clamp(1, SLOTS_MAX));
         self.sealed()
     }
@@ -273,22 +289,28 @@ impl Plan {
         let count = u32::try_from(self.cuts.len()).unwrap_or(u32::MAX);
         let others = || renditions.iter().copied().filter(|r| *r != start);
         let segment = |rendition, index| ArtifactPath::Segment { rendition, index };
-        let mut order = vec![ArtifactPath::Master, ArtifactPath::Variant(start), ArtifactPath::Init(start)];
-        order.push(segment(start, 0));
+        // Nothing is played without the sound that is heard by default; the other sounds come last.
+        let heard = self.sounds.first().map(|sound| sound.rendition);
+        let unheard: Vec<Rendition> = self.sounds.iter().skip(1).map(|sound| sound.rendition).collect();
+        let mut order = vec![ArtifactPath::Master];
+        for rendition in std::iter::once(start).chain(heard) {
+            order.extend([ArtifactPath::Variant(rendition), ArtifactPath::Init(rendition), segment(rendition, 0)]);
+        }
         if !self.rungs.is_empty() {
             order.push(ArtifactPath::Opener);
         }
         if count > 1 {
-            order.push(segment(start, 1));
+            order.extend(std::iter::once(start).chain(heard).map(|rendition| segment(rendition, 1)));
         }
-        for rendition in others() {
+        for rendition in others().chain(unheard.iter().copied()) {
             order.extend([ArtifactPath::Variant(rendition), ArtifactPath::Init(rendition)]);
         }
         for index in 0..count.min(2) {
-            order.extend(others().map(|rendition| segment(rendition, index)));
+            order.extend(others().chain(unheard.iter().copied()).map(|rendition| segment(rendition, index)));
         }
         for index in 2..count {
-            order.extend(renditions.iter().map(|rendition| segment(*rendition, index)));
+            order.extend(heard.map(|rendition| segment(rendition, index)));
+            order.extend(renditions.iter().chain(&unheard).map(|rendition| segment(*rendition, index)));
         }
         if !self.rungs.is_empty() {
             order.extend(renditions.iter().take(IFRAME_LISTS).map(|rendition| ArtifactPath::IFrames(*rendition)));
@@ -324,6 +346,8 @@ impl Plan {
 pub const IFRAME_LISTS: usize = 2;
 /// Samples a second of all sound that Rend makes.
 pub const SOUND_HZ: u32 = 48_000;
+/// Channels of all sound that Rend makes.
+pub const SOUND_CHANNELS: u32 = 2;
 /// Samples in one frame of AAC.
 pub const SOUND_FRAME: u32 = 1024;
 /// The rate of AAC frames at 48 kHz: the grid of a source without pictures.
@@ -331,10 +355,14 @@ pub const SOUND_RATE: Rate = match Rate::new(SOUND_HZ, SOUND_FRAME) {
     Some(rate) => rate,
     None => panic!("a constant fraction"),
 };
+/// A frame of AAC-LC with two channels in which nothing is heard: one element for both, whose highest band is none, twice.
+pub const SOUND_SILENT: [u8; 6] = [0x21, 0x00, 0x00, 0x00, 0x00, 0x1C];
+/// How long a frame of AAC lasts at most, in microseconds: a sound that is cut beside a picture may be so much longer.
+pub(super) const SOUND_FRAME_US: u64 = 23_220;
 /// Encoders that run side by side at most.
 pub const SLOTS_MAX: u32 = 64;
 /// Goes up with every change that makes other bytes of the same plan, so that an older attempt is not continued.
-const PLAN_VERSION: u32 = 6;
+const PLAN_VERSION: u32 = 7;
 /// Ticks a second are at least this many, so that rounding to a tick is never heard or seen.
 const TIMESCALE_MIN: u32 = 10_000;
 /// The distance of key frames.
@@ -351,9 +379,10 @@ fn total_frames(source: &Source) -> u64 {
     }
 }
 
-/// Whole seconds that every segment of `cuts`, rounded, stays within: four, or less for a clip of one segment.
-fn target_secs(grid: &Grid, cuts: &[Cut]) -> u32 {
-    let longest = cuts.iter().map(|cut| grid.micros_at(cut.frames)).max().unwrap_or(0);
+/// Whole seconds that every segment of `cuts`, rounded, stays within, also when it is `longer_us` longer: four, or less for
+/// a clip of one segment.
+fn target_secs(grid: &Grid, cuts: &[Cut], longer_us: u64) -> u32 {
+    let longest = cuts.iter().map(|cut| grid.micros_at(cut.frames)).max().unwrap_or(0) + longer_us;
     let secs = u32::try_from(longest.div_ceil(1_000_000)).unwrap_or(u32::MAX).max(1);
     if cuts.len() > 1 {
         secs.max(TARGET_SECS).min(TARGET_SECS.max(u32::try_from((longest + 500_000) / 1_000_000).unwrap_or(secs)))
@@ -492,6 +521,39 @@ pub(super) mod tests {
         let plan = plan(&source, None, &Policy::default());
         assert_eq!(plan.units.len(), 2);
         assert!(plan.units.iter().all(|unit| unit.open && unit.first == 0));
+    }
+
+    #[test]
+    fn sounds_of_two_languages_are_warmed_as_the_first_picture_is() {
+        let mut source = source(1920, 1080, 60);
+        let other = source.audio.clone().unwrap();
+        source.other_audio = vec![Audio { index: 2, lang: "deu".parse().unwrap(), ..other }];
+        let plan = plan(&source, None, &Policy::default());
+        assert!(!plan.sound);
+        assert_eq!(plan.sounds.iter().map(|s| s.rendition.to_string()).collect::<Vec<_>>(), ["a-und", "a-deu"]);
+        assert_eq!(
+            plan.warm(10).iter().map(ToString::to_string).collect::<Vec<_>>(),
+            [
+                "hls/master.m3u8",
+                "hls/360p/index.m3u8",
+                "hls/360p/init_360p.mp4",
+                "hls/360p/segment_00000.m4s",
+                "hls/a-und/index.m3u8",
+                "hls/a-und/init_a-und.mp4",
+                "hls/a-und/segment_00000.m4s",
+                "opener.mp4",
+                "hls/360p/segment_00001.m4s",
+                "hls/a-und/segment_00001.m4s",
+            ]
+        );
+        let all = plan.artifacts();
+        for (rendition, index) in plan.all_renditions().iter().flat_map(|r| (0..plan.cuts.len()).map(move |i| (*r, i)))
+        {
+            let segment = ArtifactPath::Segment { rendition, index: u32::try_from(index).unwrap() };
+            assert_eq!(all.iter().filter(|path| **path == segment).count(), 1, "{segment}");
+        }
+        let left = plan.without(plan.sounds[1].rendition);
+        assert_eq!((left.sounds.len(), left.rungs.len()), (1, plan.rungs.len()));
     }
 
     fn any_source() -> impl Strategy<Value = Source> {

@@ -175,6 +175,38 @@ impl Track {
     }
 }
 
+/// A sound with a rendition of its own, as the variants that it goes with must know it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Heard {
+    /// Its entry.
+    pub track: Track,
+    /// Its codec as RFC 6381 writes it.
+    pub codec: String,
+    /// Its peak in bits per second.
+    pub bandwidth: u64,
+    /// Its mean in bits per second.
+    pub average: u64,
+}
+
+impl Master {
+    /// Adds sounds to choose from. Each variant is told as what it takes together with the dearest of them.
+    pub fn hear(&mut self, sounds: Vec<Heard>) {
+        let most = |of: fn(&Heard) -> u64| sounds.iter().map(of).max().unwrap_or(0);
+        let (peak, mean) = (most(|sound| sound.bandwidth), most(|sound| sound.average));
+        for variant in &mut self.variants {
+            variant.bandwidth = variant.bandwidth.saturating_add(peak);
+            variant.average = variant.average.saturating_add(mean);
+            for sound in &sounds {
+                if !variant.codecs.split(',').any(|codec| codec == sound.codec) {
+                    let comma = if variant.codecs.is_empty() { "" } else { "," };
+                    variant.codecs = format!("{}{comma}{}", variant.codecs, sound.codec);
+                }
+            }
+        }
+        self.sounds.extend(sounds.into_iter().map(|sound| sound.track));
+    }
+}
+
 /// The type of captions, in the words of HLS.
 const SUBTITLES: &str = "SUBTITLES";
 /// The group that all sounds are in.

@@ -38,7 +38,7 @@ impl TokenClass {
                 Self::VariantManifest
             }
             ArtifactPath::Init(_) => Self::Init,
-            ArtifactPath::Segment { rendition: Rendition::Audio(_), .. } => Self::Audio,
+            ArtifactPath::Segment { rendition: Rendition::Audio(_) | Rendition::AudioAgain { .. }, .. } => Self::Audio,
             ArtifactPath::Segment { .. } => Self::Segment,
             ArtifactPath::Opener => Self::Opener,
             ArtifactPath::Poster => Self::Thumbnail,

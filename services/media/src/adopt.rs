@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rend_core::artifact::{ArtifactPath, ObjectKey, Rendition};
 use rend_core::id::AssetId;
 use rend_core::media::isobmff::{Init, TrackKind, read_init, read_segment};
-use rend_core::media::plan::{Cut, Plan};
+use rend_core::media::plan::{Cut, Plan, SOUND_FRAME, SOUND_RATE};
 use rend_storage::StoreError;
 
 use crate::encode::UnitEnd;
@@ -104,7 +104,12 @@ fn read_back(plan: &Plan, init: &Init, rendition: Rendition, index: u32, bytes: 
     let runs = read_segment(init, bytes).ok()?;
     let lead = init.first(TrackKind::Video).or_else(|| init.tracks.first())?;
     let run = runs.iter().find(|run| run.track == lead.id)?;
-    let first = run.starts_at / u64::from(plan.grid.ticks);
-    let cut = Cut { first, frames: run.duration / u64::from(plan.grid.ticks) };
-    Some(Made { rendition, index, micros: plan.micros_of(&cut), bytes: len, key_bytes: run.first_sample_end })
+    let cut = |ticks: u32| Cut { first: run.starts_at / u64::from(ticks), frames: run.duration / u64::from(ticks) };
+    let micros = if plan.sounds.iter().any(|sound| sound.rendition == rendition) {
+        let heard = cut(SOUND_FRAME);
+        SOUND_RATE.micros_at(heard.end()) - SOUND_RATE.micros_at(heard.first)
+    } else {
+        plan.micros_of(&cut(plan.grid.ticks))
+    };
+    Some(Made { rendition, index, micros, bytes: len, key_bytes: run.first_sample_end })
 }

@@ -1,11 +1,13 @@
 //! Naming what became durable, as it does; and no longer naming what is given up.
 
+use bytes::Bytes;
 use rend_core::artifact::{ArtifactPath, ObjectKey, Rendition};
 use rend_core::asset::{Failure, Move};
 use rend_core::job::JobError;
+use rend_core::media::isobmff::join;
 use tokio::sync::mpsc;
 
-use crate::encode::{Encode, OPENER_SEGMENTS};
+use crate::encode::{Encode, OPENER_SEGMENTS, torn};
 use crate::publish::SMALL;
 use crate::trouble::Trouble;
 
@@ -18,6 +20,9 @@ impl Encode<'_> {
             // What an earlier attempt left is named before anything new arrives.
             let plan = self.catalogue.lock().await.plan().clone();
             let start = plan.start();
+            for sound in &plan.sounds {
+                self.name(sound.rendition).await?;
+            }
             for rendition in plan.renditions() {
                 if rendition == start || playable {
                     self.name(rendition).await?;
@@ -49,7 +54,7 @@ impl Encode<'_> {
         let master = {
             let mut catalogue = self.catalogue.lock().await;
             catalogue.put_list(rendition, &list, now);
-            new.then(|| catalogue.master())
+            Some(catalogue.master()).filter(|master| new && !master.variants.is_empty())
         };
         match master {
             Some(master) => self.put_text(ArtifactPath::Master, master.to_string()).await,
@@ -92,18 +97,34 @@ impl Encode<'_> {
             return Ok(false);
         }
         let shelf = &self.attempt.shelf;
-        let (init, _) = shelf.get(&ObjectKey::artifact(shelf.asset, ArtifactPath::Init(start)), SMALL).await?;
-        let mut whole = init.to_vec();
-        for index in 0..u32::try_from(wanted).unwrap_or(OPENER_SEGMENTS) {
-            let path = ArtifactPath::Segment { rendition: start, index };
-            whole.extend_from_slice(&shelf.get(&ObjectKey::artifact(shelf.asset, path), OPENER_BYTES_MAX).await?.0);
+        let heard = self.catalogue.lock().await.plan().sounds.first().map(|sound| sound.rendition);
+        let mut parts = Vec::new();
+        for rendition in std::iter::once(start).chain(heard) {
+            let (init, _) = shelf.get(&ObjectKey::artifact(shelf.asset, ArtifactPath::Init(rendition)), SMALL).await?;
+            let mut segments = Vec::new();
+            for index in 0..u32::try_from(wanted).unwrap_or(OPENER_SEGMENTS) {
+                let path = ArtifactPath::Segment { rendition, index };
+                segments.push(shelf.get(&ObjectKey::artifact(shelf.asset, path), OPENER_BYTES_MAX).await?.0);
+            }
+            parts.push((init, segments));
         }
-        shelf.put(ArtifactPath::Opener, whole.into()).await?;
+        shelf.put(ArtifactPath::Opener, opener(&parts)?).await?;
         Ok(true)
     }
 
     pub(crate) async fn put_text(&self, path: ArtifactPath, text: String) -> Result<(), Trouble> {
         Ok(self.attempt.shelf.put(path, text.into()).await?)
+    }
+}
+
+/// The first segments as one file: as they are where there is nothing to put together.
+pub(crate) fn opener(parts: &[(Bytes, Vec<Bytes>)]) -> Result<Bytes, Trouble> {
+    match parts {
+        [(init, segments)] => {
+            let whole: Vec<&[u8]> = std::iter::once(init).chain(segments).map(AsRef::as_ref).collect();
+            Ok(whole.concat().into())
+        }
+        several => join(several).map_err(torn),
     }
 }
 

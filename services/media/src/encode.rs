@@ -4,6 +4,7 @@
 //! up, and the others play without it; a stretch that no rung can be made of is the source's fault and ends all of them.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -18,23 +19,29 @@ use rend_core::media::isobmff::{
     write_segment,
 };
 use rend_core::media::plan::{Cut, Plan, SOUND_FRAME, SOUND_HZ, Unit};
-use rend_core::media::probe::Reject;
+use rend_core::media::probe::{Audio, Reject};
+use rend_core::media::sounds::sounds;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, mpsc};
 
 use crate::assembly::{Assembly, Segment};
 use crate::process::Attempt;
 use crate::publish::{Catalogue, Made};
 use crate::runner::{Run, RunError};
-use crate::sound::Sound;
+use crate::sound::{Encoder, Sound};
 use crate::trouble::Trouble;
+use crate::voices::Voice;
 
 /// The encoding of one plan.
 pub(crate) struct Encode<'a> {
     pub(crate) attempt: &'a Attempt<'a>,
     pub(crate) plan: Arc<Plan>,
     pub(crate) input: String,
+    /// The sound that goes with the pictures, or is alone.
     sound: Option<Sound>,
-    sound_encoder: std::sync::Mutex<Option<crate::sound::Encoder>>,
+    /// The sounds that have renditions of their own.
+    voices: Vec<Voice>,
+    /// The encoders of all of them, each with its stream in the source, until they are started.
+    sound_encoders: std::sync::Mutex<Vec<(Audio, Encoder)>>,
     pub(crate) inits: Mutex<BTreeMap<Rendition, Init>>,
     pub(crate) catalogue: Mutex<Catalogue>,
     /// Held while lists are written, so that a rung that is given up is not named again.
@@ -54,7 +61,7 @@ pub(crate) struct UnitEnd {
 /// A rung that could not be encoded over a stretch, twice.
 pub(crate) struct Fault {
     pub(crate) rendition: Rendition,
-    pub(crate) segments: std::ops::Range<u32>,
+    pub(crate) segments: Range<u32>,
     pub(crate) error: JobError,
 }
 
@@ -63,13 +70,15 @@ pub(crate) type Nudge = mpsc::Sender<()>;
 
 impl<'a> Encode<'a> {
     pub(crate) fn new(attempt: &'a Attempt<'a>, plan: Arc<Plan>, input: PathBuf, catalogue: Catalogue) -> Self {
-        let inits = plan.renditions().into_iter().filter_map(|r| Some((r, catalogue.init_of(r)?.clone()))).collect();
+        let inits =
+            plan.all_renditions().into_iter().filter_map(|r| Some((r, catalogue.init_of(r)?.clone()))).collect();
         Self {
             attempt,
             plan,
             input: input.to_string_lossy().into_owned(),
             sound: None,
-            sound_encoder: std::sync::Mutex::new(None),
+            voices: Vec::new(),
+            sound_encoders: std::sync::Mutex::default(),
             inits: Mutex::new(inits),
             catalogue: Mutex::new(catalogue),
             naming: Mutex::new(()),
@@ -78,18 +87,21 @@ impl<'a> Encode<'a> {
     }
 
     pub(crate) async fn perform(mut self) -> Result<(), Trouble> {
-        if self.plan.sound {
-            let file = std::fs::File::options()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .open(self.attempt.scratch.join("sound"))
-                .map_err(Trouble::scratch)?;
-            let (sound, encoder) = Sound::new(file);
+        let mut encoders = Vec::new();
+        if let Some(audio) = self.plan.source.audio.as_ref().filter(|_| self.plan.sound) {
+            let (sound, encoder) = Sound::open(&self.attempt.scratch.join("sound"))?;
             self.sound = Some(sound);
-            self.sound_encoder = std::sync::Mutex::new(Some(encoder));
+            encoders.push((audio.clone(), encoder));
         }
+        for (chosen, audio) in sounds(&self.plan.source) {
+            // A sound that plays already is not made again.
+            if self.plan.sounds.contains(&chosen) {
+                let (sound, encoder) = Sound::open(&self.attempt.scratch.join(chosen.rendition.to_string()))?;
+                self.voices.push(Voice::new(chosen, sound));
+                encoders.push((audio.clone(), encoder));
+            }
+        }
+        self.sound_encoders = std::sync::Mutex::new(encoders);
         let this = &self;
         let (nudge, nudged) = mpsc::channel(1);
         let units = async move {
@@ -103,35 +115,42 @@ impl<'a> Encode<'a> {
             Ok::<_, Trouble>(ends)
         };
         let all = async { tokio::try_join!(units, this.publish(nudged)) };
-        let encoder = this.sound_encoder.lock().ok().and_then(|mut slot| slot.take());
-        let ends = match encoder {
-            Some(encoder) => {
-                let args = ffmpeg::audio(&this.plan, &this.input);
-                // It waits for the pictures, so it may take as long as all of them one after another.
-                let config = &this.attempt.worker.config;
-                let runs = u32::try_from(this.plan.units.len()).unwrap_or(u32::MAX).saturating_add(1);
-                let timeout = config.process_timeout.saturating_mul(runs);
-                let run = this.attempt.start(&config.ffmpeg, &args, timeout).await?;
-                let driven = encoder.drive(run);
-                tokio::pin!(driven, all);
-                // The sound's end does not end the pictures, and a sound that nobody waits for any more is dropped.
-                tokio::select! {
-                    ends = &mut all => ends?.0,
-                    said = &mut driven => {
-                        if let Err(error) = said {
-                            tracing::warn!(asset = %this.attempt.shelf.asset, %error, "the sound ended with an error");
-                            if !matches!(error, RunError::Failed { .. }) {
-                                return Err(Trouble::run(error));
-                            }
-                        }
-                        all.await?.0
-                    }
-                }
+        let driven = this.drive_sounds();
+        tokio::pin!(driven, all);
+        // The sounds' end does not end the pictures, and a sound that nobody waits for any more is dropped.
+        let ends = tokio::select! {
+            ends = &mut all => ends?.0,
+            said = &mut driven => {
+                said?;
+                all.await?.0
             }
-            None => all.await?.0,
         };
         let faults = std::mem::take(&mut *self.faults.lock().await);
         self.finish(&ends, &faults).await
+    }
+
+    /// Runs the encoders of all sounds to their ends.
+    async fn drive_sounds(&self) -> Result<(), Trouble> {
+        let encoders = self.sound_encoders.lock().map(|mut slot| std::mem::take(&mut *slot)).unwrap_or_default();
+        let config = &self.attempt.worker.config;
+        // They wait for the pictures, so they may take as long as all of those one after another.
+        let runs = u32::try_from(self.plan.units.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let timeout = config.process_timeout.saturating_mul(runs);
+        let mut driven = FuturesUnordered::new();
+        for (audio, encoder) in encoders {
+            let args = ffmpeg::audio_of(&self.plan, &audio, &self.input);
+            let run = self.attempt.start(&config.ffmpeg, &args, timeout).await?;
+            driven.push(encoder.drive(run));
+        }
+        while let Some(said) = driven.next().await {
+            if let Err(error) = said {
+                tracing::warn!(asset = %self.attempt.shelf.asset, %error, "the sound ended with an error");
+                if !matches!(error, RunError::Failed { .. }) {
+                    return Err(Trouble::run(error));
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn start(&self, args: &[String]) -> Result<Run, Trouble> {
@@ -329,12 +348,11 @@ impl<'a> Encode<'a> {
     }
 
     async fn sound_track(&self, id: u32, sound: &Sound) -> Result<NewTrack, Trouble> {
-        let track = sound.track().await?;
         let lang = self.plan.source.audio.as_ref().map_or(Lang::UND, |audio| audio.lang);
-        Ok(NewTrack { id, kind: TrackKind::Audio, timescale: SOUND_HZ, size: (0, 0), lang, stsd: track.stsd })
+        Ok(new_sound(id, lang, sound.track().await?.stsd))
     }
 
-    async fn put_init(&self, rendition: Rendition, tracks: &[NewTrack]) -> Result<Init, Trouble> {
+    pub(crate) async fn put_init(&self, rendition: Rendition, tracks: &[NewTrack]) -> Result<Init, Trouble> {
         let bytes = write_init(tracks);
         let init = read_init(&bytes).map_err(torn)?;
         self.attempt.shelf.put(ArtifactPath::Init(rendition), bytes).await?;
@@ -353,18 +371,22 @@ impl<'a> Encode<'a> {
             Some(sound) => Some(self.sound_samples(sound, &cut).await?),
             None => None,
         };
+        // Where sounds have renditions of their own, no picture is there before what is heard with it.
+        for voice in &self.voices {
+            self.speak(voice, index, &cut, nudge).await?;
+        }
         let mut runs = vec![NewRun { track: VIDEO, starts_at: self.plan.grid.ticks_at(cut.first), samples: &samples }];
         if let Some((first, samples)) = sound.as_ref().filter(|(_, samples)| !samples.is_empty()) {
             runs.push(NewRun { track: SOUND, starts_at: first * u64::from(SOUND_FRAME), samples });
         }
-        self.put_segment(rendition, index, &cut, &runs, nudge).await
+        self.put_segment(rendition, index, self.plan.micros_of(&cut), &runs, nudge).await
     }
 
-    async fn put_segment(
+    pub(crate) async fn put_segment(
         &self,
         rendition: Rendition,
         index: u32,
-        cut: &Cut,
+        micros: u64,
         runs: &[NewRun<'_>],
         nudge: &Nudge,
     ) -> Result<(), Trouble> {
@@ -376,7 +398,7 @@ impl<'a> Encode<'a> {
         };
         let len = bytes.len() as u64;
         self.attempt.shelf.put(ArtifactPath::Segment { rendition, index }, bytes).await?;
-        let made = Made { rendition, index, micros: self.plan.micros_of(cut), bytes: len, key_bytes };
+        let made = Made { rendition, index, micros, bytes: len, key_bytes };
         self.catalogue.lock().await.add(made);
         // When one is waiting already, it says this too; when nobody listens any more, the attempt is ending.
         let _ = nudge.try_send(());
@@ -385,14 +407,19 @@ impl<'a> Encode<'a> {
 
     /// The frames of sound that begin within `cut`, and the number of the first.
     async fn sound_samples(&self, sound: &Sound, cut: &Cut) -> Result<(u64, Vec<Sample>), Trouble> {
+        let heard = self.heard_in(cut);
+        let frames = sound.frames(heard.start, heard.end).await?;
+        Ok((heard.start, frames.into_iter().map(sound_sample).collect()))
+    }
+
+    /// Which frames of sound begin within `cut`.
+    pub(crate) fn heard_in(&self, cut: &Cut) -> Range<u64> {
         let frame_at = |frame: u64| {
             let ticks = u128::from(self.plan.grid.ticks_at(frame)) * u128::from(SOUND_HZ);
             let per = u128::from(self.plan.grid.timescale) * u128::from(SOUND_FRAME);
             u64::try_from(ticks.div_ceil(per)).unwrap_or(u64::MAX)
         };
-        let first = frame_at(cut.first);
-        let frames = sound.frames(first, frame_at(cut.end())).await?;
-        Ok((first, frames.into_iter().map(sound_sample).collect()))
+        frame_at(cut.first)..frame_at(cut.end())
     }
 
     /// A source without pictures: its sound, cut alone.
@@ -433,17 +460,22 @@ impl<'a> Encode<'a> {
         let samples: Vec<Sample> = frames.into_iter().map(sound_sample).collect();
         let runs = [NewRun { track: VIDEO, starts_at: cut.first * u64::from(SOUND_FRAME), samples: &samples }];
         let index = u32::try_from(index).unwrap_or(u32::MAX);
-        self.put_segment(rendition, index, cut, &runs, nudge).await
+        self.put_segment(rendition, index, self.plan.micros_of(cut), &runs, nudge).await
     }
 }
 
-const VIDEO: u32 = 1;
+pub(crate) const VIDEO: u32 = 1;
 const SOUND: u32 = 2;
 /// Segments of the first rung that the opener is made of: four seconds.
 pub(crate) const OPENER_SEGMENTS: u32 = 2;
 
-fn sound_sample(data: Bytes) -> Sample {
+pub(crate) fn sound_sample(data: Bytes) -> Sample {
     Sample { track: SOUND, decoded_at: 0, shown_after: 0, duration: SOUND_FRAME, key: true, data }
+}
+
+/// A track of sound as Rend encodes it.
+pub(crate) const fn new_sound(id: u32, lang: Lang, stsd: Bytes) -> NewTrack {
+    NewTrack { id, kind: TrackKind::Audio, timescale: SOUND_HZ, size: (0, 0), lang, stsd }
 }
 
 pub(crate) fn torn(error: rend_core::media::isobmff::BoxError) -> Trouble {

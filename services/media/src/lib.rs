@@ -17,6 +17,7 @@ mod sound;
 mod stills;
 mod trouble;
 mod verify;
+mod voices;
 pub mod worker;
 
 pub use doctor::{Finding, State, doctor};

@@ -29,7 +29,7 @@ use rend_storage::StoreError;
 
 use crate::encode::Encode;
 use crate::process::Attempt;
-use crate::publish::Catalogue;
+use crate::publish::{Catalogue, Top};
 use crate::runner::RunError;
 use crate::trouble::Trouble;
 use crate::worker::Advance;
@@ -152,7 +152,7 @@ impl Attempt<'_> {
         let policy = &self.worker.config.policy;
         let Some(passed) = self.passed.get() else {
             let plan = plan(&source, scan, policy);
-            let planned = Move::Planned { media: plan.source.facts(), renditions: plan.renditions() };
+            let planned = Move::Planned { media: plan.source.facts(), renditions: plan.all_renditions() };
             self.advance(planned, None).await?;
             return Ok(Some(plan));
         };
@@ -160,7 +160,7 @@ impl Attempt<'_> {
         let beside = beside(&passed.passthrough, &source, scan, policy);
         let mut renditions = match &beside {
             Beside::Alone(_) => Vec::new(),
-            Beside::Below(plan) | Beside::Instead(plan) => plan.renditions(),
+            Beside::Below(plan) | Beside::Instead(plan) => plan.all_renditions(),
         };
         if !matches!(beside, Beside::Instead(_)) {
             renditions.push(Passthrough::RENDITION);
@@ -202,7 +202,11 @@ impl Attempt<'_> {
     pub(crate) fn behind(&self, plan: &Plan, catalogue: &mut Catalogue) {
         let Some(passed) = self.passed.get() else { return };
         let below = plan.route == rend_core::media::plan::Route::Passthrough;
-        let top = below.then(|| (passed.rendered.clone(), passed.passthrough.iframe_variant()));
+        let top = below.then(|| Top {
+            variant: passed.rendered.variant.clone(),
+            keys: passed.passthrough.iframe_variant(),
+            sounds: Vec::new(),
+        });
         catalogue.stay_behind(top);
     }
 

@@ -10,10 +10,10 @@ use bytes::Bytes;
 use futures::StreamExt;
 use rend_core::artifact::{ArtifactPath, ObjectKey, Rendition};
 use rend_core::id::AssetId;
-use rend_core::media::check::Rendered;
 use rend_core::media::isobmff::{Init, TrackKind};
-use rend_core::media::plan::Plan;
-use rend_core::media::playlist::{Entry, Master, Media, Variant, bandwidth};
+use rend_core::media::plan::{Plan, SOUND_CHANNELS};
+use rend_core::media::playlist::{Entry, Heard, Master, Media, Variant, bandwidth};
+use rend_core::media::sounds::Sound;
 use rend_core::time::{Clock, Mono};
 use rend_storage::StoreError;
 use rend_storage::objects::{ObjectStore, Put};
@@ -80,8 +80,18 @@ pub(crate) struct Catalogue {
     ended: BTreeMap<u32, UnitEnd>,
     /// Whether something plays already, so that nothing is named before all of it is there.
     behind: bool,
-    /// What is listed above the rungs, and its key-frame list.
-    top: Option<(Rendered, Variant)>,
+    /// What is listed above the rungs.
+    top: Option<Top>,
+}
+
+/// A source that is passed through, as the list of renditions tells of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Top {
+    pub(crate) variant: Variant,
+    /// Its key-frame list.
+    pub(crate) keys: Variant,
+    /// Its sounds, if they have renditions of their own.
+    pub(crate) sounds: Vec<Heard>,
 }
 
 #[derive(Debug, Default)]
@@ -97,12 +107,12 @@ struct Listed {
 
 impl Catalogue {
     pub(crate) fn new(plan: Arc<Plan>) -> Self {
-        let renditions = plan.renditions().into_iter().map(|r| (r, Listed::default())).collect();
+        let renditions = plan.all_renditions().into_iter().map(|r| (r, Listed::default())).collect();
         Self { plan, renditions, ended: BTreeMap::new(), behind: false, top: None }
     }
 
     /// Something plays already: nothing is named before all of it is there, and then below `top`, if that stays.
-    pub(crate) fn stay_behind(&mut self, top: Option<(Rendered, Variant)>) {
+    pub(crate) fn stay_behind(&mut self, top: Option<Top>) {
         (self.behind, self.top) = (true, top);
     }
 
@@ -227,7 +237,8 @@ impl Catalogue {
             let Some(init) = &listed.init else { continue };
             let rung = self.plan.rungs.iter().find(|rung| rung.rendition == rendition);
             // What is not measured yet is at most what the encoder may spend, and the sound, and the wrapping.
-            let allowed = rung.map_or(0, |rung| u64::from(rung.kbps_max) * 1000) + SOUND_BITS;
+            let sound = if self.plan.sound { SOUND_BITS } else { WRAPPING_BITS };
+            let allowed = rung.map_or(0, |rung| u64::from(rung.kbps_max) * 1000) + sound;
             let so_far: Vec<_> = listed.segments.iter().flatten().map(|made| (made.micros, made.bytes)).collect();
             let (bandwidth_now, average) = bandwidth(&so_far, self.plan.target_secs);
             let (bandwidth, average) = listed.measured.unwrap_or_else(|| (bandwidth_now.max(allowed), average));
@@ -254,11 +265,22 @@ impl Catalogue {
                 });
             }
         }
-        if let Some((rendered, keys)) = &self.top {
-            master.variants.push(rendered.variant.clone());
-            master.iframes.push(keys.clone());
+        let mut sounds: Vec<Heard> = self.plan.sounds.iter().filter_map(|sound| self.heard(sound)).collect();
+        if let Some(top) = &self.top {
+            master.variants.push(top.variant.clone());
+            master.iframes.push(top.keys.clone());
+            sounds.extend(top.sounds.iter().cloned());
         }
+        master.hear(sounds);
         master
+    }
+
+    /// A sound that is listed.
+    fn heard(&self, sound: &Sound) -> Option<Heard> {
+        let listed = self.renditions.get(&sound.rendition).filter(|listed| listed.listed > 0)?;
+        let codec = listed.init.as_ref()?.first(TrackKind::Audio)?.codec.clone();
+        let (bandwidth, average) = listed.measured.unwrap_or((SOUND_BITS, SOUND_BITS));
+        Some(Heard { track: sound.track(SOUND_CHANNELS), codec, bandwidth, average })
     }
 
     fn list(&self, rendition: Rendition, ended: bool, iframes_only: bool, entry: impl Fn(&Made) -> Entry) -> Media {
@@ -278,8 +300,10 @@ pub(crate) const SMALL: u64 = 256 << 10;
 /// A growing list is put at most this often, once it holds more than [`QUICK_SEGMENTS`].
 const LIST_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
 const QUICK_SEGMENTS: usize = 4;
-/// What sound and wrapping add to a rung, in bits a second.
+/// What sound and its wrapping add to a rung, in bits a second.
 const SOUND_BITS: u64 = 160_000;
+/// What wrapping alone adds to a rung.
+const WRAPPING_BITS: u64 = 20_000;
 
 fn segment_name(index: u32) -> String {
     format!("segment_{index:05}.m4s")

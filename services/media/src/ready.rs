@@ -25,6 +25,13 @@ impl Encode<'_> {
         }
         let mut rendered = Vec::new();
         let now = self.attempt.shelf.clock.mono();
+        for sound in &plan.sounds {
+            let list = catalogue.media(sound.rendition, true);
+            let (bandwidth, _) = catalogue.measure(sound.rendition);
+            catalogue.put_list(sound.rendition, &list, now);
+            self.put_text(ArtifactPath::Variant(sound.rendition), list.to_string()).await?;
+            rendered.push((sound.rendition, bandwidth));
+        }
         for (place, rendition) in plan.renditions().iter().enumerate() {
             let list = catalogue.media(*rendition, true);
             let (bandwidth, _) = catalogue.measure(*rendition);

@@ -1,6 +1,7 @@
 //! The sound of a source: encoded once, cut as every rendition needs it.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -44,13 +45,15 @@ pub(crate) struct Encoder {
 }
 
 impl Sound {
-    /// A place for the frames in `file`.
-    pub(crate) fn new(file: std::fs::File) -> (Self, Encoder) {
+    /// A place for the frames in a new file at `path`.
+    pub(crate) fn open(path: &Path) -> Result<(Self, Encoder), Trouble> {
+        let mut options = std::fs::File::options();
+        let file = options.read(true).write(true).create(true).truncate(true).open(path).map_err(Trouble::scratch)?;
         let kept = Arc::new(Mutex::new(Kept { file, ends: Vec::new() }));
         let (wanted, wanted_by) = watch::channel(0);
         let (state, state_of) = watch::channel(State::default());
         let encoder = Encoder { kept: kept.clone(), wanted: wanted_by, state };
-        (Self { kept, wanted: Arc::new(wanted), state: state_of }, encoder)
+        Ok((Self { kept, wanted: Arc::new(wanted), state: state_of }, encoder))
     }
 
     /// How the track is described, once the encoder has said so.

@@ -233,7 +233,9 @@ async fn lengths(objects: &dyn ObjectStore, wanted: &BTreeMap<AssetId, Vec<Rendi
             let said = master.as_ref().and_then(|master| master.variants.iter().find(|variant| variant.uri == uri));
             let size = said.and_then(|variant| variant.resolution).map(|(width, height)| Size { width, height });
             if let Some(tier) = size.map(Tier::of).or_else(|| tier_by_name(*rendition)) {
-                let micros = list.segments.iter().map(|segment| segment.micros).collect();
+                // A sound that goes with pictures is heard while they are seen: those minutes are counted once.
+                let beside = master.as_ref().is_some_and(|master| master.sounds.iter().any(|sound| sound.uri == uri));
+                let micros = list.segments.iter().map(|segment| if beside { 0 } else { segment.micros }).collect();
                 lengths.insert((*asset, *rendition), (tier, micros));
             }
         }
@@ -243,7 +245,7 @@ async fn lengths(objects: &dyn ObjectStore, wanted: &BTreeMap<AssetId, Vec<Rendi
 
 /// The tier of a rendition whose name tells its size.
 fn tier_by_name(rendition: Rendition) -> Option<Tier> {
-    if let Rendition::Audio(_) = rendition {
+    if rendition.sound_lang().is_some() {
         return Some(Tier::AudioOnly);
     }
     rendition.short_side().map(|height| Tier::of(Size { width: height * 16 / 9, height }))

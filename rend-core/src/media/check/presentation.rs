@@ -418,11 +418,41 @@ fn groups(master: &MasterLines, variants: &[(&str, &Read<'_>)], all: &[Read<'_>]
         found.error(codecs.windows(2).all(|pair| pair[0] == pair[1]), "V6", || {
             format!("{name}: codecs differ within group {group}")
         });
+        let mut names: Vec<_> = members().filter_map(|(list, _)| attribute(list, "NAME")).collect();
+        names.sort_unstable();
+        found.error(names.windows(2).all(|pair| pair[0] != pair[1]), "V6", || {
+            format!("{name}: two sounds of group {group} have one name")
+        });
     }
     for (list, uri) in &sounds {
         for key in ["NAME", "LANGUAGE", "CHANNELS", "AUTOSELECT"] {
             found.error(attribute(list, key).is_some(), "V6", || format!("{uri}: {key} is missing"));
         }
+        match all.iter().find(|read| read.list.uri == *uri) {
+            Some(sound) => variants.first().into_iter().for_each(|(_, picture)| beside(sound, picture, found)),
+            // Without an address the sound is in the variants themselves.
+            None => found.error(uri.is_empty(), "V6", || format!("{uri}: is listed and not there")),
+        }
+    }
+}
+
+/// V6 of a sound beside the pictures that it goes with: cut at the same instants, but for a frame of sound.
+fn beside(sound: &Read<'_>, picture: &Read<'_>, found: &mut Findings) {
+    let name = &sound.list.uri;
+    found.error(sound.lines.target_secs == picture.lines.target_secs, "V6", || {
+        format!("{name}: another target duration than the pictures")
+    });
+    let same = sound.lines.segments.len() == picture.lines.segments.len();
+    found.error(same || !(sound.lines.ended && picture.lines.ended), "V6", || {
+        format!("{name}: another number of segments than the pictures")
+    });
+    if sound.list.init.is_none() || picture.list.init.is_none() {
+        return;
+    }
+    for (index, (heard, seen)) in sound.starts().into_iter().zip(picture.starts()).enumerate() {
+        found.error(heard.abs_diff(seen) <= SEGMENT_US_OFF_MAX, "V6", || {
+            format!("{name} #{index}: starts {} µs from the picture", heard.abs_diff(seen))
+        });
     }
 }
 

@@ -16,11 +16,13 @@ use bytes::Bytes;
 pub(crate) mod boxes;
 mod description;
 mod fragment;
+mod join;
 pub(crate) mod write;
 
 pub use boxes::BoxError;
 pub use description::read_init;
 pub use fragment::{BOX_BYTES_MAX, FragmentReader, Piece, read_segment};
+pub use join::{join, samples};
 pub use write::{NewRun, NewTrack, segment_len, write_init, write_segment};
 
 /// What an initialisation segment says of its tracks, in the order of the file.

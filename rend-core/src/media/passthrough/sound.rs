@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::{Reason, SOUND};
 use crate::media::isobmff::{NewTrack, TrackKind};
 use crate::media::moov::{Aac, Entry, MovieTrack, SAMPLES_MAX};
+use crate::media::plan::SOUND_SILENT;
 
 /// One frame of sound.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -126,8 +127,7 @@ fn silence(aac: Aac) -> Option<Bytes> {
     match aac.channels {
         // Single channel element 0; gain, window and bands 0; no pulses, no noise shaping, no gain control; end.
         1 => Some(Bytes::from_static(&[0x00, 0x00, 0x00, 0x07])),
-        // Channel pair element 0 with one window for both; the same twice; end.
-        2 => Some(Bytes::from_static(&[0x21, 0x00, 0x00, 0x00, 0x00, 0x1C])),
+        2 => Some(Bytes::from_static(&SOUND_SILENT)),
         _ => None,
     }
 }

@@ -7,6 +7,7 @@ use super::{Audio, Cadence, Limits, Rate, Reject, Source, Transfer, Video};
 use crate::artifact::Lang;
 use crate::media::ladder::Size;
 use crate::media::sniff::Container;
+use crate::media::sounds::sounds;
 
 /// All that ffprobe said. Every field may be missing, and numbers may be text.
 #[derive(Debug, Default, Deserialize)]
@@ -96,9 +97,6 @@ impl Said {
         if pictures().count() > 1 {
             notes.push("the file holds several pictures; the main one was used".to_owned());
         }
-        if !audio.is_empty() {
-            notes.push(format!("the file holds {} more sound tracks; the default one was used", audio.len()));
-        }
         if self.streams.iter().any(|s| s.codec_type == "subtitle") {
             notes.push("subtitles inside the file were not taken over".to_owned());
         }
@@ -122,7 +120,18 @@ impl Said {
             return Err(Reject::OverLimit(format!("it is longer than {hours} hours")));
         }
         let keys_us = Vec::new();
-        Ok(Source { container, video, audio: heard, other_audio: audio, cover, duration_us, keys_us, notes })
+        let mut source =
+            Source { container, video, audio: heard, other_audio: audio, cover, duration_us, keys_us, notes };
+        let (more, chosen) = (source.other_audio.len(), sounds(&source).len());
+        if chosen > 0 {
+            source.notes.push(format!("the file holds sound in several languages; viewers choose among {chosen}"));
+        }
+        if chosen > 0 && more + 1 > chosen {
+            source.notes.push(format!("{} more sound tracks were left out", more + 1 - chosen));
+        } else if chosen == 0 && more > 0 {
+            source.notes.push(format!("the file holds {more} more sound tracks; the default one was used"));
+        }
+        Ok(source)
     }
 }
 

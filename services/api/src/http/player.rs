@@ -107,10 +107,7 @@ impl CaptionsRef {
 
 /// The languages of sounds to choose from; empty when there is no choice.
 fn sounds_of(asset: &Asset) -> Vec<String> {
-    let lang = |rendition| {
-        let Rendition::Audio(lang) = rendition else { return None };
-        Some(LangTag::from(lang).bcp47())
-    };
+    let lang = |rendition: Rendition| rendition.sound_lang().map(|lang| LangTag::from(lang).bcp47());
     let sounds: Vec<String> = asset.renditions.iter().filter_map(|row| lang(row.rendition)).collect();
     if sounds.len() > 1 { sounds } else { Vec::new() }
 }

@@ -8,4 +8,5 @@ mod passthrough;
 mod pipeline;
 mod rows;
 mod rungs;
+mod sounds;
 mod support;

@@ -91,16 +91,28 @@ async fn more_than_two_channels_become_two() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_languages_the_default_is_heard_and_the_other_is_told() {
+async fn of_two_sounds_in_one_language_the_default_is_heard_and_the_other_is_told() {
+    let args = format!(
+        "{PICTURE} {SOUND} {SOUND} -map 0 -map 1 -map 2 {H264} -c:a aac -metadata:s:a:0 language=deu \
+         -metadata:s:a:1 language=deu -disposition:a:0 0 -disposition:a:1 default"
+    );
+    let (machine, asset) = made(&args, "two.mp4").await;
+    assert!(master(&machine, &asset).await.sounds.is_empty());
+    assert!(notes(&asset).contains("1 more sound track"), "{}", notes(&asset));
+    let file = whole(&machine, &asset, asset.renditions[0].rendition).await;
+    assert_eq!(probe(&file, "-select_streams a -show_entries stream_tags=language").trim(), "deu");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_languages_the_default_is_heard_first_and_the_other_is_offered() {
     let args = format!(
         "{PICTURE} {SOUND} {SOUND} -map 0 -map 1 -map 2 {H264} -c:a aac -metadata:s:a:0 language=eng \
          -metadata:s:a:1 language=deu -disposition:a:0 0 -disposition:a:1 default"
     );
     let (machine, asset) = made(&args, "two.mp4").await;
-    master(&machine, &asset).await;
-    assert!(notes(&asset).contains("1 more sound track"), "{}", notes(&asset));
-    let file = whole(&machine, &asset, asset.renditions[0].rendition).await;
-    assert_eq!(probe(&file, "-select_streams a -show_entries stream_tags=language").trim(), "deu");
+    let sounds = master(&machine, &asset).await.sounds;
+    let told: Vec<_> = sounds.iter().map(|sound| (sound.lang.as_str(), sound.default)).collect();
+    assert_eq!(told, [("de", true), ("en", false)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
