@@ -2,6 +2,8 @@
 //!
 //! Every form converts to the domain's types in one place, so a handler that holds those has nothing left to check.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -177,10 +179,14 @@ pub struct PurgesAnswer {
 }
 
 impl PurgesAnswer {
-    /// The answer with `rows`.
-    pub fn new(rows: &[PurgeRow], head: u64) -> Self {
-        let order =
-            |row: &PurgeRow| PurgeOrderWire { seq: row.seq, asset_id: row.asset.to_string(), at: row.at.to_string() };
+    /// The answer with `rows`, of which those for an asset in `gone` are for good.
+    pub fn new(rows: &[PurgeRow], head: u64, gone: &BTreeSet<AssetId>) -> Self {
+        let order = |row: &PurgeRow| PurgeOrderWire {
+            seq: row.seq,
+            asset_id: row.asset.to_string(),
+            at: row.at.to_string(),
+            gone: gone.contains(&row.asset),
+        };
         Self { data: rows.iter().map(order).collect(), head }
     }
 
@@ -210,6 +216,9 @@ pub struct PurgeOrderWire {
     pub asset_id: String,
     /// When it was given.
     pub at: String,
+    /// Whether the asset was deleted: nothing of it is to be fetched again, whatever the origin still holds.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub gone: bool,
 }
 
 /// The answer to `GET /internal/revocations?after=`; also how an edge keeps on disk what it knows.
@@ -308,6 +317,15 @@ pub struct PurgeWire {
     /// The order's place in the purge log, if it is in there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
+    /// Whether the asset was deleted: nothing of it is to be fetched again, whatever the origin still holds.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub gone: bool,
+}
+
+/// A word that is left out is a no, also for whoever does not know it.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// What becomes of responses that are under way when their artifact is purged.
@@ -324,16 +342,26 @@ pub enum PurgeMode {
 impl PurgeWire {
     /// Forget everything of `asset` at once: order `seq` of the log.
     pub fn hard(asset: AssetId, seq: u64) -> Self {
-        Self { asset_id: asset.to_string(), path: None, prefix: None, mode: PurgeMode::Hard, seq: Some(seq) }
+        let (mode, seq) = (PurgeMode::Hard, Some(seq));
+        Self { asset_id: asset.to_string(), path: None, prefix: None, mode, seq, gone: false }
+    }
+
+    /// The same of an asset that was deleted: nothing of it is fetched again.
+    pub fn gone(asset: AssetId, seq: u64) -> Self {
+        Self { gone: true, ..Self::hard(asset, seq) }
     }
 
     /// What is to be forgotten.
     ///
     /// # Errors
     ///
-    /// [`BadField`] with the first field that can not be; a message with both a path and a prefix is one.
+    /// [`BadField`] with the first field that can not be; a message with both a path and a prefix is one, and one that
+    /// calls a part of an asset gone.
     pub fn scope(&self) -> Result<PurgeScope, BadField> {
         let id = asset(&self.asset_id)?;
+        if self.gone && (self.path.is_some() || self.prefix.is_some()) {
+            return Err(BadField { field: "gone", expected: "only of a whole asset" });
+        }
         match (&self.path, &self.prefix) {
             (None, None) => Ok(PurgeScope::Asset(id)),
             (Some(path), None) => {
@@ -536,7 +564,16 @@ mod tests {
     fn purges_and_their_scopes_read_back() {
         let id = AssetId::from_bytes([7; 16]);
         let rows = [PurgeRow { seq: 4, asset: id, at: Timestamp::from_secs(9) }];
-        assert_eq!(PurgesAnswer::new(&rows, 4).to_rows().unwrap(), rows);
+        let answer = PurgesAnswer::new(&rows, 4, &BTreeSet::new());
+        assert_eq!((answer.to_rows().unwrap(), answer.data[0].gone), (rows.to_vec(), false));
+        assert!(!serde_json::to_string(&answer).unwrap().contains("gone"), "as it was before there was the word");
+        let answer = PurgesAnswer::new(&rows, 4, &BTreeSet::from([id]));
+        let read: PurgesAnswer = serde_json::from_str(&serde_json::to_string(&answer).unwrap()).unwrap();
+        assert_eq!((read.to_rows().unwrap(), read.data[0].gone), (rows.to_vec(), true));
+        let mut wire = PurgeWire::gone(id, 4);
+        assert_eq!(wire.scope(), Ok(PurgeScope::Asset(id)));
+        wire.prefix = Some("hls/720p/".into());
+        assert_eq!(wire.scope().map_err(|bad| bad.field), Err("gone"));
         let mut wire = PurgeWire::hard(id, 4);
         assert_eq!(wire.scope(), Ok(PurgeScope::Asset(id)));
         wire.path = Some("poster.jpg".into());

@@ -9,6 +9,7 @@ mod bus;
 mod clips;
 pub mod config;
 pub mod error;
+mod fuse;
 mod http;
 mod ingest;
 mod limits;

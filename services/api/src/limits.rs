@@ -11,9 +11,10 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Method};
 use rend_core::limit::{Quota, Verdict};
 use rend_core::routing::GeoHeaders;
-use rend_core::time::Timestamp;
+use rend_core::time::{Clock, Timestamp};
 use rend_shell::Peer;
 use rend_shell::metrics::Counter;
+use rend_storage::StoreError;
 use rend_storage::limits::{Asker, Limiter};
 use rend_storage::memory::MemoryLimiter;
 use sha2::{Digest, Sha256};
@@ -21,7 +22,11 @@ use warp::path::FullPath;
 use warp::{Filter, Rejection};
 
 use crate::auth::bearer;
+use crate::fuse::Fuse;
 use crate::state::State;
+
+/// How long nobody asks what is shared after it did not answer. Then one request tries, and waits for it if it must.
+const COOLDOWN: Duration = Duration::from_secs(2);
 
 /// How many requests fit in a minute; 0 counts nothing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -41,10 +46,11 @@ impl Default for RateLimits {
 }
 
 /// Counts requests. When what is shared with other processes does not answer, reading goes on uncounted and writing is
-/// counted by this process alone; a metric says so.
+/// counted by this process alone; a metric says so. Only the first requests and one in [`COOLDOWN`] wait to find out.
 #[derive(Debug)]
 pub(crate) struct Limits {
     shared: Option<Arc<dyn Limiter>>,
+    fuse: Fuse,
     local: MemoryLimiter,
     away: Counter,
     salt: [u8; 32],
@@ -53,7 +59,8 @@ pub(crate) struct Limits {
 impl Limits {
     /// Counts in `shared`, or in this process. `secret` keeps addresses from being guessed from their digests.
     pub(crate) fn new(shared: Option<Arc<dyn Limiter>>, secret: &str, away: Counter) -> Self {
-        Self { shared, local: MemoryLimiter::default(), away, salt: Sha256::digest(secret.as_bytes()).into() }
+        let salt = Sha256::digest(secret.as_bytes()).into();
+        Self { shared, fuse: Fuse::new(COOLDOWN), local: MemoryLimiter::default(), away, salt }
     }
 
     /// Whether the counter that processes share answers; `None` where each counts alone.
@@ -62,19 +69,29 @@ impl Limits {
         Some(async move { shared.take(&[0; 32], &Quota::per_minute("health", 60_000), now).await.is_ok() })
     }
 
-    async fn take(&self, asker: &Asker, quota: Quota, writes: bool, now: Timestamp) -> Option<(Quota, Verdict)> {
-        let limiter: &dyn Limiter = self.shared.as_deref().unwrap_or(&self.local);
-        let verdict = match limiter.take(asker, &quota, now).await {
-            Ok(verdict) => verdict,
-            Err(_) => {
-                self.away.inc();
-                if !writes {
-                    return None;
+    async fn take(&self, asker: &Asker, quota: Quota, writes: bool, clock: &dyn Clock) -> Option<(Quota, Verdict)> {
+        let now = clock.wall();
+        if let Some(shared) = self.shared.as_deref() {
+            if self.fuse.may_ask(clock.mono()) {
+                match shared.take(asker, &quota, now).await {
+                    Ok(verdict) => {
+                        self.fuse.answered();
+                        return Some((quota, verdict));
+                    }
+                    // It answers, and somebody asks so often at once that it can not be counted there.
+                    Err(StoreError::Conflict { .. }) => {
+                        self.fuse.answered();
+                        return Some((quota, self.local.take(asker, &quota, now).await.ok()?));
+                    }
+                    Err(_) => self.fuse.failed(clock.mono()),
                 }
-                self.local.take(asker, &quota, now).await.ok()?
             }
-        };
-        Some((quota, verdict))
+            self.away.inc();
+            if !writes {
+                return None;
+            }
+        }
+        Some((quota, self.local.take(asker, &quota, now).await.ok()?))
     }
 
     fn asker(&self, kind: &str, who: &[u8]) -> Asker {
@@ -144,7 +161,7 @@ async fn count(state: &State, method: &Method, path: &str, headers: &HeaderMap, 
     if path == "/healthz" || path == "/readyz" || path.starts_with("/assets/") {
         return Counted::default();
     }
-    let (limits, rates, now) = (&state.limits, state.config.rate_limits, state.clock.wall());
+    let (limits, rates) = (&state.limits, state.config.rate_limits);
     let writes = matches!(*method, Method::POST | Method::PATCH | Method::PUT | Method::DELETE);
     let key = headers.get(http::header::AUTHORIZATION).and_then(|header| bearer(header.to_str().ok()?));
     let mut asked = Vec::new();
@@ -160,7 +177,7 @@ async fn count(state: &State, method: &Method, path: &str, headers: &HeaderMap, 
     }
     let mut counted = Counted::default();
     for (asker, (name, requests)) in asked.into_iter().filter(|(_, (_, requests))| *requests > 0) {
-        counted.0.extend(limits.take(&asker, Quota::per_minute(name, requests), writes, now).await);
+        counted.0.extend(limits.take(&asker, Quota::per_minute(name, requests), writes, state.clock.as_ref()).await);
     }
     counted
 }
@@ -191,10 +208,29 @@ fn class_of(address: IpAddr) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
     use async_trait::async_trait;
-    use rend_storage::StoreError;
+    use futures::future::join_all;
+    use rend_core::time::Mono;
+    use rend_storage::redis::Redis;
+    use tokio::net::TcpListener;
 
     use super::*;
+
+    /// A clock that is set by hand, in milliseconds.
+    #[derive(Debug, Default)]
+    struct Hand(AtomicU64);
+
+    impl Clock for Hand {
+        fn mono(&self) -> Mono {
+            Mono::after_start(Duration::from_millis(self.0.load(Ordering::Relaxed)))
+        }
+
+        fn wall(&self) -> Timestamp {
+            Timestamp::from_secs(1_800_000_000)
+        }
+    }
 
     #[track_caller]
     fn check(address: &str, expect: Option<&[u8]>) {
@@ -240,12 +276,73 @@ mod tests {
         let limits = Limits::new(Some(Arc::new(Away)), "secret", Counter::default());
         let one = Quota::per_minute("one", 1);
         let take = async |writes| {
-            let taken = limits.take(&[1; 32], one, writes, Timestamp::from_secs(1_800_000_000)).await;
+            let taken = limits.take(&[1; 32], one, writes, &Hand::default()).await;
             taken.map(|(_, verdict)| verdict.allowed)
         };
         assert_eq!((take(false).await, take(false).await), (None, None));
         assert_eq!((take(true).await, take(true).await), (Some(true), Some(false)));
         assert_eq!(limits.away.get(), 4);
+    }
+
+    /// Asks another, and counts how often.
+    #[derive(Debug)]
+    struct Asked<L>(L, AtomicUsize);
+
+    #[async_trait]
+    impl<L: Limiter> Limiter for Asked<L> {
+        async fn take(&self, asker: &Asker, quota: &Quota, now: Timestamp) -> Result<Verdict, StoreError> {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            self.0.take(asker, quota, now).await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_redis_that_says_nothing_is_waited_for_by_one_request_in_a_while_and_not_by_all() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("redis://{}", silent.local_addr().unwrap());
+        rend_shell::spawn("silent", async move {
+            let mut held = Vec::new();
+            while let Ok((stream, _)) = silent.accept().await {
+                held.push(stream);
+            }
+        });
+        let redis = Redis::new(&url, Duration::from_millis(50)).unwrap();
+        let shared = Arc::new(Asked(redis, AtomicUsize::new(0)));
+        let (limits, clock) = (Limits::new(Some(shared.clone()), "secret", Counter::default()), Hand::default());
+        let quota = Quota::per_minute("many", 1000);
+        let read = async || limits.take(&[1; 32], quota, false, &clock).await;
+        let asked = || shared.1.load(Ordering::Relaxed);
+        for _ in 0..50 {
+            assert!(read().await.is_none());
+        }
+        assert_eq!((asked(), limits.away.get()), (1, 50));
+        let cooldown_ms = u64::try_from(COOLDOWN.as_millis()).unwrap();
+        for round in 1..=3 {
+            clock.0.fetch_add(cooldown_ms, Ordering::Relaxed);
+            join_all((0..20).map(|_| read())).await;
+            assert_eq!((asked(), limits.away.get()), (1 + round, 50 + 20 * round as u64));
+        }
+        let write = limits.take(&[1; 32], quota, true, &clock).await;
+        assert!(write.is_some_and(|(_, verdict)| verdict.allowed && verdict.remaining == 999), "counted here");
+    }
+
+    #[tokio::test]
+    async fn one_who_asks_too_often_at_once_to_be_counted_with_the_others_does_not_turn_the_count_off() {
+        #[derive(Debug)]
+        struct Crowded;
+
+        #[async_trait]
+        impl Limiter for Crowded {
+            async fn take(&self, _: &Asker, _: &Quota, _: Timestamp) -> Result<Verdict, StoreError> {
+                Err(StoreError::Conflict { what: "limit" })
+            }
+        }
+
+        let shared = Arc::new(Asked(Crowded, AtomicUsize::new(0)));
+        let limits = Limits::new(Some(shared.clone()), "secret", Counter::default());
+        let take = async || limits.take(&[1; 32], Quota::per_minute("one", 1), false, &Hand::default()).await;
+        let allowed = [take().await, take().await].map(|taken| taken.is_some_and(|(_, verdict)| verdict.allowed));
+        assert_eq!((allowed, shared.1.load(Ordering::Relaxed), limits.away.get()), ([true, false], 2, 0));
     }
 
     #[test]

@@ -237,6 +237,22 @@ async fn edges_register_beat_and_learn_what_to_forget() {
 }
 
 #[tokio::test]
+async fn a_delete_is_in_the_purge_log_before_it_is_answered_and_edges_read_that_it_is_for_good() {
+    let api = Api::new().await;
+    let headers = [("authorization", "Bearer the-edges-token")];
+    let ids = [api.send("POST", "/v1/videos", b"x").await, api.send("POST", "/v1/videos", b"y").await]
+        .map(|answer| answer.json()["id"].as_str().unwrap().to_owned());
+    api.stores.purges.append_purge(ids[1].parse().unwrap(), api.clock.wall()).await.unwrap();
+    let before = api.stores.purges.purge_head().await.unwrap();
+    let deleted = api.send("DELETE", &format!("/v1/assets/{}", ids[0]), b"").await;
+    assert_eq!(deleted.0.status(), StatusCode::ACCEPTED);
+    assert_eq!(api.stores.purges.purge_head().await.unwrap(), before + 1);
+    let purges = api.send_as("GET", "/internal/purges?after=0", b"", &headers).await.json();
+    let told: Vec<_> = purges["data"].as_array().unwrap().iter().map(|row| (&row["asset_id"], &row["gone"])).collect();
+    assert_eq!(told, [(&ids[1].clone().into(), &().into()), (&ids[0].clone().into(), &true.into())]);
+}
+
+#[tokio::test]
 async fn pages_of_listed_origins_may_read_answers_and_others_may_not() {
     let api = Api::new().await;
     let ask = async |origin: &str| api.send_as("GET", "/healthz", b"", &[("origin", origin)]).await;

@@ -129,7 +129,11 @@ async fn catch_up(edge: &Arc<Edge>, client: &Client, base: &str, after: u64) -> 
         let page: Option<PurgesAnswer> = client.send(request).await.ok().and_then(|answer| parsed(&answer));
         let Some(page) = page else { return Heard::Failed };
         let Ok(rows) = page.to_rows() else { return Heard::Failed };
-        for row in &rows {
+        for (row, wire) in rows.iter().zip(&page.data) {
+            // Before what is there is forgotten, so that nothing can be fetched between the two.
+            if wire.gone && edge.gone.add(row.asset).await.is_err() {
+                return Heard::Failed;
+            }
             let scope = Scope::Group(*row.asset.as_bytes());
             if internal::forget(edge, scope, Mode::Hard, row.seq).await.is_err() {
                 return Heard::Failed;

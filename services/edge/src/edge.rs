@@ -11,6 +11,7 @@ use crate::auth::CookieRules;
 use crate::config::EdgeConfig;
 use crate::cors::Cors;
 use crate::delivery::Accounts;
+use crate::gone::Gone;
 use crate::head::Identity;
 use crate::health::Health;
 use crate::origin::Allowance;
@@ -22,6 +23,8 @@ pub(crate) struct Edge {
     pub(crate) config: EdgeConfig,
     /// The keys in force, and what was revoked.
     pub(crate) trust: Trust,
+    /// What was deleted and is not to be fetched again.
+    pub(crate) gone: Arc<Gone>,
     pub(crate) cache: Cache,
     pub(crate) objects: Arc<dyn ObjectStore>,
     pub(crate) accounts: Arc<Accounts>,

@@ -346,6 +346,11 @@ async fn fill(
     known: Option<Known>,
     purpose: Purpose,
 ) -> Result<Finished, FillError> {
+    // A purge that came between is fenced off; one that came before has said so.
+    if edge.gone.holds(wanted.asset) {
+        writer.fail(if purpose == Purpose::Viewer { FailKind::NotFound } else { FailKind::Abandoned }, edge.now_ms());
+        return Err(FillError::NotFound);
+    }
     let object_key = wanted.object_key();
     if let Some((_, etag)) = &known {
         match origin::ask(edge, "head", edge.objects.head(&object_key)).await {

@@ -106,10 +106,15 @@ pub(crate) async fn purge(edge: &Arc<Edge>, body: Result<Bytes, BodyError>) -> R
         PurgeMode::Hard => Mode::Hard,
         PurgeMode::Soft => Mode::Soft,
     };
-    let purged = forget(edge, scope, mode, order.seq.unwrap_or(0)).await.map_err(|_| {
+    let unwritten = || {
         let detail = "The order could not be written down, so a restart could undo it. Send it again.";
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "purge_not_durable", detail).retry_after(1)
-    })?;
+    };
+    // Before what is there is forgotten, so that nothing can be fetched between the two.
+    if let (true, Scope::Group(asset)) = (order.gone, &scope) {
+        edge.gone.add(AssetId::from_bytes(*asset)).await.map_err(|_| unwritten())?;
+    }
+    let purged = forget(edge, scope, mode, order.seq.unwrap_or(0)).await.map_err(|_| unwritten())?;
     if let Some(seq) = order.seq {
         // A full queue only means that the agent learns it from the log.
         let _ = edge.news.try_send(Heard::Purged { seq });

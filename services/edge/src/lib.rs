@@ -17,6 +17,7 @@ mod edge;
 mod error;
 mod fill;
 mod front;
+mod gone;
 mod head;
 mod health;
 mod internal;

@@ -29,6 +29,7 @@ use crate::delivery::Accounts;
 use crate::edge::Edge;
 use crate::error::EdgeError;
 use crate::front::Front;
+use crate::gone::Gone;
 use crate::head::Identity;
 use crate::health::{Health, LOOK_EVERY, LOOK_TIMEOUT, Subject, probe_folder};
 use crate::io::{Patience, ViewerIo, Wire};
@@ -147,14 +148,17 @@ pub async fn start(config: EdgeConfig, deps: Deps, bound: Bound, shutdown: Shutd
     let cache = open_cache(&config, clock.wall().as_millis()).await?;
     let (telemetry, shipping) = open_telemetry(&config, &clock)?;
     let (dir, keys) = (config.cache_dir.clone(), Arc::clone(&config.keys));
-    let trust = rend_shell::spawn_blocking(move || Trust::open(&dir, keys));
-    let trust = trust.await.unwrap_or_else(|_| Trust::none(&config.cache_dir, Arc::clone(&config.keys)));
+    let known = rend_shell::spawn_blocking(move || (Trust::open(&dir, keys), Gone::open(&dir)));
+    let (trust, gone) = known
+        .await
+        .unwrap_or_else(|_| (Trust::none(&config.cache_dir, Arc::clone(&config.keys)), Gone::none(&config.cache_dir)));
     let (news, heard) = mpsc::channel(NEWS_MAX);
     let edge = Arc::new(Edge {
         identity: Identity::new(&config.id, &config.region),
         cors: Cors::new(config.cors_origins.iter().cloned()),
         cookies: CookieRules::new(&config),
         trust,
+        gone: Arc::new(gone),
         cache: cache.clone(),
         objects,
         accounts: Arc::new(Accounts { clock: Arc::clone(&clock), telemetry, metrics: EdgeMetrics::new(metrics) }),

@@ -124,6 +124,15 @@ enum Verb {
         #[arg(long)]
         name: Option<String>,
     },
+    /// Run a command with private servers beside it, which the `REND_TEST_*` variables name
+    Engines {
+        /// Only say what is missing
+        #[arg(long)]
+        no_install: bool,
+        /// The command and its words
+        #[arg(trailing_var_arg = true, required = true)]
+        command: Vec<std::ffi::OsString>,
+    },
     /// Only the browser tests, against a Rend of their own
     Browser,
     /// Fetch the locked npm packages of the web pages
@@ -163,6 +172,7 @@ fn main() -> ExitCode {
         Verb::Soak { what: Soak::Edge, minutes } => soak::edge(minutes),
         Verb::Stack { no_install, once, debug, data_dir } => stack::stack(!no_install, once, !debug, &data_dir),
         Verb::Served { no_install, test, name } => test::served(!no_install, test.as_deref(), name.as_deref()),
+        Verb::Engines { no_install, command } => test::beside_engines(!no_install, &command),
         Verb::Browser => tools::need(&[tools::CHROMIUM, tools::NPM, tools::FFMPEG], true)
             .and_then(|()| tools::web(true))
             .and_then(|()| up::browser_tests()),

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every test there is.
 
+use std::ffi::OsString;
 use std::process::Command;
 
 use crate::engines::Engines;
@@ -23,6 +24,7 @@ pub(crate) fn test(install: bool) -> Done {
 /// The tests that need a server, each of which is ignored by name where there is none; of one file, or with a word in
 /// their name, when that is asked for.
 pub(crate) fn served(install: bool, file: Option<&str>, name: Option<&str>) -> Done {
+    warn_of_unknown_names();
     need(&[CC, FFMPEG, CURL, FAKETIME], install)?;
     if let Some(unknown) = file.filter(|file| !SERVED.iter().any(|(_, targets)| targets.contains(file))) {
         let known: Vec<_> = SERVED.iter().flat_map(|(_, targets)| *targets).copied().collect();
@@ -44,6 +46,40 @@ pub(crate) fn served(install: bool, file: Option<&str>, name: Option<&str>) -> D
     Ok(())
 }
 
+/// Runs `command` with private servers beside it, told of them as tests are.
+pub(crate) fn beside_engines(install: bool, command: &[OsString]) -> Done {
+    let Some((program, words)) = command.split_first() else { return Err("there is no command to run".into()) };
+    warn_of_unknown_names();
+    let engines = Engines::start(install)?;
+    run(Command::new(program).args(words).envs(engines.env()))
+}
+
+/// Says which names of the surroundings look like the tests' own and are not: a run with a misspelt one is the usual run.
+fn warn_of_unknown_names() {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for name in unknown_names(names) {
+        println!("{name} is not known; known are {}", KNOWN_NAMES.join(", "));
+    }
+}
+
+/// Those of `names` that begin like the tests' own and are none.
+fn unknown_names(names: impl IntoIterator<Item = String>) -> Vec<String> {
+    let unknown = |name: &String| name.starts_with("REND_TEST_") && !KNOWN_NAMES.contains(&name.as_str());
+    names.into_iter().filter(unknown).collect()
+}
+
+/// What a person may say to the tests. Where the servers are is for this command to say.
+const KNOWN_NAMES: [&str; 8] = [
+    "REND_TEST_BUILT",
+    "REND_TEST_FAULTS",
+    "REND_TEST_KILLS",
+    "REND_TEST_MEDIA_DIR",
+    "REND_TEST_MEDIA_EXPORT",
+    "REND_TEST_MEDIA_ONLY",
+    "REND_TEST_PROGRAMS",
+    "REND_TEST_SEED",
+];
+
 /// The packages with tests that need a server, and the files that hold them. Other ignored tests are processes that a
 /// test starts in order to kill them.
 const SERVED: &[(&str, &[&str])] = &[
@@ -56,3 +92,14 @@ const CURL: Tool = Tool { program: "curl", package: "curl", why: "plays in the t
 /// Gives one process another clock.
 const FAKETIME: Tool =
     Tool { program: "faketime", package: "faketime", why: "sets one edge's clock wrong in the tests" };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_name_is_told_of_and_others_are_nobodys_business() {
+        let names = ["REND_TEST_SEED", "REND_TEST_SEEDS", "REND_LOG", "PATH", "REND_TEST_"].map(str::to_owned);
+        assert_eq!(unknown_names(names), ["REND_TEST_SEEDS", "REND_TEST_"]);
+    }
+}

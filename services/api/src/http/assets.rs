@@ -211,12 +211,16 @@ async fn delete(state: &Arc<State>, caller: Caller, id: AssetId, headers: &Heade
     let asset = advance(state, &change).await?;
     state.bus.wake();
     let dispatch = state.dispatch.clone();
-    rend_shell::spawn("purge", async move {
-        // The job purges again once the bytes are gone; this one only makes the first moment short.
-        if let Err(error) = dispatch.purge(id).await {
+    // The order is in the log before the answer, so that an edge which comes back after it reads of it; nobody waits for
+    // the edges. The job purges again once the bytes are gone.
+    match dispatch.write_purge(id).await {
+        Ok(written) => {
+            rend_shell::spawn("purge", async move { dispatch.push_purge(written).await });
+        }
+        Err(error) => {
             tracing::warn!(asset = %id, %error, "a purge could not be written down; the delete job tries again");
         }
-    });
+    }
     answer(state, StatusCode::ACCEPTED, &asset)
 }
 

@@ -1,12 +1,14 @@
 //! Private: edges register, beat, and learn what to forget.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
 use http::StatusCode;
-use rend_core::fleet::EdgeRow;
 use rend_core::fleet::wire::{BeatAnswer, HeartbeatWire, PurgesAnswer, RegisterAnswer, RegisterWire};
-use rend_core::id::EdgeId;
+use rend_core::fleet::{EdgeRow, PurgeRow};
+use rend_core::id::{AssetId, EdgeId};
 use rend_shell::body::{BodyError, capped};
 use rend_storage::StoreError;
 use serde::de::DeserializeOwned;
@@ -24,6 +26,8 @@ use crate::wire::Page;
 const BODY_BYTES_MAX: usize = 16 << 10;
 /// Purge orders in one answer, at most.
 const PURGES_MAX: usize = 1000;
+/// Assets of them that are looked up at a time.
+const LOOKS_AT_ONCE: usize = 4;
 
 pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
@@ -124,5 +128,15 @@ async fn purges(state: &State, query: &str) -> Answer {
     }
     let rows = state.stores.purges.purges_after(after, limit).await?;
     let head = state.stores.purges.purge_head().await?;
-    json(StatusCode::OK, &PurgesAnswer::new(&rows, head))
+    json(StatusCode::OK, &PurgesAnswer::new(&rows, head, &deleted(state, &rows).await?))
+}
+
+/// Those that `rows` name and that were deleted: what their objects still hold is to come back into no cache.
+async fn deleted(state: &State, rows: &[PurgeRow]) -> Result<BTreeSet<AssetId>, StoreError> {
+    let named: BTreeSet<AssetId> = rows.iter().map(|row| row.asset).collect();
+    let looks = named
+        .into_iter()
+        .map(|asset| async move { Ok::<_, StoreError>(state.dispatch.is_gone(asset).await?.then_some(asset)) });
+    let found: Vec<Option<AssetId>> = stream::iter(looks).buffered(LOOKS_AT_ONCE).try_collect().await?;
+    Ok(found.into_iter().flatten().collect())
 }

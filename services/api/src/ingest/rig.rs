@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -40,12 +40,14 @@ impl Clock for Standing {
     }
 }
 
-/// Objects in memory, on a disk that may be full.
+/// Objects in memory, on a disk that may be full, or away.
 #[derive(Clone, Debug)]
 pub(crate) struct Disk {
     inner: MemoryObjects,
     /// Bytes that still fit.
     pub(crate) room: Arc<AtomicU64>,
+    /// Whether its keys can not be listed.
+    pub(crate) away: Arc<AtomicBool>,
 }
 
 #[async_trait]
@@ -72,6 +74,9 @@ impl ObjectStore for Disk {
     }
 
     async fn list(&self, prefix: &str, after: Option<&ObjectKey>, limit: usize) -> Result<Vec<ObjectKey>, StoreError> {
+        if self.away.load(Ordering::Relaxed) {
+            return Err(StoreError::Unavailable("away".into()));
+        }
         self.inner.list(prefix, after, limit).await
     }
 
@@ -97,7 +102,8 @@ pub(crate) struct Rig {
 impl Rig {
     pub(crate) fn new() -> Self {
         rend_shell::install_tls();
-        let disk = Disk { inner: MemoryObjects::default(), room: Arc::new(AtomicU64::new(u64::MAX)) };
+        let disk =
+            Disk { inner: MemoryObjects::default(), room: Arc::new(AtomicU64::new(u64::MAX)), away: Arc::default() };
         let stores = Stores { objects: Arc::new(disk.clone()), ..Stores::memory() };
         let clock = Standing::default();
         let vars: BTreeMap<String, String> = [

@@ -449,6 +449,8 @@ fn beat() -> Value {
 
 fn purges() -> Value {
     let order = object(&[("seq", count()), ("asset_id", uuid()), ("at", time())]);
+    // Said of an asset that was deleted, and of no other.
+    let order = with_optional(order, &[("gone", json!({ "type": "boolean" }))]);
     object(&[("data", list(order)), ("head", count())])
 }
 

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use rend_core::artifact::{ArtifactPath, CaptionRef};
+use rend_core::asset::SourceState;
 use rend_core::event::{EventKind, FanoutOutcome};
 use rend_core::fleet::wire::{PurgeMode, PurgeWire, WarmWire};
 use rend_core::fleet::{Answer, Answered, EdgeRow, Fanout, FanoutAsk, FanoutConfig, registry};
@@ -71,9 +72,41 @@ impl Dispatch {
     ///
     /// What [`rend_storage::edges::PurgeLog::append_purge`] answers; nothing is pushed then.
     pub(crate) async fn purge(&self, asset: AssetId) -> Result<(), StoreError> {
+        let written = self.write_purge(asset).await?;
+        self.push_purge(written).await;
+        Ok(())
+    }
+
+    /// Writes the order to forget `asset` down, and no more: from here on every edge learns it with its next heartbeat.
+    /// [`Dispatch::push_purge`] makes it fast.
+    ///
+    /// # Errors
+    ///
+    /// What the stores answer; nothing is written then.
+    pub(crate) async fn write_purge(&self, asset: AssetId) -> Result<Written, StoreError> {
+        // Looked up before: one that is deleted stays so.
+        let gone = self.is_gone(asset).await?;
         let seq = self.stores.purges.append_purge(asset, self.clock.wall()).await?;
-        let order = Order::purge(asset, seq);
-        let Ok(rows) = self.stores.edges.all().await else { return Ok(()) };
+        Ok(Written { asset, seq, gone })
+    }
+
+    /// Whether `asset` was deleted, so that edges must not fetch it again, whatever is left of its objects.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`].
+    pub(crate) async fn is_gone(&self, asset: AssetId) -> Result<bool, StoreError> {
+        match self.stores.assets.get(asset).await {
+            Ok(asset) => Ok(asset.source == SourceState::Deleted),
+            Err(StoreError::NotFound { .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Brings an order that is in the log to the edges; see [`Dispatch::purge`].
+    pub(crate) async fn push_purge(&self, written: Written) {
+        let order = Order::purge(written);
+        let Ok(rows) = self.stores.edges.all().await else { return };
         let now = self.clock.wall();
         let (live, away): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| registry::is_live(row, now, self.window));
         if !away.is_empty() {
@@ -81,7 +114,6 @@ impl Dispatch {
             rend_shell::spawn("purge-away", async move { dispatch.push(&order, away).await });
         }
         self.push(&order, live).await;
-        Ok(())
     }
 
     /// Has the edges ask anew for the list of renditions of `asset`, and forget captions that are `gone`. Responses under way
@@ -181,6 +213,15 @@ fn homes(playing: &[EdgeRow], asset: AssetId) -> Vec<EdgeId> {
         .collect()
 }
 
+/// An order to forget an asset that is in the log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Written {
+    asset: AssetId,
+    seq: u64,
+    /// Whether it was deleted, so that nothing of it may be fetched again.
+    gone: bool,
+}
+
 /// One thing that edges are told.
 #[derive(Clone)]
 struct Order {
@@ -191,14 +232,16 @@ struct Order {
 }
 
 impl Order {
-    fn purge(asset: AssetId, seq: u64) -> Self {
+    fn purge(Written { asset, seq, gone }: Written) -> Self {
         let event = |edge, outcome| EventKind::EdgePurge { edge, outcome };
-        Self { asset, path: "internal/purge", body: body(&PurgeWire::hard(asset, seq)), event }
+        let wire = if gone { PurgeWire::gone(asset, seq) } else { PurgeWire::hard(asset, seq) };
+        Self { asset, path: "internal/purge", body: body(&wire), event }
     }
 
     fn soft(asset: AssetId, path: Option<String>, prefix: Option<String>) -> Self {
         let event = |edge, outcome| EventKind::EdgePurge { edge, outcome };
-        let wire = PurgeWire { asset_id: asset.to_string(), path, prefix, mode: PurgeMode::Soft, seq: None };
+        let wire =
+            PurgeWire { asset_id: asset.to_string(), path, prefix, mode: PurgeMode::Soft, seq: None, gone: false };
         Self { asset, path: "internal/purge", body: body(&wire), event }
     }
 

@@ -1,5 +1,6 @@
 //! The edge's side of the fleet: registration, missed purges, telemetry.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,7 +23,9 @@ const SEGMENT: &str = "hls/720p/segment_00003.m4s";
 pub(crate) struct Control {
     registered: Arc<Mutex<Vec<Value>>>,
     beats: Arc<Mutex<Vec<Value>>>,
-    purges: Arc<Mutex<Vec<String>>>,
+    pub(crate) purges: Arc<Mutex<Vec<String>>>,
+    /// Those of them that were deleted.
+    pub(crate) gone: Arc<Mutex<BTreeSet<String>>>,
     /// The revocation log; the place of an order is its index and one.
     pub(crate) revocations: Arc<Mutex<Vec<Value>>>,
     events: Arc<Mutex<Vec<PlaybackEvent>>>,
@@ -51,11 +54,15 @@ impl Control {
         let purges = warp::path!("internal" / "purges").and(warp::query::raw()).map(move |query: String| {
             let after: usize = query.split('&').find_map(|pair| pair.strip_prefix("after=")).unwrap().parse().unwrap();
             let purges = control.purges.lock().unwrap();
+            let gone = control.gone.lock().unwrap();
             let rows: Vec<Value> = purges
                 .iter()
                 .enumerate()
                 .skip(after)
-                .map(|(at, asset)| json!({ "seq": at + 1, "asset_id": asset, "at": "2026-11-21T00:00:00.000Z" }))
+                .map(|(at, asset)| {
+                    let gone = gone.contains(asset);
+                    json!({ "seq": at + 1, "asset_id": asset, "at": "2026-11-21T00:00:00.000Z", "gone": gone })
+                })
                 .collect();
             warp::reply::json(&json!({ "data": rows, "head": purges.len() }))
         });

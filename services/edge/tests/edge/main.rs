@@ -4,6 +4,7 @@
 mod control;
 mod crash;
 mod fills;
+mod gone;
 mod playback;
 mod private;
 mod rig;

@@ -25,8 +25,13 @@ pub(crate) const EDGES: [&str; 2] = ["ash-1", "ams-1"];
 /// Whoever looks from outside: callers, viewers, the gate.
 pub(crate) const OUTSIDE: &str = "outside";
 
-/// The program under test.
-const REND: &str = env!("CARGO_BIN_EXE_rend");
+/// The folder of the programs under test: where this one was built, or where `REND_TEST_PROGRAMS` says, so that a long run
+/// is not disturbed by a build.
+fn programs() -> PathBuf {
+    let built = || Path::new(env!("CARGO_BIN_EXE_rend")).parent().unwrap().to_path_buf();
+    ProcessVars.get("REND_TEST_PROGRAMS").map_or_else(built, PathBuf::from)
+}
+
 /// Where the edges are said to be.
 const REGIONS: [&str; 2] = ["us-east", "europe-west"];
 /// What signs playback tokens.
@@ -275,7 +280,7 @@ impl Fleet {
 
     /// The gate's report on the two edges, and whether it let viewers in.
     pub(crate) fn gate(&self) -> (bool, Value) {
-        let mut gate = Command::new(REND);
+        let mut gate = Command::new(programs().join("rend"));
         gate.args(["gate", "--target", "local-two-edge", "--json"]).env("REND_DATA_DIR", &self.folder);
         judged(&gate.stdin(Stdio::null()).output().unwrap())
     }
@@ -287,7 +292,7 @@ impl Fleet {
 
     /// `rend` with `args`, told of this fleet.
     pub(crate) fn rend(&self, args: &[&str]) -> Output {
-        let mut rend = Command::new(REND);
+        let mut rend = Command::new(programs().join("rend"));
         rend.args(args).envs(self.told.iter().cloned()).env("REND_DATA_DIR", self.folder.join("none"));
         rend.stdin(Stdio::null()).output().unwrap()
     }
@@ -346,7 +351,7 @@ impl Drop for Fleet {
 
 impl Process {
     fn command(&self, args: &[&str]) -> Command {
-        let path = Path::new(REND).parent().unwrap().join(self.program);
+        let path = programs().join(self.program);
         let mut words = self.under.iter().map(Path::new).chain([path.as_path()]);
         let mut command = Command::new(words.next().unwrap());
         command.args(words).args(args).envs(self.vars.iter().cloned()).stdin(Stdio::null());
@@ -383,7 +388,7 @@ fn judged(output: &Output) -> (bool, Value) {
 /// The programs of the fleet are built by their own packages, not by this one; whoever has done so says it.
 fn build() {
     static BUILT: Once = Once::new();
-    if ProcessVars.get("REND_TEST_BUILT").is_some() {
+    if ["REND_TEST_BUILT", "REND_TEST_PROGRAMS"].iter().any(|name| ProcessVars.get(name).is_some()) {
         return;
     }
     BUILT.call_once(|| {
