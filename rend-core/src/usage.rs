@@ -19,8 +19,10 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::analytics::NodeAccount;
+use crate::artifact::Rendition;
 use crate::id::{EdgeId, OrgId};
-use crate::media::ladder::Tier;
+use crate::media::ladder::{Size, Tier};
+use crate::media::playlist::{Master, Media};
 use crate::metering::{Bill, Segment};
 use crate::time::Timestamp;
 
@@ -215,6 +217,23 @@ pub struct Lengths {
 pub struct NotLengths;
 
 impl Lengths {
+    /// The lengths that the playlists of a rendition say, if what it counts as can be told: by the size that `master` gives
+    /// it, else by its name.
+    ///
+    /// A sound that goes with pictures is heard while they are seen, so its segments have no length of their own: those
+    /// minutes are counted once.
+    pub fn of(rendition: Rendition, master: Option<&Master>, list: &Media) -> Option<Self> {
+        let uri = format!("{rendition}/index.m3u8");
+        let said = master.and_then(|master| master.variants.iter().find(|variant| variant.uri == uri));
+        let size = said.and_then(|variant| variant.resolution).map(|(width, height)| Size { width, height });
+        let by_name = || rendition.short_side().map(|height| Size { width: height * 16 / 9, height });
+        let beside = master.is_some_and(|master| master.sounds.iter().any(|sound| sound.uri == uri));
+        let is_sound = beside || matches!(rendition, Rendition::Audio(_));
+        let tier = size.or_else(by_name).map(Tier::of).or_else(|| is_sound.then_some(Tier::AudioOnly))?;
+        let micros = list.segments.iter().map(|segment| if beside { 0 } else { segment.micros }).collect();
+        Some(Self { tier, micros })
+    }
+
     /// The `index`th segment, if there are as many.
     pub fn segment(&self, index: u32) -> Option<Segment> {
         let micros = *self.micros.get(usize::try_from(index).ok()?)?;
@@ -358,6 +377,29 @@ mod tests {
         }
         let none: Lengths = "4k".parse().unwrap();
         assert_eq!(none.segment(0), None);
+    }
+
+    const LIST: &str = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:4\n#EXT-X-PLAYLIST-TYPE:VOD\n\
+        #EXT-X-MAP:URI=\"init.mp4\"\n#EXTINF:4.000000,\nsegment_00000.m4s\n#EXTINF:1.500000,\nsegment_00001.m4s\n\
+        #EXT-X-ENDLIST\n";
+
+    #[test]
+    fn playlists_say_what_a_rendition_counts_as() {
+        let list: Media = LIST.parse().unwrap();
+        let audio = Rendition::Audio(crate::artifact::Lang::UND);
+        for (rendition, tier) in [
+            (Rendition::P360, Some(Tier::P720)),
+            (Rendition::P720, Some(Tier::P720)),
+            (Rendition::P1080, Some(Tier::P1080)),
+            (Rendition::P1440, Some(Tier::K2)),
+            (Rendition::P2160, Some(Tier::K4)),
+            (Rendition::Source, None),
+            (audio, Some(Tier::AudioOnly)),
+        ] {
+            let lengths = Lengths::of(rendition, None, &list);
+            assert_eq!(lengths.as_ref().map(|lengths| lengths.tier), tier, "{rendition}");
+            assert!(lengths.is_none_or(|lengths| lengths.micros == [4_000_000, 1_500_000]));
+        }
     }
 
     proptest! {

@@ -7,7 +7,7 @@ mod served;
 use std::fmt::Debug;
 
 use futures::executor::block_on;
-use proptest::collection::vec;
+use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use rend_core::analytics::{CacheStatus, PlaybackBatch, PlaybackEvent};
@@ -18,11 +18,14 @@ use rend_core::asset::{
 use rend_core::credential::{Credential, Scopes};
 use rend_core::event::{EventKind, FanoutOutcome};
 use rend_core::fleet::{Beat, EdgeRow, EdgeState};
-use rend_core::id::{AssetId, CredentialId, JobId, LeaseToken, OrgId, UploadId};
+use rend_core::id::{AssetId, CredentialId, JobId, LeaseToken, OrgId, UploadId, WebhookId};
 use rend_core::job::{ErrorClass, JobError, JobKind, Lease, NewJob, Outcome};
+use rend_core::suspension::{Action, Order, Signed, Subject};
 use rend_core::time::Timestamp;
 use rend_core::upload::transfer::{Part, Pull, Step, Transfer};
 use rend_core::upload::{UploadSession, UploadState};
+use rend_core::webhook::deliver::{Lease as WebhookLease, Progress, Waiting};
+use rend_core::webhook::{Endpoint, Kinds, Secret, State, Why};
 use rend_storage::analytics::Analytics;
 use rend_storage::assets::{AssetStore, Change};
 use rend_storage::credentials::CredentialStore;
@@ -32,8 +35,10 @@ use rend_storage::jobs::{Claim, JobQueue};
 use rend_storage::memory::Memory;
 use rend_storage::postgres::Postgres;
 use rend_storage::sqlite::Sqlite;
+use rend_storage::suspensions::SuspensionLog;
 use rend_storage::transfers::TransferStore;
 use rend_storage::uploads::UploadStore;
+use rend_storage::webhooks::WebhookStore;
 
 /// One thing asked of a store. Small numbers name assets, jobs and so on, so that operations meet each other.
 #[derive(Clone, Debug)]
@@ -62,6 +67,21 @@ enum Ask {
     Record(PlaybackBatch),
     Overview(u8, u64, u64, usize),
     Playback(u8, u64, u64),
+    Order(Subject, Action),
+    Suspension(u8),
+    Orders(u64, usize),
+    Hook(u8, u8, usize),
+    Rehook { n: u8, late: bool, change: Rehook },
+    Unhook(u8),
+}
+
+/// What becomes of an endpoint.
+#[derive(Clone, Debug)]
+enum Rehook {
+    Secret,
+    Disable(Option<u8>),
+    Enable,
+    Told(Progress),
 }
 
 /// What a run knows besides the store: leases it was given, and the time.
@@ -80,7 +100,17 @@ impl Story {
 }
 
 trait Every:
-    AssetStore + UploadStore + TransferStore + JobQueue + EventLog + EdgeDirectory + PurgeLog + CredentialStore + Analytics
+    AssetStore
+    + UploadStore
+    + TransferStore
+    + JobQueue
+    + EventLog
+    + EdgeDirectory
+    + PurgeLog
+    + CredentialStore
+    + Analytics
+    + SuspensionLog
+    + WebhookStore
 {
 }
 impl Every for Memory {}
@@ -155,7 +185,30 @@ async fn perform(store: &impl Every, ask: &Ask, story: &mut Story) -> String {
         Ask::Record(batch) => told(&store.record(batch, now).await),
         Ask::Overview(n, from, until, top) => told(&store.overview(org(*n), at(*from), at(*until), *top).await),
         Ask::Playback(n, from, until) => told(&store.playback(asset(*n), at(*from), at(*until)).await),
+        Ask::Order(subject, action) => {
+            let signed = Signed::new("ada \u{1f600}", "a \"court's\"\norder").unwrap();
+            told(&store.append_order(&Order { subject: *subject, action: *action, signed, at: now }).await)
+        }
+        Ask::Suspension(n) => told(&store.suspension(asset(*n)).await),
+        Ask::Orders(seq, rows) => told(&store.orders_after(*seq, *rows).await),
+        Ask::Hook(n, org_n, most) => told(&store.insert_webhook(&endpoint(*n, *org_n, now), *most).await),
+        Ask::Rehook { n, late, change } => rehook(store, *n, *late, change, now).await,
+        Ask::Unhook(n) => told(&store.remove_webhook(hook(*n)).await),
     }
+}
+
+/// Changes an endpoint as it stands, or as it stood one change before.
+async fn rehook(store: &impl Every, n: u8, late: bool, change: &Rehook, now: Timestamp) -> String {
+    // One that is not there is made up, so that replacing it is tried as well.
+    let mut row = store.webhook(hook(n)).await.unwrap_or_else(|_| endpoint(n, n, now));
+    row.revision = row.revision.saturating_sub(u64::from(late));
+    let changed = match change {
+        Rehook::Secret => row.with_new_secret(Secret::from_bytes([n.wrapping_add(100); 32]), now),
+        Rehook::Disable(tell) => row.disabled(Why::Exhausted, now, tell.map(asset)),
+        Rehook::Enable => row.enabled(now),
+        Rehook::Told(progress) => Endpoint { progress: progress.clone(), ..row },
+    };
+    told(&store.replace_webhook(&changed).await)
 }
 
 /// Asks for something about an upload in pieces that may follow from where it stands, and answers all that was said.
@@ -207,6 +260,7 @@ async fn everything(store: &impl Every) -> Vec<String> {
         told(&EdgeDirectory::all(store).await),
         told(&store.accounts().await),
         told(&store.whole_transfers(1000).await),
+        told(&store.orders_after(0, 1000).await),
     ];
     for n in 0..SOME {
         all.push(told(&AssetStore::get(store, asset(n)).await));
@@ -222,6 +276,11 @@ async fn everything(store: &impl Every) -> Vec<String> {
         all.push(told(&store.by_digest(&[n; 32]).await));
         all.push(told(&store.playback(asset(n), at(0), at(1000)).await));
         all.push(told(&store.overview(org(n), at(0), at(1000), 1000).await));
+        all.push(told(&store.suspension(asset(n)).await));
+        let hooks = store.webhooks(org(n)).await;
+        all.push(told(&hooks));
+        // Their `Debug` shows no secret.
+        all.extend(hooks.iter().flatten().flat_map(|hook| hook.secrets(at(0))).map(Secret::expose));
     }
     all
 }
@@ -247,6 +306,27 @@ fn job(n: u8) -> JobId {
 
 fn upload(n: u8) -> UploadId {
     UploadId::new(at(u64::from(n)), [n; 10])
+}
+
+fn hook(n: u8) -> WebhookId {
+    WebhookId::new(at(u64::from(n)), [n; 10])
+}
+
+fn endpoint(n: u8, org_n: u8, now: Timestamp) -> Endpoint {
+    Endpoint {
+        id: hook(n),
+        org: org(org_n),
+        url: format!("https://hooks.example/{n}"),
+        description: "\"quoted\" \u{1f600}".into(),
+        wants: if n.is_multiple_of(2) { Kinds::ALL } else { Kinds::new(["asset.created"]).unwrap() },
+        secret: Secret::from_bytes([n; 32]),
+        secret_before: None,
+        state: State::Active,
+        progress: Progress::from_place(u64::from(n)),
+        revision: 0,
+        created_at: now,
+        updated_at: now,
+    }
 }
 
 fn token(n: u8) -> LeaseToken {
@@ -428,7 +508,39 @@ fn any_batch() -> impl Strategy<Value = PlaybackBatch> {
     })
 }
 
+fn any_rehook() -> impl Strategy<Value = Rehook> {
+    let waiting = btree_map(0..50_u64, (0..9_u32, 0..60_u64), 0..3);
+    let waiting = waiting.prop_map(|waiting| {
+        waiting.into_iter().map(|(seq, (attempts, due))| (seq, Waiting { attempts, due: at(due) })).collect()
+    });
+    let lease = option::of((any::<[u8; 8]>(), 0..60_u64));
+    let lease = lease.prop_map(|lease| lease.map(|(holder, until)| WebhookLease { holder, until: at(until) }));
+    let progress = (0..1000_u64, waiting, lease);
+    prop_oneof![
+        Just(Rehook::Secret),
+        option::of(some()).prop_map(Rehook::Disable),
+        Just(Rehook::Enable),
+        progress.prop_map(|(cursor, waiting, lease)| Rehook::Told(Progress { cursor, waiting, lease })),
+    ]
+}
+
 fn any_ask() -> impl Strategy<Value = Ask> {
+    let subject = prop_oneof![
+        some().prop_map(|n| Subject::Asset(asset(n))),
+        some().prop_map(|n| Subject::Org(org(n))),
+    ];
+    let action = prop_oneof![Just(Action::Suspend), Just(Action::Restore)];
+    let suspensions = prop_oneof![
+        3 => (subject, action).prop_map(|(subject, action)| Ask::Order(subject, action)),
+        1 => some().prop_map(Ask::Suspension),
+        1 => (0..5_u64, 0..6_usize).prop_map(|(seq, rows)| Ask::Orders(seq, rows)),
+    ];
+    let webhooks = prop_oneof![
+        2 => (some(), some(), 0..4_usize).prop_map(|(n, org, most)| Ask::Hook(n, org, most)),
+        3 => (some(), prop::bool::weighted(0.2), any_rehook())
+            .prop_map(|(n, late, change)| Ask::Rehook { n, late, change }),
+        1 => some().prop_map(Ask::Unhook),
+    ];
     let rows = 0..6_usize;
     let of = prop_oneof![some().prop_map(|n| EventsOf::Asset(asset(n))), some().prop_map(|n| EventsOf::Org(org(n)))];
     let kinds = vec(prop_oneof![Just(JobKind::Media), Just(JobKind::Delete)], 0..3);
@@ -461,6 +573,8 @@ fn any_ask() -> impl Strategy<Value = Ask> {
         3 => any_batch().prop_map(Ask::Record),
         1 => (some(), 0..50_u64, 0..60_u64, rows).prop_map(|(n, from, until, top)| Ask::Overview(n, from, until, top)),
         1 => (some(), 0..50_u64, 0..60_u64).prop_map(|(n, from, until)| Ask::Playback(n, from, until)),
+        4 => suspensions,
+        4 => webhooks,
     ]
 }
 

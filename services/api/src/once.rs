@@ -1,26 +1,27 @@
 //! A request that names itself is done once: `Idempotency-Key`.
 //!
-//! What is remembered lies behind [`AnswerBook`]. The one that there is keeps it in this process, within bounds: a restart
-//! forgets it, and a caller behind several API processes must reach the same one.
+//! What was answered is kept in the database for a day, sealed with what only the caller and this deployment know: an answer
+//! may hold what is shown once, such as a key, and whoever reads the database does not read it there. While a request is
+//! under way its name is taken under a lease, so a process that dies in the middle frees it after a minute.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use rend_core::id::OrgId;
+use rend_core::id::{LeaseToken, OrgId};
 use rend_core::time::Timestamp;
-use rend_core::upload::idempotency::{KEY_CHARS_MAX, Remembered, Verdict, is_key, judge};
+use rend_core::upload::idempotency::{ANSWER_KEPT, KEY_CHARS_MAX, is_key};
 use rend_storage::StoreError;
+use rend_storage::answers::{Asked, Begun, TAKEN};
+use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use sha2::{Digest, Sha256};
 use warp::{Filter, Reply};
 
 use crate::error::ApiError;
 use crate::http::Answer;
-use crate::state::State;
+use crate::state::{State, Stores};
 
 /// The name that a caller gave its request. Holding one proves that it may be a key.
 #[derive(Clone, Debug)]
@@ -57,61 +58,72 @@ pub(crate) async fn once(
     work: impl Future<Output = Answer> + Send + 'static,
 ) -> Answer {
     let Some(OnceKey(key)) = key else { return work.await };
-    let place = digest(&[org.as_bytes(), key.as_bytes()]);
-    match state.answers.begin(place, digest(asked), state.clock.wall()) {
+    let now = state.clock.wall();
+    let (place, holder) = (digest(&[org.as_bytes(), key.as_bytes()]), LeaseToken::new(now, rend_shell::ten()));
+    let seal = state.sealer.seal_of(org, &key);
+    let begins = Asked { place, asked_sha256: digest(asked), holder, now, until: now + TAKEN };
+    match state.stores.answers.begin_answer(&begins).await? {
         Begun::Do => {}
-        Begun::Replay(kept) => return Ok(kept.replay()),
+        Begun::Replay(sealed) => {
+            // What can not be opened was sealed before the deployment's secret changed.
+            let kept = seal.open(sealed).as_deref().and_then(Kept::read).ok_or(ApiError::OnceReused)?;
+            return Ok(kept.replay());
+        }
         Begun::Running => return Err(ApiError::OnceRunning),
         Begun::Other => return Err(ApiError::OnceReused),
-        Begun::Full => return Err(ApiError::TooOften { retry_after: FULL_WAIT }),
     }
-    let open = Open { state: Arc::clone(state), place, kept: None };
+    let state = Arc::clone(state);
     let task = rend_shell::spawn("once", async move {
-        let mut open = open;
-        let response = work.await?;
-        match rend_shell::body::small(response, ANSWER_BYTES_MAX).await {
-            Ok(response) => {
-                let kept = Kept::of(&response);
-                open.kept = Some(kept);
-                Ok(response.into_response())
-            }
-            // Too large to keep: a repeat would be done again.
-            Err(response) => Ok(response),
+        let answer = tokio::select! {
+            answer = work => answer,
+            () = stay(&state, place, holder) => Err(ApiError::Store(StoreError::LeaseLost)),
+        };
+        let (kept, answer) = match answer {
+            Ok(response) => match rend_shell::body::small(response, ANSWER_BYTES_MAX).await {
+                Ok(response) => (Some(seal.close(&Kept::of(&response).write())), Ok(response.into_response())),
+                // Too large to keep: a repeat would be done again.
+                Err(response) => (None, Ok(response)),
+            },
+            Err(error) => (None, Err(error)),
+        };
+        if let Err(error) = state.stores.answers.end_answer(place, holder, kept.as_deref()).await {
+            tracing::warn!(%error, "an answer could not be remembered; a repeat within the minute waits, a later one is done anew");
         }
+        answer
     });
     task.await.unwrap_or_else(|_| Err(ApiError::Store(StoreError::Unavailable("the request's task ended".into()))))
 }
 
-/// Remembers answers by the name of their request.
-///
-/// # Contract
-///
-/// Between `begin` that answers [`Begun::Do`] and `end` the name is taken. `end` without an answer frees it. What was
-/// answered is kept for [`rend_core::upload::idempotency::ANSWER_KEPT`] unless there is no room.
-pub(crate) trait AnswerBook: fmt::Debug + Send + Sync {
-    /// A request named `place` asks for `asked`.
-    fn begin(&self, place: [u8; 32], asked: [u8; 32], now: Timestamp) -> Begun;
-    /// It was answered with `kept`, or with nothing to remember.
-    fn end(&self, place: &[u8; 32], kept: Option<Kept>);
+/// Keeps a name taken while its request is under way. It ends only when the name is somebody else's, which it never is as
+/// long as the database answers once a minute.
+async fn stay(state: &State, place: [u8; 32], holder: LeaseToken) {
+    loop {
+        tokio::time::sleep(TAKEN / 4).await;
+        let until = state.clock.wall() + TAKEN;
+        match state.stores.answers.extend_answer(place, holder, until).await {
+            Ok(()) => {}
+            // What it began goes on: to stop in the middle would not make it undone.
+            Err(error) => tracing::warn!(%error, "the name of a request could not be kept taken"),
+        }
+    }
 }
 
-/// What to do with a request.
-pub(crate) enum Begun {
-    /// It is the first.
-    Do,
-    /// It was done, with this answer.
-    Replay(Kept),
-    /// It is being done.
-    Running,
-    /// Its name stands for another request.
-    Other,
-    /// No more requests can be under way at once.
-    Full,
+/// Forgets answers that are older than a day, and the oldest of too many; answers how many.
+pub(crate) async fn forget(stores: &Stores, now: Timestamp) -> Result<usize, StoreError> {
+    let mut forgotten = 0;
+    for _ in 0..FORGET_ROUNDS {
+        let some = stores.answers.forget_answers(now - ANSWER_KEPT, ANSWERS_MAX, FORGET_ROWS).await?;
+        forgotten += some;
+        if some < FORGET_ROWS {
+            break;
+        }
+    }
+    Ok(forgotten)
 }
 
 /// An answer that was given. It has no `Debug`, since the answer to a new key holds the key.
-#[derive(Clone)]
-pub(crate) struct Kept {
+#[derive(Clone, Eq, PartialEq)]
+struct Kept {
     status: StatusCode,
     headers: Vec<(header::HeaderName, HeaderValue)>,
     body: Bytes,
@@ -123,6 +135,33 @@ impl Kept {
         Self { status: response.status(), headers, body: response.body().clone() }
     }
 
+    /// The status in two bytes, the number of headers in two, then names, values and the body, each after its length in four.
+    fn write(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.body.len() + 512);
+        bytes.extend(self.status.as_u16().to_be_bytes());
+        bytes.extend((self.headers.len() as u16).to_be_bytes());
+        let headers = self.headers.iter().flat_map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()]);
+        for part in headers.chain([&self.body[..]]) {
+            bytes.extend((part.len() as u32).to_be_bytes());
+            bytes.extend(part);
+        }
+        bytes
+    }
+
+    fn read(mut bytes: &[u8]) -> Option<Self> {
+        let status = StatusCode::from_u16(u16::from_be_bytes(*bytes.split_off(..2)?.first_chunk()?)).ok()?;
+        let headers = u16::from_be_bytes(*bytes.split_off(..2)?.first_chunk()?);
+        let mut part = || {
+            let len = u32::from_be_bytes(*bytes.split_off(..4)?.first_chunk()?);
+            bytes.split_off(..usize::try_from(len).ok()?)
+        };
+        let mut header =
+            || Some((header::HeaderName::from_bytes(part()?).ok()?, HeaderValue::from_bytes(part()?).ok()?));
+        let headers = (0..headers).map(|_| header()).collect::<Option<_>>()?;
+        let body = Bytes::copy_from_slice(part()?);
+        bytes.is_empty().then_some(Self { status, headers, body })
+    }
+
     fn replay(self) -> warp::reply::Response {
         let mut response = Response::new(self.body);
         *response.status_mut() = self.status;
@@ -132,95 +171,63 @@ impl Kept {
     }
 }
 
-/// Gives the name back when the work ends, also when it panics.
-struct Open {
-    state: Arc<State>,
-    place: [u8; 32],
-    kept: Option<Kept>,
-}
+/// Seals answers with what this deployment and the caller know.
+pub(crate) struct Sealer([u8; 32]);
 
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.state.answers.end(&self.place, self.kept.take());
+impl Sealer {
+    /// `secret` is known to every process of the control plane and to nobody who reads the database.
+    pub(crate) fn new(secret: &str) -> Self {
+        Self(digest(&[b"rend answers", secret.as_bytes()]))
+    }
+
+    /// The seal of what is answered to the request that its caller named `key`.
+    fn seal_of(&self, org: OrgId, key: &str) -> Seal {
+        Seal(digest(&[&self.0, org.as_bytes(), key.as_bytes()]))
     }
 }
 
-/// Remembers in this process.
-pub(crate) struct MemoryAnswers(Mutex<Book>);
-
-#[derive(Default)]
-struct Book {
-    rows: BTreeMap<[u8; 32], Remembered<Kept>>,
-    bytes: usize,
+impl fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sealer")
+    }
 }
 
-/// Answers that are remembered, at most; of more, the oldest is forgotten.
-const ANSWERS_MAX: usize = 10_000;
-/// Bytes of all of them, at most.
-const ANSWERS_BYTES_MAX: usize = 32 << 20;
+struct Seal([u8; 32]);
+
+impl Seal {
+    /// A nonce, then the answer sealed. Each name has a seal of its own and hardly ever a second answer, so that chance
+    /// gives no nonce twice.
+    fn close(&self, answer: &[u8]) -> Vec<u8> {
+        let nonce: [u8; NONCE_LEN] = rend_shell::entropy();
+        let mut sealed = answer.to_vec();
+        if let Some(key) = self.key()
+            && key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::empty(), &mut sealed).is_ok()
+        {
+            return [&nonce[..], &sealed].concat();
+        }
+        Vec::new()
+    }
+
+    fn open(&self, mut sealed: Vec<u8>) -> Option<Vec<u8>> {
+        let nonce = *sealed.first_chunk::<NONCE_LEN>()?;
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        let opened = self.key()?.open_within(nonce, Aad::empty(), &mut sealed, NONCE_LEN..).ok()?;
+        Some(opened.to_vec())
+    }
+
+    fn key(&self) -> Option<LessSafeKey> {
+        UnboundKey::new(&CHACHA20_POLY1305, &self.0).map(LessSafeKey::new).ok()
+    }
+}
+
+/// Answers that are remembered, at most; of more, the oldest are forgotten.
+const ANSWERS_MAX: usize = 1_000_000;
 /// Bytes of one of them, at most.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
-/// How long a caller waits while too many requests are under way.
-const FULL_WAIT: Duration = Duration::from_secs(1);
-
-impl Default for MemoryAnswers {
-    fn default() -> Self {
-        Self(Mutex::new(Book::default()))
-    }
-}
-
-impl fmt::Debug for MemoryAnswers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("MemoryAnswers")
-    }
-}
-
-impl AnswerBook for MemoryAnswers {
-    fn begin(&self, place: [u8; 32], asked: [u8; 32], now: Timestamp) -> Begun {
-        let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match judge(book.rows.get(&place), &asked, now) {
-            Verdict::Do => {}
-            Verdict::Replay(kept) => return Begun::Replay(kept.clone()),
-            Verdict::Running => return Begun::Running,
-            Verdict::Other => return Begun::Other,
-        }
-        book.forget(&place);
-        if book.rows.len() >= ANSWERS_MAX && !book.forget_oldest() {
-            return Begun::Full;
-        }
-        book.rows.insert(place, Remembered { asked_sha256: asked, answer: None, at: now, until: Timestamp::MAX });
-        Begun::Do
-    }
-
-    fn end(&self, place: &[u8; 32], kept: Option<Kept>) {
-        let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(kept) = kept else { return book.forget(place) };
-        let bytes = kept.body.len();
-        if let Some(row) = book.rows.get_mut(place) {
-            row.answer = Some(kept);
-            book.bytes += bytes;
-        }
-        while book.bytes > ANSWERS_BYTES_MAX && book.forget_oldest() {}
-    }
-}
-
-impl Book {
-    fn forget(&mut self, place: &[u8; 32]) {
-        if let Some(Remembered { answer: Some(kept), .. }) = self.rows.remove(place) {
-            self.bytes -= kept.body.len();
-        }
-    }
-
-    /// Forgets the oldest answer, and says whether there was one. What is under way is never forgotten.
-    fn forget_oldest(&mut self) -> bool {
-        let answered = self.rows.iter().filter(|(_, row)| row.answer.is_some());
-        let oldest = answered.min_by_key(|(_, row)| row.at).map(|(place, _)| *place);
-        if let Some(place) = oldest {
-            self.forget(&place);
-        }
-        oldest.is_some()
-    }
-}
+/// Answers that are forgotten in one statement.
+const FORGET_ROWS: usize = 1000;
+/// Statements of one look.
+const FORGET_ROUNDS: usize = 20;
 
 /// The SHA-256 of `parts`, each with its length, so that no two lists give one text.
 fn digest(parts: &[&[u8]]) -> [u8; 32] {
@@ -236,65 +243,35 @@ fn digest(parts: &[&[u8]]) -> [u8; 32] {
 mod tests {
     use super::*;
 
-    fn place(n: usize) -> [u8; 32] {
-        digest(&[&n.to_be_bytes()])
-    }
-
-    fn at(secs: usize) -> Timestamp {
-        Timestamp::from_secs(1_800_000_000 + secs as u64)
-    }
-
-    fn kept(bytes: usize) -> Option<Kept> {
-        Some(Kept { status: StatusCode::OK, headers: vec![], body: vec![0; bytes].into() })
-    }
-
-    fn word(begun: &Begun) -> &'static str {
-        match begun {
-            Begun::Do => "do",
-            Begun::Replay(_) => "replay",
-            Begun::Running => "running",
-            Begun::Other => "other",
-            Begun::Full => "full",
-        }
+    fn kept(body: &'static [u8]) -> Kept {
+        let value = HeaderValue::from_bytes(b"a\xe4 b").unwrap();
+        let headers = vec![(header::ETAG, HeaderValue::from_static("\"1\"")), (header::LOCATION, value)];
+        Kept { status: StatusCode::CREATED, headers, body: Bytes::from_static(body) }
     }
 
     #[test]
-    fn a_name_is_taken_while_its_request_runs_and_replays_afterwards() {
-        let book = MemoryAnswers::default();
-        let ask = |asked: usize, secs| word(&book.begin(place(1), place(asked), at(secs)));
-        assert_eq!((ask(1, 0), ask(1, 1), ask(2, 1)), ("do", "running", "other"));
-        book.end(&place(1), None);
-        assert_eq!(ask(2, 2), "do", "what did nothing leaves its name free");
-        book.end(&place(1), kept(1));
-        assert_eq!((ask(2, 3), ask(1, 3)), ("replay", "other"));
-        assert_eq!(ask(1, 3 + 86_400), "do", "after a day it is a new name");
-    }
-
-    #[test]
-    fn of_too_many_answers_the_oldest_is_forgotten_and_nothing_that_runs() {
-        let book = MemoryAnswers::default();
-        for n in 0..ANSWERS_MAX {
-            assert_eq!(word(&book.begin(place(n), place(n), at(n))), "do");
-            if n > 0 {
-                book.end(&place(n), kept(1));
+    fn an_answer_reads_back_and_nothing_else_does() {
+        for kept in [kept(b""), kept(b"{}"), Kept { headers: Vec::new(), ..kept(b"x") }] {
+            let bytes = kept.write();
+            assert!(Kept::read(&bytes) == Some(kept));
+            for cut in 0..bytes.len() {
+                assert!(Kept::read(&bytes[..cut]).is_none(), "{cut}");
             }
+            assert!(Kept::read(&[&bytes[..], b"x"].concat()).is_none());
         }
-        assert_eq!(word(&book.begin(place(ANSWERS_MAX), place(0), at(ANSWERS_MAX))), "do");
-        assert_eq!(word(&book.begin(place(0), place(0), at(ANSWERS_MAX))), "running");
-        assert_eq!(word(&book.begin(place(2), place(2), at(ANSWERS_MAX))), "replay");
-        assert_eq!(book.0.lock().unwrap().rows.len(), ANSWERS_MAX);
     }
 
     #[test]
-    fn answers_take_no_more_bytes_than_they_may() {
-        let book = MemoryAnswers::default();
-        for n in 0..=ANSWERS_BYTES_MAX / ANSWER_BYTES_MAX {
-            book.begin(place(n), place(n), at(n));
-            book.end(&place(n), kept(ANSWER_BYTES_MAX));
+    fn a_seal_is_opened_by_the_same_name_of_the_same_owner_and_deployment() {
+        let (ours, theirs) = (Sealer::new("secret"), Sealer::new("other"));
+        let org = |n| OrgId::from_bytes([n; 16]);
+        let sealed = ours.seal_of(org(1), "key").close(b"rend_live_shown_once");
+        assert!(!sealed.windows(4).any(|part| part == b"rend"));
+        assert_eq!(ours.seal_of(org(1), "key").open(sealed.clone()).as_deref(), Some(&b"rend_live_shown_once"[..]));
+        for seal in [ours.seal_of(org(2), "key"), ours.seal_of(org(1), "kez"), theirs.seal_of(org(1), "key")] {
+            assert_eq!(seal.open(sealed.clone()), None);
         }
-        let book = book.0.into_inner().unwrap();
-        assert_eq!(book.bytes, ANSWERS_BYTES_MAX);
-        assert!(!book.rows.contains_key(&place(0)));
+        assert_eq!(ours.seal_of(org(1), "key").open(b"short".to_vec()), None);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use rend_storage::limits::Limiter;
 use crate::bus::Bus;
 use crate::config::ApiConfig;
 use crate::limits::Limits;
-use crate::once::MemoryAnswers;
+use crate::once::Sealer;
 use crate::state::{ApiMetrics, State, Stores};
 use crate::sync::fanout::{Dispatch, PUSH_TIMEOUT};
 use crate::tickets::Tickets;
@@ -53,6 +53,7 @@ impl State {
     ) -> Result<Arc<Self>, ClientError> {
         let metrics = ApiMetrics::new();
         let limits = Limits::new(limiter, &config.edge_token.header(), metrics.limiter_away.clone());
+        let sealer = Sealer::new(&config.edge_token.header());
         let dispatch = Dispatch::new(
             deps.stores.clone(),
             Arc::clone(&deps.clock),
@@ -72,7 +73,7 @@ impl State {
             dispatch,
             metrics,
             limits,
-            answers: Box::new(MemoryAnswers::default()),
+            sealer,
             samples: http::health::Samples::default(),
             patience: crate::patience::Patience::default(),
             shutdown: deps.shutdown,
@@ -94,8 +95,10 @@ pub async fn serve(state: Arc<State>, public: Listening, private: Listening, gra
         spawn("follow", sync::follow::run(Arc::clone(&state))),
         spawn("revoke", sync::revoke::run(Arc::clone(&state))),
         spawn("delete", sync::delete::run(Arc::clone(&state))),
+        spawn("suspend", sync::suspend::run(Arc::clone(&state))),
         spawn("captions", sync::captions::run(Arc::clone(&state))),
         spawn("sweep", sync::sweep::run(Arc::clone(&state))),
+        spawn("usage", sync::usage::run(Arc::clone(&state))),
         spawn("ingest", ingest::run(Arc::clone(&state))),
         spawn("webhooks", webhooks::run(Arc::clone(&state))),
         spawn("private", rend_shell::serve(private, warp::service(routes::private(&state)), options, shutdown.clone())),

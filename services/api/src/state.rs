@@ -10,23 +10,26 @@ use rend_shell::Shutdown;
 use rend_shell::client::Client;
 use rend_shell::metrics::{Counter, Metrics};
 use rend_storage::analytics::Analytics;
+use rend_storage::answers::AnswerStore;
 use rend_storage::assets::AssetStore;
 use rend_storage::credentials::CredentialStore;
 use rend_storage::edges::{EdgeDirectory, PurgeLog};
 use rend_storage::events::EventLog;
 use rend_storage::jobs::JobQueue;
+use rend_storage::leads::Leads;
 use rend_storage::objects::ObjectStore;
 use rend_storage::revocations::RevocationLog;
 use rend_storage::suspensions::SuspensionLog;
 use rend_storage::transfers::TransferStore;
 use rend_storage::uploads::UploadStore;
+use rend_storage::usage::UsageLedger;
 use rend_storage::webhooks::WebhookStore;
 
 use crate::bus::Bus;
 use crate::config::ApiConfig;
 use crate::http::health::Samples;
 use crate::limits::Limits;
-use crate::once::AnswerBook;
+use crate::once::Sealer;
 use crate::patience::Patience;
 use crate::sync::fanout::Dispatch;
 use crate::tickets::Tickets;
@@ -60,6 +63,12 @@ pub struct Stores {
     pub credentials: Arc<dyn CredentialStore>,
     /// What edges served.
     pub analytics: Arc<dyn Analytics>,
+    /// What that came to, by organisation, tier and hour.
+    pub usage: Arc<dyn UsageLedger>,
+    /// What was answered to requests that name themselves.
+    pub answers: Arc<dyn AnswerStore>,
+    /// Which process does what only one should do.
+    pub leads: Arc<dyn Leads>,
 }
 
 impl Stores {
@@ -79,6 +88,9 @@ impl Stores {
             suspensions: memory.clone(),
             webhooks: memory.clone(),
             credentials: memory.clone(),
+            usage: memory.clone(),
+            answers: memory.clone(),
+            leads: memory.clone(),
             analytics: memory,
         }
     }
@@ -99,6 +111,9 @@ impl Stores {
             suspensions: database.clone(),
             webhooks: database.clone(),
             credentials: database.clone(),
+            usage: database.clone(),
+            answers: database.clone(),
+            leads: database.clone(),
             analytics: database,
         }
     }
@@ -148,7 +163,7 @@ pub struct State {
     pub(crate) dispatch: Dispatch,
     pub(crate) metrics: ApiMetrics,
     pub(crate) limits: Limits,
-    pub(crate) answers: Box<dyn AnswerBook>,
+    pub(crate) sealer: Sealer,
     pub(crate) samples: Samples,
     pub(crate) patience: Patience,
     pub(crate) shutdown: Shutdown,

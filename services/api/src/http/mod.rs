@@ -15,6 +15,7 @@ pub(crate) mod player;
 pub(crate) mod revocations;
 pub(crate) mod telemetry;
 pub(crate) mod uploads;
+pub(crate) mod usage;
 pub(crate) mod videos;
 pub(crate) mod web;
 pub(crate) mod webhooks;

@@ -56,7 +56,10 @@ impl Database {
                     revocations: store.clone(),
                     suspensions: store.clone(),
                     webhooks: store.clone(),
-                    credentials: store,
+                    credentials: store.clone(),
+                    usage: store.clone(),
+                    answers: store.clone(),
+                    leads: store,
                     analytics,
                 }
             }};

@@ -310,6 +310,14 @@ pub const PUBLIC: &[Route] = &[
     Route::new(Verb::Get, "/v1/analytics/overview", Opens::Scope(Scope::Analytics), "What was served of all assets")
         .takes(&[WINDOW])
         .answers(&[(200, Shape::Json("PlaybackReport"))]),
+    Route::new(
+        Verb::Get,
+        "/v1/usage",
+        Opens::Scope(Scope::Analytics),
+        "What was delivered by tier and UTC hour, newest first",
+    )
+    .takes(&[USAGE_FROM, USAGE_UNTIL, EVENTS, USAGE_CURSOR])
+    .answers(&[(200, Shape::Page("Usage"))]),
     Route::new(Verb::Get, "/v1/fleet", Opens::Scope(Scope::Read), "Show the edges and the latest readiness gate")
         .answers(&[(200, Shape::Json("Fleet"))]),
     Route::new(Verb::Get, "/v1/keys", Opens::Scope(Scope::Admin), "List API keys")
@@ -490,6 +498,10 @@ const CURSOR: Param = query("cursor", Kind::Uuid, "The `next_cursor` of the page
 const AFTER: Param = query("after", PLACE, "Only what has a higher `seq`, which the log must have reached.");
 const WINDOW: Param =
     query("window_seconds", Kind::Number { min: 1, max: 604_800 }, "How far back to look; a day when absent.");
+const USAGE_FROM: Param =
+    query("from", Kind::Text { chars_max: 32 }, "The first hour that is told of, such as `2027-01-15T08:00:00.000Z`.");
+const USAGE_UNTIL: Param = query("until", Kind::Text { chars_max: 32 }, "The hour before which what is told ends.");
+const USAGE_CURSOR: Param = query("cursor", Kind::Text { chars_max: 64 }, "The `next_cursor` of the page before.");
 const TOKEN: Param =
     query("token", Kind::Text { chars_max: 1024 }, "The bootstrap token that the owner's server handed out.");
 const TRANSPORT: Param = query("transport", Kind::Words(&["cookie", "path"]), "How the right to fetch should travel.");

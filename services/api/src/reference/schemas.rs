@@ -4,6 +4,7 @@ use rend_core::asset::{CaptionKind, CaptionOrigin, PlayableState, PlaybackPolicy
 use rend_core::credential::Scope;
 use rend_core::fleet::EdgeState;
 use rend_core::job::{JobKind, JobState};
+use rend_core::media::ladder::Tier;
 use rend_core::suspension::Action;
 use rend_core::upload::UploadState;
 use rend_core::upload::parts::SIGNED_MAX;
@@ -29,6 +30,7 @@ pub(super) fn all() -> Map<String, Value> {
         ("Event", event()),
         ("Handout", handout()),
         ("PlaybackReport", playback_report()),
+        ("Usage", usage()),
         ("Fleet", fleet()),
         ("Edge", edge()),
         ("Key", key()),
@@ -240,6 +242,18 @@ fn playback_report() -> Value {
         ("last_seen", or_null(time())),
     ]);
     with_optional(schema, &[("asset_id", uuid()), ("top_assets", list(to("PlaybackReport")))])
+}
+
+fn usage() -> Value {
+    object(&[
+        ("org_id", uuid()),
+        ("hour", time()),
+        ("tier", json!({ "enum": Tier::ALL.iter().map(|tier| tier.as_str()).collect::<Vec<_>>() })),
+        ("delivered_ms", count()),
+        ("revision", count()),
+        ("complete", flag()),
+        ("counted_at", time()),
+    ])
 }
 
 fn fleet() -> Value {

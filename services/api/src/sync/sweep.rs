@@ -37,6 +37,9 @@ pub(crate) async fn run(state: Arc<State>) {
             }
             Err(error) => tracing::warn!(%error, "failed jobs could not be swept"),
         }
+        if let Err(error) = crate::once::forget(&state.stores, now).await {
+            tracing::warn!(%error, "old answers could not be forgotten");
+        }
         tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => {}
             () = shutdown.requested() => return,
