@@ -13,7 +13,6 @@ use rend_core::fleet::Revoked;
 use rend_core::id::{AssetId, OrgId};
 use rend_core::suspension::{Action, Entry, Order, Signed, Subject, Unsigned};
 use rend_shell::body::{BodyError, capped};
-use rend_storage::StoreError;
 use serde::{Deserialize, Serialize};
 use warp::Filter;
 use warp::filters::BoxedFilter;
@@ -29,8 +28,6 @@ use crate::wire::Page;
 const BODY_BYTES_MAX: usize = 8 << 10;
 /// Orders on one page, at most.
 const PAGE_MAX: usize = 1000;
-/// Assets of an organisation that are looked up at a time to be purged.
-const PURGE_PAGE: usize = 100;
 
 pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
@@ -146,32 +143,12 @@ async fn end_playback(state: &Arc<State>, subject: Subject) -> Result<Told, ApiE
     };
     // Read after the order was written: a token that was judged before it has an earlier time of issue.
     let told = revoke(state, what, Some(state.clock.wall())).await?.1;
-    let purging = Arc::clone(state);
-    rend_shell::spawn("purge", async move {
-        if let Err(error) = purge(&purging, subject).await {
-            tracing::warn!(%subject, %error, "not everything suspended was purged; no token opens it all the same");
-        }
-    });
-    Ok(told)
-}
-
-async fn purge(state: &State, subject: Subject) -> Result<(), StoreError> {
-    let org = match subject {
-        Subject::Asset(id) => return state.dispatch.purge(id).await,
-        Subject::Org(org) => org,
-    };
-    let mut before = None;
-    loop {
-        let assets = state.stores.assets.page(org, before, PURGE_PAGE).await?;
-        let Some(last) = assets.last() else { return Ok(()) };
-        before = Some(last.id);
-        for asset in &assets {
-            if state.shutdown.is_requested() {
-                return Ok(());
-            }
-            state.dispatch.purge(asset.id).await?;
-        }
+    // All assets of an organisation are purged by whoever follows the record, see `sync::suspend`.
+    if let Subject::Asset(id) = subject {
+        let (dispatch, written) = (state.dispatch.clone(), state.dispatch.write_purge(id).await?);
+        rend_shell::spawn("purge", async move { dispatch.push_purge(written).await });
     }
+    Ok(told)
 }
 
 /// An asset's own history tells of it, beside the record.
