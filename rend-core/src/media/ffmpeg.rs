@@ -8,6 +8,7 @@ use crate::media::plan::{Effort, Plan, Route, SOUND_HZ, Unit};
 use crate::media::probe::{Audio, Cadence, Transfer, Video};
 use crate::media::sniff::Container;
 use crate::media::storyboard::Storyboard;
+use crate::media::subtitles::Subtitle;
 
 /// The arguments of one run, without the program's name.
 pub type Arguments = Vec<String>;
@@ -68,7 +69,10 @@ pub fn video(plan: &Plan, unit: &Unit, input: &str) -> Arguments {
     // Without looking ahead and weighing what later pictures repeat, the fastest preset spends two to three times the bytes
     // of the rest of its rung: every viewer would wait for them, and the lowest rung would ask for more than the next.
     let ahead = if unit.effort == Effort::Opener { ":rc-lookahead=10:mbtree=1" } else { "" };
-    args.extend(["-x264-params".to_owned(), format!("stitchable=1:ref={references}:{PARAMETER_SETS}{ahead}")]);
+    // A stretch follows another that has spent its bits: begun with a full allowance, each would spend what the one before
+    // saved, and the rung more than its most bits a second where they meet.
+    let begun = if unit.first > 0 { ":vbv-init=0.5" } else { "" };
+    args.extend(["-x264-params".to_owned(), format!("stitchable=1:ref={references}:{PARAMETER_SETS}{ahead}{begun}")]);
     args.extend(["-crf".to_owned(), CRF.to_string()]);
     for (index, rung) in rungs.iter().enumerate() {
         args.extend([format!("-maxrate:v:{index}"), format!("{}k", rung.kbps_max)]);
@@ -121,6 +125,16 @@ pub fn audio_of(plan: &Plan, audio: &Audio, input: &str) -> Arguments {
     args.extend(["-af".to_owned(), filter]);
     args.extend(words("-ac 2 -c:a aac -profile:a aac_low -b:a 128k"));
     args.extend(words("-f mp4 -movflags +empty_moov+default_base_moof -frag_duration 1000000 -flush_packets 1 pipe:1"));
+    args
+}
+
+/// Reads one track of subtitles as WebVTT.
+pub fn subtitles(container: Container, subtitle: &Subtitle, input: &str) -> Arguments {
+    let mut args = quiet();
+    args.extend(words("-threads 1"));
+    args.extend(open(container, input));
+    args.extend(["-map".to_owned(), format!("0:{}", subtitle.index)]);
+    args.extend(words("-vn -an -dn -map_metadata -1 -map_chapters -1 -c:s webvtt -f webvtt pipe:1"));
     args
 }
 

@@ -9,6 +9,8 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+mod ascent;
+
 /// A media playlist: one rendition's segments, or its key frames alone.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Media {

@@ -271,8 +271,21 @@ impl Catalogue {
             master.iframes.push(top.keys.clone());
             sounds.extend(top.sounds.iter().cloned());
         }
+        let rungs = self.plan.renditions();
+        let measured = |rung| self.renditions.get(rung).is_none_or(|l| l.listed == 0 || l.measured.is_some());
+        master.ascend(rungs.iter().all(measured));
         master.hear(sounds);
         master
+    }
+
+    /// The plan of what `master` names: a rung that costs more than a better one is not in it.
+    pub(crate) fn shown(&self, master: &Master) -> Plan {
+        let named = |rung: &Rendition| {
+            let uri = format!("{rung}/index.m3u8");
+            master.variants.iter().any(|variant| variant.uri == uri)
+        };
+        let hidden = self.plan.rungs.iter().map(|rung| rung.rendition).filter(|rung| !named(rung));
+        hidden.fold(Plan::clone(&self.plan), |plan, rung| plan.without(rung))
     }
 
     /// A sound that is listed.

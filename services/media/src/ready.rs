@@ -44,6 +44,7 @@ impl Encode<'_> {
             self.put_text(ArtifactPath::Master, catalogue.master().to_string()).await?;
             rendered.push((*rendition, bandwidth));
         }
+        let shown = catalogue.shown(&catalogue.master());
         drop(catalogue);
         let (checked, ()) = tokio::join!(self.check(), self.put_storyboard());
         checked?;
@@ -56,7 +57,7 @@ impl Encode<'_> {
         let empty = ends.iter().filter(|end| end.frames == 0).map(|end| end.unit).next();
         let broken = plan.source.video.as_ref().is_some_and(|video| video.cadence == Cadence::Broken);
         let degraded = short || torn || broken || complaints > 0 || empty.is_some();
-        self.attempt.advance(Move::HlsReady { degraded }, Some(&plan)).await?;
+        self.attempt.advance(Move::HlsReady { degraded }, Some(&shown)).await?;
         tracing::info!(asset = %self.attempt.shelf.asset, degraded, complaints, "ready");
         Ok(())
     }

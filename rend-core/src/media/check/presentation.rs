@@ -344,6 +344,20 @@ fn against_each_other(variants: &[(&str, &Read<'_>)], found: &mut Findings) {
     let rate = |(attributes, _): &(&str, &Read<'_>)| {
         attribute(attributes, "AVERAGE-BANDWIDTH").and_then(|value| value.parse::<u64>().ok()).unwrap_or(0)
     };
+    let mut rises: Vec<(u64, u64, &str)> = variants
+        .iter()
+        .filter_map(|(attributes, read)| {
+            let (width, height) = attribute(attributes, "RESOLUTION")?.split_once('x')?;
+            let pixels = width.parse::<u64>().ok()?.saturating_mul(height.parse().ok()?);
+            Some((pixels, attribute(attributes, "BANDWIDTH")?.parse().ok()?, read.list.uri.as_str()))
+        })
+        .collect();
+    rises.sort_unstable();
+    for pair in rises.windows(2).filter(|pair| pair[0].0 < pair[1].0) {
+        found.warning(pair[0].1 <= pair[1].1, "V5", || {
+            format!("{}: costs {} bits a second, more than the larger {}", pair[0].2, pair[0].1, pair[1].2)
+        });
+    }
     let mut rates: Vec<u64> = variants.iter().map(rate).collect();
     if let Some(first) = rates.first() {
         found.warning(*first <= START_BITS_MAX, "V5", || format!("master: playback starts with {first} bits a second"));

@@ -91,8 +91,16 @@ impl Plan {
         if sorted.len() != all.len() {
             return Some("an artifact that is named twice".to_owned());
         }
-        let (warm, rendition) = (self.warm(WARM_ITEMS), self.start());
-        for needed in [ArtifactPath::Master, ArtifactPath::Variant(rendition), ArtifactPath::Init(rendition)] {
+        let warm = self.warm(WARM_ITEMS);
+        let heard = self.sounds.first().map(|sound| sound.rendition);
+        if !warm.contains(&ArtifactPath::Master) {
+            return Some("the list of all is not among the first that are fetched".to_owned());
+        }
+        std::iter::once(self.start()).chain(heard).find_map(|rendition| self.fault_of_warm(&warm, rendition))
+    }
+
+    fn fault_of_warm(&self, warm: &[ArtifactPath], rendition: Rendition) -> Option<String> {
+        for needed in [ArtifactPath::Variant(rendition), ArtifactPath::Init(rendition)] {
             if !warm.contains(&needed) {
                 return Some(format!("{needed} is not among the first that are fetched"));
             }

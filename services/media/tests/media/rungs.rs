@@ -112,3 +112,38 @@ async fn an_encoder_that_is_killed_at_everything_is_tried_again_later() {
     let job = machine.memory.of_asset(asset.id).await.unwrap().remove(0);
     assert_eq!((job.state, job.error.unwrap().code.as_str()), (JobState::Queued, "encoder_killed"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rung_that_costs_more_than_a_better_one_is_not_named_in_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    // The opener is as good as ever, and what follows in all rungs is so poor that the next rung is cheaper than the opener.
+    let script = "case \"$*\" in *superfast*) ;; *) n=$#; while [ $n -gt 0 ]; do a=$1; shift; [ \"$a\" = 23 ] && a=50; \
+                  set -- \"$@\" \"$a\"; n=$((n-1)); done;; esac";
+    let (machine, asset) = made_with(folder.path(), script).await;
+    assert_eq!(told(&asset), ["360p ready", "480p ready", "720p ready"]);
+    let master: Master = machine.text(asset.id, ArtifactPath::Master).await.parse().unwrap();
+    let cost: Vec<(&str, u64)> = master.variants.iter().map(|v| (v.uri.as_str(), v.bandwidth)).collect();
+    assert!(cost.windows(2).all(|pair| pair[0].1 < pair[1].1), "{cost:?}");
+    assert!(cost.iter().all(|(uri, _)| *uri != "360p/index.m3u8"), "{cost:?}");
+    // Whoever plays it already plays on, and edges are asked for what viewers start with from now on.
+    let list: Media = machine.text(asset.id, ArtifactPath::Variant(Rendition::P360)).await.parse().unwrap();
+    assert!(list.ended);
+    let advances = machine.advances.lock().unwrap();
+    let warm = &advances.iter().rfind(|advance| !advance.warm.is_empty()).unwrap().warm;
+    let start: Rendition = cost[0].0.strip_suffix("/index.m3u8").unwrap().parse().unwrap();
+    assert_eq!(warm[..2], [ArtifactPath::Master, ArtifactPath::Variant(start)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rungs_of_a_source_that_spends_little_rise_in_what_they_cost() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = "-f lavfi -i testsrc2=s=1280x720:r=24:d=9 -vf noise=alls=20:allf=t -c:v libx264 -preset veryfast -b:v 300k \
+                -maxrate 300k -bufsize 300k -pix_fmt yuv420p";
+    let file = clip(folder.path(), "little.mp4", args);
+    let machine = Machine::new();
+    let asset = machine.make(&file, |_| {}).await;
+    assert_eq!(asset.playable, PlayableState::HlsReady);
+    let master: Master = machine.text(asset.id, ArtifactPath::Master).await.parse().unwrap();
+    let cost: Vec<u64> = master.variants.iter().map(|variant| variant.bandwidth).collect();
+    assert!(cost.windows(2).all(|pair| pair[0] < pair[1]), "{cost:?}");
+}
