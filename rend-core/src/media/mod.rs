@@ -26,3 +26,4 @@ pub mod sniff;
 pub mod sounds;
 pub mod storyboard;
 mod stretch;
+pub mod subtitles;

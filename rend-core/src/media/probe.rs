@@ -12,6 +12,7 @@ use crate::artifact::Lang;
 use crate::asset::{Failure, MediaFacts};
 use crate::media::ladder::Size;
 use crate::media::sniff::Container;
+use crate::media::subtitles::Subtitle;
 
 mod wire;
 
@@ -26,6 +27,8 @@ pub struct Source {
     pub audio: Option<Audio>,
     /// Sound tracks beside it, in the order of the file.
     pub other_audio: Vec<Audio>,
+    /// Tracks of subtitles, in the order of the file.
+    pub subtitles: Vec<Subtitle>,
     /// The stream that is a still for the cover.
     pub cover: Option<u32>,
     /// Its length in microseconds: what will be played, from the first instant of any track that is used. 0 when the file

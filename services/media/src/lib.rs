@@ -15,6 +15,7 @@ mod ready;
 pub mod runner;
 mod sound;
 mod stills;
+mod subtitles;
 mod trouble;
 mod verify;
 mod voices;

@@ -21,12 +21,13 @@ use rend_core::media::check::{self, Rendered};
 use rend_core::media::ffmpeg;
 use rend_core::media::isobmff::{BoxError, Run, read_segment};
 use rend_core::media::moov::{Place, key_instants, locate};
-use rend_core::media::passthrough::{Beside, Passthrough, Reason, beside, report, survey};
+use rend_core::media::passthrough::{Beside, Passthrough, Reason, Voice, beside, report, survey};
 use rend_core::media::plan::{Plan, plan};
 use rend_core::media::probe::{PacketScan, Source};
 use rend_core::media::sniff::{Container, sniff};
 use rend_storage::StoreError;
 
+use crate::announce::opener;
 use crate::encode::Encode;
 use crate::process::Attempt;
 use crate::publish::{Catalogue, Top};
@@ -75,7 +76,7 @@ impl Attempt<'_> {
     async fn try_to_pass(&self) -> Result<Passed, Stopped> {
         let passthrough = self.survey().await?;
         self.look_at_starts(&passthrough).await?;
-        let planned = Move::Planned { media: passthrough.facts(), renditions: vec![Passthrough::RENDITION] };
+        let planned = Move::Planned { media: passthrough.facts(), renditions: passthrough.renditions() };
         self.advance(planned, None).await?;
         let publisher = Publisher { attempt: self, passthrough: &passthrough };
         let rendered = publisher.publish().await?;
@@ -163,11 +164,11 @@ impl Attempt<'_> {
             Beside::Below(plan) | Beside::Instead(plan) => plan.all_renditions(),
         };
         if !matches!(beside, Beside::Instead(_)) {
-            renditions.push(Passthrough::RENDITION);
+            renditions.extend(passed.passthrough.renditions());
         }
         self.advance(Move::Planned { media: source.facts(), renditions }, None).await?;
         if !matches!(beside, Beside::Instead(_)) {
-            self.advance(passed.ready(), None).await?;
+            self.ready(passed).await?;
         }
         match beside {
             Beside::Alone(plan) => {
@@ -205,19 +206,31 @@ impl Attempt<'_> {
         let top = below.then(|| Top {
             variant: passed.rendered.variant.clone(),
             keys: passed.passthrough.iframe_variant(),
-            sounds: Vec::new(),
+            sounds: passed.passthrough.heard(),
         });
         catalogue.stay_behind(top);
     }
 
     /// Whether what is stored at `name`, below the asset, belongs to the source that plays.
     pub(crate) fn keeps(&self, name: &str) -> bool {
-        let Some(_passed) = self.passed.get() else { return false };
+        let Some(passed) = self.passed.get() else { return false };
         match name.parse::<ArtifactPath>() {
             Ok(ArtifactPath::Master | ArtifactPath::Opener) => true,
-            Ok(path) => path.rendition() == Some(Passthrough::RENDITION),
+            Ok(path) => path.rendition().is_some_and(|own| passed.passthrough.renditions().contains(&own)),
             Err(_) => name == MARKER,
         }
+    }
+
+    /// Says that all that is passed through is there.
+    async fn ready(&self, passed: &Passed) -> Result<(), Trouble> {
+        let passthrough = &passed.passthrough;
+        let heard = passthrough.voices().iter().zip(passthrough.heard());
+        let mut all = vec![(Passthrough::RENDITION, passthrough.variant().bandwidth)];
+        all.extend(heard.map(|(voice, heard)| (voice.sound.rendition, heard.bandwidth)));
+        for (rendition, bandwidth) in all {
+            self.advance(Move::RenditionReady { rendition, bandwidth }, None).await?;
+        }
+        Ok(())
     }
 
     /// Leaves an asset playing whose ladder failed while the source plays. Answers whether it does.
@@ -227,7 +240,8 @@ impl Attempt<'_> {
         };
         let master = passed.passthrough.master(true).to_string();
         self.shelf.put(ArtifactPath::Master, master.into()).await?;
-        let mine = |row: &&rend_core::asset::RenditionRow| row.rendition == Passthrough::RENDITION;
+        let own = passed.passthrough.renditions();
+        let mine = |row: &&rend_core::asset::RenditionRow| own.contains(&row.rendition);
         if asset.renditions.iter().any(|row| mine(&row)) {
             let lost = asset.renditions.iter().filter(|row| !mine(row) && row.state == RenditionState::Planned);
             for row in lost {
@@ -236,17 +250,11 @@ impl Attempt<'_> {
             }
         } else {
             let media = asset.media.clone().unwrap_or_else(|| passed.passthrough.facts());
-            self.advance(Move::Planned { media, renditions: vec![Passthrough::RENDITION] }, None).await?;
+            self.advance(Move::Planned { media, renditions: own }, None).await?;
         }
-        self.advance(passed.ready(), None).await?;
+        self.ready(passed).await?;
         self.advance(Move::HlsReady { degraded: true }, None).await?;
         Ok(true)
-    }
-}
-
-impl Passed {
-    fn ready(&self) -> Move {
-        Move::RenditionReady { rendition: Passthrough::RENDITION, bandwidth: self.passthrough.variant().bandwidth }
     }
 }
 
@@ -269,13 +277,13 @@ impl Publisher<'_> {
 
         let clock = &self.attempt.shelf.clock;
         let mut listed_at = clock.mono();
-        let mut opener = vec![self.passthrough.init(), first.0];
+        let mut opening = vec![first.0];
         let mut segments = vec![first.1];
         let mut rest = futures::stream::iter((1..count).map(|index| self.segment(index))).buffered(WRITES_AT_ONCE);
         while let Some((bytes, made)) = rest.try_next().await? {
             segments.push(made);
             if segments.len() <= OPENER_SEGMENTS {
-                opener.push(bytes);
+                opening.push(bytes);
             }
             let now = clock.mono();
             if segments.len() > listed && now.since(listed_at) >= LIST_INTERVAL {
@@ -294,7 +302,15 @@ impl Publisher<'_> {
         let iframes = self.passthrough.iframes().to_string();
         let shelf = &self.attempt.shelf;
         shelf.put(ArtifactPath::IFrames(Passthrough::RENDITION), iframes.into()).await?;
-        shelf.put(ArtifactPath::Opener, opener.concat().into()).await?;
+        let mut parts = vec![(self.passthrough.init(), opening)];
+        if let Some(voice) = self.passthrough.voices().first() {
+            let mut spoken = Vec::new();
+            for index in 0..parts[0].1.len() {
+                spoken.push(self.spoken(voice, index).await?);
+            }
+            parts.push((voice.init(), spoken));
+        }
+        shelf.put(ArtifactPath::Opener, opener(&parts)?).await?;
         self.put_master(true).await?;
         Ok(rendered)
     }
@@ -323,31 +339,50 @@ impl Publisher<'_> {
     }
 
     async fn put_init(&self) -> Result<(), Stopped> {
-        let init = self.passthrough.init();
-        Ok(self.attempt.shelf.put(ArtifactPath::Init(Passthrough::RENDITION), init).await?)
+        let shelf = &self.attempt.shelf;
+        for voice in self.passthrough.voices() {
+            shelf.put(ArtifactPath::Init(voice.sound.rendition), voice.init()).await?;
+        }
+        Ok(shelf.put(ArtifactPath::Init(Passthrough::RENDITION), self.passthrough.init()).await?)
     }
 
     /// Makes one segment durable, and answers with its bytes, its length and what it holds.
     async fn segment(&self, index: usize) -> Result<(Bytes, (u64, Vec<Run>)), Stopped> {
-        let reads = self.passthrough.reads(index).into_iter();
-        let reads = reads.map(|range| async move {
-            let start = range.start;
-            Ok::<_, Trouble>((start, self.attempt.part(range).await?))
-        });
-        let parts: Vec<(u64, Bytes)> = futures::stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
+        let number = u32::try_from(index).unwrap_or(u32::MAX);
+        // No picture is there before what is heard with it.
+        for voice in self.passthrough.voices() {
+            let path = ArtifactPath::Segment { rendition: voice.sound.rendition, index: number };
+            self.attempt.shelf.put(path, self.spoken(voice, index).await?).await?;
+        }
+        let parts = self.parts(self.passthrough.reads(index)).await?;
         let bytes = self.passthrough.write(index, &parts)?;
         let runs = read_segment(self.passthrough.description(), &bytes)?;
-        let path = ArtifactPath::Segment {
-            rendition: Passthrough::RENDITION,
-            index: u32::try_from(index).unwrap_or(u32::MAX),
-        };
+        let path = ArtifactPath::Segment { rendition: Passthrough::RENDITION, index: number };
         self.attempt.shelf.put(path, bytes.clone()).await?;
         let len = bytes.len() as u64;
         // Only the opener needs the bytes again.
         Ok((if index < OPENER_SEGMENTS { bytes } else { Bytes::new() }, (len, runs)))
     }
 
+    /// One segment of a sound.
+    async fn spoken(&self, voice: &Voice, index: usize) -> Result<Bytes, Stopped> {
+        Ok(voice.write(index, &self.parts(voice.reads(index)).await?)?)
+    }
+
+    /// Parts of the source, each with where it begins.
+    async fn parts(&self, ranges: Vec<Range<u64>>) -> Result<Vec<(u64, Bytes)>, Stopped> {
+        let reads = ranges.into_iter().map(|range| async move {
+            let start = range.start;
+            Ok::<_, Trouble>((start, self.attempt.part(range).await?))
+        });
+        Ok(futures::stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?)
+    }
+
     async fn put_list(&self, count: usize, ended: bool) -> Result<(), Stopped> {
+        for voice in self.passthrough.voices() {
+            let list = self.passthrough.media_of(voice, count, ended).to_string();
+            self.attempt.shelf.put(ArtifactPath::Variant(voice.sound.rendition), list.into()).await?;
+        }
         let list = self.passthrough.media(count, ended).to_string();
         Ok(self.attempt.shelf.put(ArtifactPath::Variant(Passthrough::RENDITION), list.into()).await?)
     }

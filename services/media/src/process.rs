@@ -53,7 +53,19 @@ impl Attempt<'_> {
                 .map_err(|reject| Trouble::Refused(reject, String::new()))?,
             None => source,
         };
-        let Some(plan) = self.planned(source, scan.as_ref(), &input).await? else { return Ok(()) };
+        let played = source.clone();
+        let (done, taken) =
+            tokio::join!(self.play(played, scan.as_ref(), input.clone()), self.take_subtitles(&source, &input));
+        if let Err(trouble) = taken {
+            // What plays is not made again for the sake of its captions.
+            tracing::warn!(asset = %self.shelf.asset, ?trouble, "the subtitles of a source were not all taken");
+        }
+        done
+    }
+
+    /// Has the source play.
+    async fn play(&self, source: Source, scan: Option<&PacketScan>, input: PathBuf) -> Result<(), Trouble> {
+        let Some(plan) = self.planned(source, scan, &input).await? else { return Ok(()) };
         let plan = Arc::new(plan);
         tracing::info!(
             asset = %self.shelf.asset, plan = plan.id, rungs = plan.rungs.len(), segments = plan.cuts.len(),
@@ -97,7 +109,7 @@ impl Attempt<'_> {
         Ok(self.worker.ports.assets.advance(&change).await?)
     }
 
-    fn captions_job(&self, now: Timestamp) -> NewJob {
+    pub(crate) fn captions_job(&self, now: Timestamp) -> NewJob {
         NewJob {
             id: JobId::new(now, (self.worker.entropy)()),
             asset: self.shelf.asset,

@@ -45,6 +45,8 @@ pub struct MovieTrack {
     pub timescale: u32,
     /// Its language.
     pub lang: Lang,
+    /// Whether it is used unless somebody chooses otherwise.
+    pub enabled: bool,
     /// Whether it is shown as it is stored: neither turned, mirrored nor moved.
     pub upright: bool,
     /// The size it asks to be shown at, rounded to pixels; 0 where it does not say.

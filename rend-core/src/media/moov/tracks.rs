@@ -50,7 +50,7 @@ fn read_track(body: &Bytes, file_len: u64) -> Result<MovieTrack, BoxError> {
         _ => TrackKind::Other,
     };
     let (timescale, lang) = read_media_header(&find(&mdia, b"mdhd")?.body)?;
-    let (upright, shown) = read_track_header(&find(&parts, b"tkhd")?.body)?;
+    let (enabled, upright, shown) = read_track_header(&find(&parts, b"tkhd")?.body)?;
     let edits = match descend(body, &[b"edts", b"elst"]) {
         Ok(elst) => read_edits(&elst.body)?,
         Err(_) => Vec::new(),
@@ -59,6 +59,7 @@ fn read_track(body: &Bytes, file_len: u64) -> Result<MovieTrack, BoxError> {
         kind,
         timescale,
         lang,
+        enabled,
         upright,
         shown,
         edits,
@@ -106,10 +107,11 @@ fn read_media_header(body: &Bytes) -> Result<(u32, Lang), BoxError> {
 }
 
 /// Whether it is shown as it is stored, and its size.
-fn read_track_header(body: &Bytes) -> Result<(bool, (u32, u32)), BoxError> {
+fn read_track_header(body: &Bytes) -> Result<(bool, bool, (u32, u32)), BoxError> {
     let mut c = Cursor(body.clone());
-    let long = c.u8()? == 1;
-    let times: usize = if long { 35 } else { 23 };
+    let head = c.u32()?;
+    let (long, enabled) = (head >> 24 == 1, head & 1 != 0);
+    let times: usize = if long { 32 } else { 20 };
     c.skip(times + 16)?;
     let mut matrix = [0; 9];
     for cell in &mut matrix {
@@ -118,7 +120,7 @@ fn read_track_header(body: &Bytes) -> Result<(bool, (u32, u32)), BoxError> {
     let turned = matrix[0] != matrix[4] || matrix[1] != 0 || matrix[3] != 0;
     let upright = !turned && matrix[0] == 0x0001_0000 && matrix[6] == 0 && matrix[7] == 0;
     let pixels = |fixed: u32| fixed.saturating_add(0x8000) >> 16;
-    Ok((upright, (pixels(c.u32()?), pixels(c.u32()?))))
+    Ok((enabled, upright, (pixels(c.u32()?), pixels(c.u32()?))))
 }
 
 fn read_edits(body: &Bytes) -> Result<Vec<Edit>, BoxError> {

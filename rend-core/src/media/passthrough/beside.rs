@@ -23,11 +23,14 @@ pub fn beside(passthrough: &Passthrough, source: &Source, scan: Option<&PacketSc
     if !whole.rungs.iter().any(|rung| rung.size.pixels() < passthrough.size.pixels()) {
         return Beside::Alone(whole);
     }
-    if let Some(cuts) = aligned(passthrough, &whole) {
+    // Pictures with sound and pictures without are not played side by side.
+    let alike = passthrough.voices().is_empty() == whole.sounds.is_empty();
+    if let Some(cuts) = aligned(passthrough, &whole).filter(|_| alike) {
         return Beside::Below(whole.below(passthrough.size, cuts, passthrough.target_secs, scan, policy.slots));
     }
-    if whole.rungs.iter().any(|rung| rung.rendition == Rendition::Source) {
-        // Its name is taken by what plays already.
+    let is_taken = whole.rungs.iter().any(|rung| rung.rendition == Rendition::Source) || !whole.sounds.is_empty();
+    if is_taken || !passthrough.voices().is_empty() {
+        // Its name, or that of its sounds, is taken by what plays already.
         return Beside::Alone(whole);
     }
     Beside::Instead(whole)

@@ -25,10 +25,12 @@ mod cuts;
 mod reason;
 mod sound;
 mod survey;
+mod voices;
 
 pub use beside::{Beside, beside};
 pub use reason::{Reason, report};
 pub use survey::survey;
+pub use voices::Voice;
 
 use sound::Heard;
 
@@ -58,6 +60,7 @@ pub struct Passthrough {
     sounds: Vec<Heard>,
     silence: Bytes,
     segments: Vec<Segment>,
+    voices: Vec<Voice>,
 }
 
 /// One segment's share.
@@ -115,17 +118,7 @@ impl Passthrough {
         let sounds = self.sounds.get(segment.sounds.clone()).unwrap_or_default();
         let seen = pictures.iter().map(|sample| (sample.offset, sample.size));
         let heard = sounds.iter().filter_map(|heard| heard.offset.map(|offset| (offset, heard.size)));
-        let mut parts: Vec<Range<u64>> =
-            seen.chain(heard).map(|(offset, size)| offset..offset.saturating_add(size.into())).collect();
-        parts.sort_unstable_by_key(|part| part.start);
-        parts.dedup_by(|next, kept| {
-            let near = next.start <= kept.end.saturating_add(GAP_BYTES_MAX);
-            if near {
-                kept.end = kept.end.max(next.end);
-            }
-            near
-        });
-        parts
+        near(seen.chain(heard).collect())
     }
 
     /// The first bytes of the first picture of segment `index`: enough of them to see what it is, for
@@ -147,13 +140,7 @@ impl Passthrough {
     /// [`BoxError`] when a part is missing or short, or when the first picture turns out to need others before it.
     pub fn write(&self, index: usize, parts: &[(u64, Bytes)]) -> Result<Bytes, BoxError> {
         let segment = self.segments.get(index).ok_or(BoxError("there is no such segment"))?;
-        let data = |offset: u64, size: u32| {
-            let place = parts.partition_point(|(start, _)| *start <= offset).checked_sub(1);
-            let (start, bytes) = place.and_then(|place| parts.get(place)).ok_or(BoxError("a part is missing"))?;
-            let from = usize::try_from(offset - start).unwrap_or(usize::MAX);
-            let to = from.saturating_add(usize::try_from(size).unwrap_or(usize::MAX));
-            bytes.get(from..to).map(|part| bytes.slice_ref(part)).ok_or(BoxError("a part is short"))
-        };
+        let data = |offset: u64, size: u32| gathered(parts, offset, size);
         let mut pictures = Vec::with_capacity(segment.pictures.len());
         for stored in self.pictures.get(segment.pictures.clone()).unwrap_or_default() {
             pictures.push(Sample {
@@ -217,7 +204,9 @@ impl Passthrough {
     /// The multivariant playlist with it alone; with its key-frame list when that is there too.
     pub fn master(&self, iframes: bool) -> Master {
         let iframes = if iframes { vec![self.iframe_variant()] } else { Vec::new() };
-        Master { variants: vec![self.variant()], iframes, ..Master::default() }
+        let mut master = Master { variants: vec![self.variant()], iframes, ..Master::default() };
+        master.hear(self.heard());
+        master
     }
 
     /// What an edge is asked to fetch ahead of viewers, what is wanted soonest first; at most `items_max`.
@@ -227,7 +216,13 @@ impl Passthrough {
         let count = u32::try_from(self.segments.len()).unwrap_or(u32::MAX);
         let mut order =
             vec![ArtifactPath::Master, ArtifactPath::Variant(rendition), ArtifactPath::Init(rendition), segment(0)];
-        order.extend((1..count.min(WARM_SEGMENTS)).map(segment));
+        let heard = self.voices.first().map(|voice| voice.sound.rendition);
+        let spoken = |rendition, index| ArtifactPath::Segment { rendition, index };
+        order.extend(heard.into_iter().flat_map(|r| [ArtifactPath::Variant(r), ArtifactPath::Init(r), spoken(r, 0)]));
+        for index in 1..count.min(WARM_SEGMENTS) {
+            order.push(segment(index));
+            order.extend(heard.map(|rendition| spoken(rendition, index)));
+        }
         order.truncate(items_max);
         order
     }
@@ -241,7 +236,11 @@ impl Passthrough {
             height: self.size.height,
             millifps: u32::try_from(self.millifps).unwrap_or(u32::MAX),
             video_codec: "h264".to_owned(),
-            audio_codec: if self.sounds.is_empty() { String::new() } else { "aac".to_owned() },
+            audio_codec: if self.sounds.is_empty() && self.voices.is_empty() {
+                String::new()
+            } else {
+                "aac".to_owned()
+            },
             notes: vec![self.note().to_owned()],
         }
     }
@@ -315,6 +314,30 @@ const GAP_BYTES_MAX: u64 = 64 << 10;
 const LOOK_BYTES: u64 = 4096;
 /// Segments that are warmed at first: the first eight seconds.
 const WARM_SEGMENTS: u32 = 3;
+
+/// Samples, given by offset and size, as parts to be read: those that lie closely together are one.
+fn near(samples: Vec<(u64, u32)>) -> Vec<Range<u64>> {
+    let part = |(offset, size): (u64, u32)| offset..offset.saturating_add(size.into());
+    let mut parts: Vec<Range<u64>> = samples.into_iter().map(part).collect();
+    parts.sort_unstable_by_key(|part| part.start);
+    parts.dedup_by(|next, kept| {
+        let near = next.start <= kept.end.saturating_add(GAP_BYTES_MAX);
+        if near {
+            kept.end = kept.end.max(next.end);
+        }
+        near
+    });
+    parts
+}
+
+/// The sample at `offset` out of parts that were read, each told by where it begins.
+fn gathered(parts: &[(u64, Bytes)], offset: u64, size: u32) -> Result<Bytes, BoxError> {
+    let place = parts.partition_point(|(start, _)| *start <= offset).checked_sub(1);
+    let (start, bytes) = place.and_then(|place| parts.get(place)).ok_or(BoxError("a part is missing"))?;
+    let from = usize::try_from(offset - start).unwrap_or(usize::MAX);
+    let to = from.saturating_add(usize::try_from(size).unwrap_or(usize::MAX));
+    bytes.get(from..to).map(|part| bytes.slice_ref(part)).ok_or(BoxError("a part is short"))
+}
 
 fn tracks_of(avc: &Avc, timescale: u32, sound: Option<NewTrack>) -> Vec<NewTrack> {
     let picture = NewTrack {

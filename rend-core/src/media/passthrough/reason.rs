@@ -18,8 +18,6 @@ pub enum Reason {
     Fragmented,
     /// It has more or fewer pictures than one.
     Pictures(usize),
-    /// It has more sound tracks than one.
-    SoundTracks(usize),
     /// Its picture is coded otherwise, by these four letters.
     PictureCodec(String),
     /// Its picture has another profile of H.264 than baseline, main or high.
@@ -82,7 +80,6 @@ impl fmt::Display for Reason {
             Self::Unreadable(error) => write!(f, "its description can not be used ({error})"),
             Self::Fragmented => f.write_str("it is stored in fragments"),
             Self::Pictures(count) => write!(f, "it holds {count} pictures, not one"),
-            Self::SoundTracks(count) => write!(f, "it holds {count} sound tracks"),
             Self::PictureCodec(codec) => write!(f, "its picture is {codec}, not H.264 (avc1)"),
             Self::Profile(profile) => write!(f, "its H.264 profile {profile} is not baseline, main or high"),
             Self::Level(level) => write!(f, "its H.264 level {}.{} is above 5.2", level / 10, level % 10),

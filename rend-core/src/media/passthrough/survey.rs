@@ -6,12 +6,13 @@ use bytes::Bytes;
 
 use super::cuts::{cut, starts};
 use super::sound::heard;
-use super::{Passthrough, Reason, Segment, tracks_of};
+use super::{Passthrough, Reason, Segment, Voice, tracks_of};
 use crate::media::isobmff::{TrackKind, read_init, write_init};
 use crate::media::ladder::{LadderPolicy, Size, cap_of};
 use crate::media::moov::{Avc, Entry, Movie, MovieTrack, Stored, read_movie};
 use crate::media::playlist::SEGMENTS_MAX;
 use crate::media::probe::{Limits, Rate};
+use crate::media::sounds::named;
 
 /// Looks at the whole `moov` box of a file of `file_len` bytes.
 ///
@@ -26,9 +27,6 @@ pub fn survey(moov: &Bytes, file_len: u64, limits: &Limits, ladder: &LadderPolic
     }
     let of = |kind| movie.tracks.iter().filter(move |track| track.kind == kind).collect::<Vec<_>>();
     let (pictures, sounds) = (of(TrackKind::Video), of(TrackKind::Audio));
-    if sounds.len() > 1 {
-        reasons.push(Reason::SoundTracks(sounds.len()));
-    }
     let [picture] = pictures.as_slice() else {
         reasons.push(Reason::Pictures(pictures.len()));
         return Err(reasons);
@@ -42,11 +40,23 @@ pub fn survey(moov: &Bytes, file_len: u64, limits: &Limits, ladder: &LadderPolic
     if movie.fragmented {
         return Err(reasons);
     }
-    match timed(&movie, picture, sounds.first().copied(), avc, file_len, limits) {
+    match timed(&movie, picture, &chosen(sounds), avc, file_len, limits) {
         Ok(passthrough) if reasons.is_empty() => Ok(passthrough),
         Ok(_) => Err(reasons),
         Err(reason) => Err(told(reasons, reason)),
     }
+}
+
+/// The sounds that are heard, the one that is heard by default first: all of them when they are in several languages, as
+/// [`named`] has it, else that one.
+fn chosen(mut sounds: Vec<&MovieTrack>) -> Vec<&MovieTrack> {
+    if let Some(first) = sounds.iter().position(|sound| sound.enabled) {
+        let first = sounds.remove(first);
+        sounds.insert(0, first);
+    }
+    let langs: Vec<_> = sounds.iter().map(|sound| sound.lang).collect();
+    sounds.truncate(named(&langs).len().max(1));
+    sounds
 }
 
 fn told(mut reasons: Vec<Reason>, last: Reason) -> Vec<Reason> {
@@ -89,7 +99,7 @@ fn described(track: &MovieTrack, avc: &Avc, limits: &Limits, ladder: &LadderPoli
 fn timed(
     movie: &Movie,
     picture: &MovieTrack,
-    sound: Option<&MovieTrack>,
+    heard_tracks: &[&MovieTrack],
     avc: &Avc,
     file_len: u64,
     limits: &Limits,
@@ -133,16 +143,26 @@ fn timed(
         return Err(Reason::Limit);
     }
 
-    let (sounds, sound_track, silence) = match sound {
+    let hear = |track: &MovieTrack| {
+        let shift = shift(movie, picture, track, delay)?;
+        let late = i128::from(-shift.0) * 1_000_000 / i128::from(track.timescale.max(1));
+        if late > i128::from(LATE_US_MAX) {
+            return Err(Reason::LateStart);
+        }
+        let ends_at = u128::from((end - delay).unsigned_abs()) * u128::from(track.timescale);
+        let ends_at = u64::try_from(ends_at / u128::from(timescale)).map_err(|_| Reason::TimeStamps)?;
+        heard(track, file_len, shift.1, ends_at)
+    };
+    let langs: Vec<_> = heard_tracks.iter().map(|track| track.lang).collect();
+    let ends_us: Vec<u64> = cuts.iter().skip(1).map(|cut| cut.at_us).chain([end_us]).collect();
+    let mut voices = Vec::new();
+    for (sound, track) in named(&langs).into_iter().zip(heard_tracks) {
+        let channels = if let Entry::Aac(aac) = &track.entry { aac.channels.into() } else { 0 };
+        voices.push(Voice::cut(sound, channels, hear(track)?, &ends_us)?);
+    }
+    let (sounds, sound_track, silence) = match heard_tracks.first().filter(|_| voices.is_empty()) {
         Some(track) => {
-            let shift = shift(movie, picture, track, delay)?;
-            let late = i128::from(-shift.0) * 1_000_000 / i128::from(track.timescale.max(1));
-            if late > i128::from(LATE_US_MAX) {
-                return Err(Reason::LateStart);
-            }
-            let ends_at = u128::from((end - delay).unsigned_abs()) * u128::from(track.timescale);
-            let ends_at = u64::try_from(ends_at / u128::from(timescale)).map_err(|_| Reason::TimeStamps)?;
-            let (sounds, new, silence) = heard(track, file_len, shift.1, ends_at)?;
+            let (sounds, new, silence) = hear(track)?;
             (sounds, Some(new), silence)
         }
         None => (Vec::new(), None, Bytes::new()),
@@ -183,7 +203,7 @@ fn timed(
     }
     let init_bytes = write_init(&tracks_of(avc, timescale, sound_track));
     let init = read_init(&init_bytes).map_err(Reason::Unreadable)?;
-    let target_secs = target(&segments);
+    let target_secs = target(&segments, &voices);
     let mut passthrough = Passthrough {
         id: String::new(),
         size,
@@ -198,6 +218,7 @@ fn timed(
         sounds,
         silence,
         segments,
+        voices,
     };
     passthrough.id = digest(&passthrough, file_len);
     Ok(passthrough)
@@ -286,8 +307,9 @@ fn frame_rate(pictures: &[Stored], timescale: u32, end_us: u64, segments: &[Segm
 }
 
 /// Whole seconds that every segment, rounded, stays within: four, or less for a clip of one segment.
-fn target(segments: &[Segment]) -> u32 {
-    let longest = segments.iter().map(|segment| segment.micros).max().unwrap_or(0);
+fn target(segments: &[Segment], voices: &[Voice]) -> u32 {
+    let seen = segments.iter().map(|segment| segment.micros);
+    let longest = seen.chain(voices.iter().map(Voice::longest_us)).max().unwrap_or(0);
     let whole = |micros: u64| u32::try_from(micros / 1_000_000).unwrap_or(u32::MAX);
     if segments.len() > 1 { whole(longest + 500_000).max(TARGET_SECS) } else { whole(longest + 999_999).max(1) }
 }
@@ -296,6 +318,9 @@ fn target(segments: &[Segment]) -> u32 {
 fn digest(passthrough: &Passthrough, file_len: u64) -> String {
     let mut text = String::new();
     let _ = write!(text, "{VERSION} {file_len} {:?} {:?}", passthrough.size, passthrough.segments);
+    for voice in &passthrough.voices {
+        let _ = write!(text, " {} {:?}", voice.sound.rendition, voice.pieces());
+    }
     let mut hash = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d_u128;
     for byte in text.bytes() {
         hash = (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013B);

@@ -5,9 +5,12 @@ use serde_json::Value;
 
 use super::{Audio, Cadence, Limits, Rate, Reject, Source, Transfer, Video};
 use crate::artifact::Lang;
+use crate::asset::CAPTIONS_MAX;
+use crate::language::LangTag;
 use crate::media::ladder::Size;
 use crate::media::sniff::Container;
 use crate::media::sounds::sounds;
+use crate::media::subtitles::{self, Subtitle};
 
 /// All that ffprobe said. Every field may be missing, and numbers may be text.
 #[derive(Debug, Default, Deserialize)]
@@ -63,6 +66,8 @@ struct Disposition {
     attached_pic: Value,
     timed_thumbnails: Value,
     still_image: Value,
+    forced: Value,
+    hearing_impaired: Value,
 }
 
 impl Said {
@@ -97,9 +102,9 @@ impl Said {
         if pictures().count() > 1 {
             notes.push("the file holds several pictures; the main one was used".to_owned());
         }
-        if self.streams.iter().any(|s| s.codec_type == "subtitle") {
-            notes.push("subtitles inside the file were not taken over".to_owned());
-        }
+        let subtitles: Vec<Subtitle> =
+            self.streams.iter().filter(|s| s.codec_type == "subtitle").map(Stream::subtitle).collect();
+        notes.extend(subtitles::chosen(&subtitles, CAPTIONS_MAX).1);
         if video.is_none() && heard.is_none() {
             return Err(Reject::NotAVideo);
         }
@@ -120,8 +125,17 @@ impl Said {
             return Err(Reject::OverLimit(format!("it is longer than {hours} hours")));
         }
         let keys_us = Vec::new();
-        let mut source =
-            Source { container, video, audio: heard, other_audio: audio, cover, duration_us, keys_us, notes };
+        let mut source = Source {
+            container,
+            video,
+            audio: heard,
+            other_audio: audio,
+            subtitles,
+            cover,
+            duration_us,
+            keys_us,
+            notes,
+        };
         let (more, chosen) = (source.other_audio.len(), sounds(&source).len());
         if chosen > 0 {
             source.notes.push(format!("the file holds sound in several languages; viewers choose among {chosen}"));
@@ -260,6 +274,18 @@ impl Stream {
             size = Size { width: size.height, height: size.width };
         }
         (u16::try_from(quarters * 90).unwrap_or(0), size)
+    }
+
+    fn subtitle(&self) -> Subtitle {
+        let lang = self.tags.get("language").and_then(Value::as_str).and_then(|lang| LangTag::of(lang).ok());
+        Subtitle {
+            index: self.index,
+            codec: self.codec_name.clone(),
+            // A language of three letters and its name of two are one.
+            lang: lang.and_then(|lang| LangTag::of(&lang.bcp47()).ok()).or(lang).unwrap_or_else(|| Lang::UND.into()),
+            forced: yes(&self.disposition.forced),
+            accessible: yes(&self.disposition.hearing_impaired),
+        }
     }
 
     fn audio(&self, file_start_us: i64) -> Option<Audio> {

@@ -9,4 +9,5 @@ mod pipeline;
 mod rows;
 mod rungs;
 mod sounds;
+mod subtitles;
 mod support;

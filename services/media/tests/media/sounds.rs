@@ -11,7 +11,7 @@ use rend_core::media::playlist::{Master, Media};
 const TWO: &str = "-f lavfi -i testsrc2=s=854x480:r=24:d=11 -f lavfi -i sine=f=440:r=48000:d=11 \
                    -f lavfi -i sine=f=880:r=48000:d=11 -map 0 -map 1 -map 2 -metadata:s:a:0 language=eng \
                    -metadata:s:a:1 language=deu -disposition:a:0 default -disposition:a:1 0 \
-                   -c:v libx264 -preset ultrafast -g 600 -pix_fmt yuv420p -c:a aac";
+                   -c:v libx264 -preset ultrafast -g 600 -pix_fmt yuv420p -c:a aac -ac 2";
 
 fn sound(name: &str) -> Rendition {
     name.parse().unwrap()
@@ -142,4 +142,28 @@ async fn sounds_that_were_made_before_a_crash_are_not_made_again() {
     for name in names(&one) {
         assert!(std::fs::read(one.join(&name)).unwrap() == std::fs::read(two.join(&name)).unwrap(), "{name:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_languages_of_a_source_that_plays_as_it_is_are_taken_over_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = clip(folder.path(), "two.mp4", &TWO.replace("-g 600", "-g 48 -crf 34"));
+    let machine = Machine::new();
+    let asset = machine.make(&file, |_| {}).await;
+    let master = check_choice(&machine, &asset).await;
+    let notes = &asset.media.as_ref().unwrap().notes;
+    assert!(notes.iter().any(|note| note.contains("passed through")), "{notes:?}");
+    let names: Vec<_> = asset.renditions.iter().map(|row| row.rendition.to_string()).collect();
+    assert_eq!(names, ["360p", "src", "a-eng", "a-deu"]);
+    assert_eq!(master.variants.len(), 2);
+    check_tone(&whole(&machine, &asset, sound("a-eng")).await, 440.0, 11.0);
+    check_tone(&whole(&machine, &asset, sound("a-deu")).await, 880.0, 11.0);
+    // The very frames of the source are in the sound, not others that an encoder made of them.
+    let frames = |file: &Path, stream: &str| {
+        let args = format!("-select_streams {stream} -show_entries packet=size");
+        let sizes: Vec<u64> = crate::support::probe(file, &args).lines().filter_map(|line| line.parse().ok()).collect();
+        sizes
+    };
+    let (own, made) = (frames(&file, "a:1"), frames(&whole(&machine, &asset, sound("a-deu")).await, "a:0"));
+    assert!(own.windows(300).any(|part| made.windows(300).next() == Some(part)), "{} {}", own.len(), made.len());
 }
