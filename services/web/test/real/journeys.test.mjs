@@ -5,13 +5,16 @@
 // The clips should be longer than ten seconds. The first has to be encoded, the second is H.264 and AAC that plays as it is. The key needs the scopes upload, read, delete and analytics.
 
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test, { after, before } from 'node:test';
+import { promisify } from 'node:util';
 
 import { facts, openBrowser, openPage, shoot, untilState, untilTime } from '../browser.mjs';
 
+const run = promisify(execFile);
 const WAIT_MS = 120_000;
 // What a browser prints by itself about answers that a journey expects.
 const PREPARING = [/409/, /poster\.jpg/];
@@ -186,6 +189,82 @@ async function showsCaptions(file, picture) {
 test('captions of a video that is encoded are on screen at their time', () => showsCaptions(clip, 'real-watch-captions'));
 
 test('captions of a video that plays as it is are on screen at their time', () => showsCaptions(goodClip, 'real-watch-captions-good'));
+
+/** A clip made here: fourteen seconds with an English and a German tone. Key frames that are far apart have it encoded. */
+async function twoLanguages(name, keyFrames) {
+  const file = path.join(folder, name);
+  const tone = (hertz) => ['-f', 'lavfi', '-i', `sine=f=${hertz}:r=48000:d=14`];
+  await run('ffmpeg', [
+    '-nostdin', '-v', 'error', '-y', '-f', 'lavfi', '-i', 'testsrc2=s=640x360:r=24:d=14', ...tone(440), ...tone(880),
+    '-map', '0', '-map', '1', '-map', '2', '-metadata:s:a:0', 'language=eng', '-metadata:s:a:1', 'language=deu',
+    '-c:v', 'libx264', '-preset', 'ultrafast', '-crf', '34', '-g', String(keyFrames), '-pix_fmt', 'yuv420p', '-c:a', 'aac', file,
+  ]);
+  return file;
+}
+
+async function changesSound(file) {
+  const { id } = await upload('In two languages', await readFile(file));
+  assert.equal((await settled(id)).source_state, 'ready');
+  await watch(`/watch/${id}?engine=hls`, async (page) => {
+    const select = page.locator('rend-player').getByLabel('Audio language');
+    await untilTime(page, 1, WAIT_MS);
+    const offered = await select.evaluate((box) => [...box.options].map((option) => [option.label, option.selected]));
+    assert.deepEqual(offered, [['English', true], ['Deutsch', false]]);
+    const german = page.waitForResponse((answer) => /\/a-deu\/segment_/.test(answer.url()) && answer.ok(), { timeout: WAIT_MS });
+    await page.locator('rend-player').hover();
+    await select.selectOption({ label: 'Deutsch' });
+    await german;
+    const { at } = await facts(page);
+    await untilTime(page, at + 2, WAIT_MS);
+    await page.evaluate(() => document.querySelector('rend-player').seek(11));
+    await untilState(page, 'ended', WAIT_MS);
+    // A choice is remembered for the next visit.
+    await page.evaluate(() => localStorage.clear());
+    const end = await facts(page);
+    assert.deepEqual([end.engine, end.error, end.failures], ['hls.js', null, []]);
+    assert.ok(Math.abs(end.at - 14) < 0.3, `ended at ${end.at}`);
+  });
+}
+
+test('the sound of a video that is encoded is changed while it plays', async () => changesSound(await twoLanguages('encoded.mp4', 600)));
+
+test('the sound of a video that plays as it is is changed while it plays', async () => changesSound(await twoLanguages('passed.mp4', 48)));
+
+test('a clip of a video plays from where it begins to where it ends', async () => {
+  const { id } = await readyAsset();
+  const { status, body } = await ask('GET', `/v1/assets/${id}/playback?start=2.5&end=6`);
+  assert.equal(status, 200, JSON.stringify(body));
+  const { page, wrong } = await openPage(browser.context, `${api}/dashboard`);
+  try {
+    const played = await page.evaluate(async (url) => {
+      const { default: Hls } = await import('/assets/hls.js');
+      const video = document.body.appendChild(document.createElement('video'));
+      video.muted = true;
+      const failures = [];
+      const hls = new Hls();
+      hls.on(Hls.Events.ERROR, (_, { details, fatal }) => failures.push(`${details} ${fatal}`));
+      hls.loadSource(url);
+      hls.attachMedia(video);
+      await new Promise((done, fail) => {
+        video.addEventListener('ended', done, { once: true });
+        video.addEventListener('error', () => fail(new Error(video.error?.message)), { once: true });
+        hls.on(Hls.Events.MANIFEST_PARSED, () => video.play().catch(fail));
+        setTimeout(() => fail(new Error(`stopped at ${video.currentTime}: ${failures}`)), 60_000);
+      });
+      const { duration, videoWidth: width } = video;
+      const pictures = video.getVideoPlaybackQuality().totalVideoFrames;
+      hls.destroy();
+      return { failures, duration, width, pictures };
+    }, body.playback_url);
+    assert.deepEqual(played.failures, []);
+    // Segments that show any of it are played whole: 2.5 to 6 s lies within those from 2 to 8 s.
+    assert.ok(played.duration > 5.5 && played.duration < 6.5, `lasts ${played.duration} s`);
+    assert.ok(played.pictures > 0 && played.width > 0, JSON.stringify(played));
+    assert.deepEqual(await wrong(), []);
+  } finally {
+    await page.close();
+  }
+});
 
 test('the grant is renewed in the middle, by cookie and by path, and playback does not stop', async () => {
   const { id, duration_ms: length } = await readyAsset();
