@@ -525,10 +525,8 @@ fn any_rehook() -> impl Strategy<Value = Rehook> {
 }
 
 fn any_ask() -> impl Strategy<Value = Ask> {
-    let subject = prop_oneof![
-        some().prop_map(|n| Subject::Asset(asset(n))),
-        some().prop_map(|n| Subject::Org(org(n))),
-    ];
+    let subject =
+        prop_oneof![some().prop_map(|n| Subject::Asset(asset(n))), some().prop_map(|n| Subject::Org(org(n))),];
     let action = prop_oneof![Just(Action::Suspend), Just(Action::Restore)];
     let suspensions = prop_oneof![
         3 => (subject, action).prop_map(|(subject, action)| Ask::Order(subject, action)),

@@ -17,7 +17,7 @@ async fn a_deleted_asset_is_not_fetched_again_while_its_objects_last_nor_after_a
     assert_eq!(rig.get(SEGMENT).await.status, 200, "a purge alone only forgets");
     assert_eq!(rig.purge(&format!(r#"{{"asset_id":"{ASSET}","seq":2,"gone":true}}"#)).await.status, 200);
     assert_eq!(rig.get(SEGMENT).await.status, 404);
-    let warm = format!(r#"{{"asset_id":"{ASSET}","artifacts":[{{"path":"{SEGMENT}"}}]}}"#);
+    let warm = format!(r#"{{"asset_id":"{ASSET}","artifacts":[{{"path":"{SEGMENT}","priority":0}}]}}"#);
     let warmed = rig.internal("POST", "/internal/warm", &warm).await;
     assert_eq!(warmed.json()["results"][0]["status"], "failed", "{}", warmed.json());
     // Another purge of it does not make it one that plays.

@@ -1,9 +1,11 @@
 //! Nothing secret, no address and no place of a viewer stands in anything that is kept or shown.
 
 use std::fs;
-use std::net::IpAddr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{IpAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 
 use reqwest::{Client, ClientBuilder, Method};
 use serde_json::{Value, json};
@@ -17,9 +19,12 @@ use crate::fleet::{DATABASE_PASSWORD, EDGE_TOKEN, Fleet, SECRET, TELEMETRY_TOKEN
 fn no_secret_no_address_and_no_coordinate_is_kept_or_shown_anywhere() {
     let folder = tempfile::tempdir().unwrap();
     // The most talkative, and with a network before it that says where viewers are.
-    let vars = [("REND_LOG", "debug"), ("REND_PLAYER_GEO_HEADERS", "vercel")];
+    let vars =
+        [("REND_LOG", "debug"), ("REND_PLAYER_GEO_HEADERS", "vercel"), ("REND_WEBHOOK_ALLOW_LOOPBACK", "true")];
     let fleet = Fleet::alone(folder.path(), &vars);
     let mut needles = Needles::of(&fleet);
+    let receiver = Receiver::start();
+    let endpoint = webhook(&fleet, &receiver, &mut needles);
     let clip = make_clip(folder.path(), 4, &["libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "60"]);
     let uploaded = fleet.rend(&["upload", clip.to_str().unwrap(), "--policy", "signed", "--json"]);
     let asset: Value = serde_json::from_slice(&uploaded.stdout).unwrap();
@@ -28,6 +33,10 @@ fn no_secret_no_address_and_no_coordinate_is_kept_or_shown_anywhere() {
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(journey(&fleet, &id, &mut needles));
+    // A try that fails says so in a log, and the next one arrives.
+    receiver.expect(3);
+    let tested = fleet.rend(&["webhook", "test", &endpoint]);
+    assert!(tested.status.success(), "{}", String::from_utf8_lossy(&tested.stderr));
     let (_, gate) = fleet.gate();
     needles.expect_none("the gate's report", gate.to_string().as_bytes());
 
@@ -94,6 +103,75 @@ fn a_secret_in_a_log_is_found_whatever_stands_around_it() {
     check(b"cookie: rend_pb=AAAA", Some("a playback cookie"));
     check(b"set-cookie: theme=dark; Path=/", None);
 }
+
+/// Where messages of a webhook arrive, in a thread of its own. The first is refused.
+struct Receiver {
+    /// With a word in it that its owner would not want to see elsewhere.
+    url: String,
+    heads: Arc<Mutex<Vec<String>>>,
+}
+
+impl Receiver {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/{RECEIVER_WORD}", listener.local_addr().unwrap());
+        let heads = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&heads);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                // One that dies in the middle is no message.
+                let Some(head) = receive(&mut stream) else { continue };
+                let mut kept = kept.lock().unwrap();
+                kept.push(head);
+                let status = if kept.len() == 1 { "503 Busy" } else { "200 OK" };
+                let _ = write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            }
+        });
+        Self { url, heads }
+    }
+
+    /// Waits until so many messages have arrived.
+    fn expect(&self, count: usize) {
+        for _ in 0..1200 {
+            if self.heads.lock().unwrap().len() >= count {
+                return;
+            }
+            pause();
+        }
+        panic!("{} of {count} messages arrived", self.heads.lock().unwrap().len());
+    }
+}
+
+/// The head of one message, once its body was read.
+fn receive(stream: &mut TcpStream) -> Option<String> {
+    let mut reader = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if reader.read_line(&mut head).ok()? == 0 {
+            return None;
+        }
+    }
+    let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    let mut body = vec![0; length?];
+    reader.read_exact(&mut body).ok()?;
+    Some(head)
+}
+
+/// Has events told to `receiver`; its address, and what they are signed with, is for its owner alone.
+fn webhook(fleet: &Fleet, receiver: &Receiver, needles: &mut Needles) -> String {
+    let made = fleet.rend(&["webhook", "create", &receiver.url]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let made = String::from_utf8(made.stdout).unwrap();
+    let (endpoint, secret) = (made.lines().next().unwrap(), made.lines().nth(1).unwrap().trim());
+    let bytes = secret.strip_prefix("whsec_").unwrap_or_else(|| panic!("no secret: {made}"));
+    needles.texts.push(("the secret of a webhook".to_owned(), bytes.to_owned()));
+    needles.texts.push(("the address of a webhook".to_owned(), RECEIVER_WORD.to_owned()));
+    endpoint.to_owned()
+}
+
+/// Stands in the address of the receiver.
+const RECEIVER_WORD: &str = "hooks-of-an-owner-7c41";
 
 /// What must not be found, each with what it is called.
 #[derive(Default)]
@@ -247,7 +325,8 @@ async fn pages(fleet: &Fleet, id: &str) -> Vec<(String, String)> {
     pages
 }
 
-/// Every table of the database as text, but for those that are there to hold a secret, sealed.
+/// Every table of the database as text, but for the one that is there to hold what messages are signed with and where they
+/// go.
 fn rows_of_postgres(fleet: &Fleet) -> Vec<(String, String)> {
     let ask = |sql: &str| {
         let asked = Command::new("psql").args([fleet.database(), "-X", "-q", "-A", "-t", "-c", sql]).output().unwrap();
@@ -257,8 +336,13 @@ fn rows_of_postgres(fleet: &Fleet) -> Vec<(String, String)> {
     let tables = ask("SELECT tablename FROM pg_tables WHERE schemaname = 'public'");
     let tables: Vec<_> = tables.lines().filter(|table| !table.is_empty()).collect();
     assert!(tables.contains(&"events") && tables.contains(&"credentials"), "{tables:?}");
-    tables.iter().map(|table| (format!("the table {table}"), ask(&format!("SELECT * FROM {table}")))).collect()
+    assert!(tables.contains(&KEEPS_SECRETS) && ask(&format!("SELECT url FROM {KEEPS_SECRETS}")).contains(RECEIVER_WORD));
+    let others = tables.iter().filter(|table| **table != KEEPS_SECRETS);
+    others.map(|table| (format!("the table {table}"), ask(&format!("SELECT * FROM {table}")))).collect()
 }
+
+/// The table of the endpoints of webhooks.
+const KEEPS_SECRETS: &str = "webhook_endpoints";
 
 async fn rows_of_clickhouse(fleet: &Fleet) -> Vec<(String, String)> {
     let mut rows = Vec::new();
