@@ -19,8 +19,7 @@ use crate::fleet::{DATABASE_PASSWORD, EDGE_TOKEN, Fleet, SECRET, TELEMETRY_TOKEN
 fn no_secret_no_address_and_no_coordinate_is_kept_or_shown_anywhere() {
     let folder = tempfile::tempdir().unwrap();
     // The most talkative, and with a network before it that says where viewers are.
-    let vars =
-        [("REND_LOG", "debug"), ("REND_PLAYER_GEO_HEADERS", "vercel"), ("REND_WEBHOOK_ALLOW_LOOPBACK", "true")];
+    let vars = [("REND_LOG", "debug"), ("REND_PLAYER_GEO_HEADERS", "vercel"), ("REND_WEBHOOK_ALLOW_LOOPBACK", "true")];
     let fleet = Fleet::alone(folder.path(), &vars);
     let mut needles = Needles::of(&fleet);
     let receiver = Receiver::start();
@@ -336,7 +335,9 @@ fn rows_of_postgres(fleet: &Fleet) -> Vec<(String, String)> {
     let tables = ask("SELECT tablename FROM pg_tables WHERE schemaname = 'public'");
     let tables: Vec<_> = tables.lines().filter(|table| !table.is_empty()).collect();
     assert!(tables.contains(&"events") && tables.contains(&"credentials"), "{tables:?}");
-    assert!(tables.contains(&KEEPS_SECRETS) && ask(&format!("SELECT url FROM {KEEPS_SECRETS}")).contains(RECEIVER_WORD));
+    assert!(
+        tables.contains(&KEEPS_SECRETS) && ask(&format!("SELECT url FROM {KEEPS_SECRETS}")).contains(RECEIVER_WORD)
+    );
     let others = tables.iter().filter(|table| **table != KEEPS_SECRETS);
     others.map(|table| (format!("the table {table}"), ask(&format!("SELECT * FROM {table}")))).collect()
 }
