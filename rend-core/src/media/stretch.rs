@@ -116,8 +116,9 @@ impl Plan {
         let total = self.cuts.last().map_or(0, Cut::end);
         // By time rather than by number: the first segments are shorter.
         let near_max = total / u64::from(pieces) * NEAR_SHARE / 100;
-        let mut starts: Vec<u32> = (0..pieces)
-            .map(|piece| {
+        // The first begins where the source does, even if another cut near it lies closer behind a key frame.
+        let mut starts: Vec<u32> = std::iter::once(0)
+            .chain((1..pieces).map(|piece| {
                 let at = total * u64::from(piece) / u64::from(pieces);
                 // Cuts rise, so the nearest is one of the two around the place, and those near enough stand together.
                 let from = |at: u64| self.cuts.partition_point(|cut| cut.first < at);
@@ -129,7 +130,7 @@ impl Plan {
                 // Of the cuts that are near enough, the one before which the least is decoded for nothing.
                 let best = near.min_by_key(|(_, cut)| (self.frames_wasted(cut.first), cut.first.abs_diff(at)));
                 best.and_then(|(index, _)| u32::try_from(index).ok()).unwrap_or(0)
-            })
+            }))
             .collect();
         starts.dedup();
         let ends = starts.iter().skip(1).copied().chain([count]).collect::<Vec<_>>();
@@ -154,6 +155,7 @@ const GAP_US_UNKNOWN: u64 = 10_000_000;
 mod tests {
     use crate::media::plan::tests::source;
     use crate::media::plan::{Policy, plan};
+    use crate::media::probe::Rate;
 
     /// The seconds at which the stretches of a minute of 720p begin, whose decoding can start at `keys_us`.
     fn starts(keys_us: Vec<u64>) -> Vec<u64> {
@@ -162,6 +164,17 @@ mod tests {
         let plan = plan(&source, None, &Policy::default());
         let stretches = plan.units.iter().skip(1).map(|unit| plan.grid.micros_at(unit.first) / 1_000_000);
         stretches.collect()
+    }
+
+    #[test]
+    fn a_key_frame_close_behind_the_second_cut_does_not_cost_the_first_segment() {
+        let mut source = source(1280, 720, 60);
+        let video = source.video.as_mut().unwrap();
+        video.rate = Rate::new(25, 1).unwrap();
+        (video.native, video.frames) = (video.rate, None);
+        source.keys_us = vec![0, 2_010_000];
+        let plan = plan(&source, None, &Policy::default());
+        assert_eq!(plan.fault(), None);
     }
 
     #[test]
