@@ -27,6 +27,7 @@ macro_rules! files_conformance {
                 publishing_over_a_name_replaces_what_stands_there
                 an_opened_file_stays_readable_after_it_is_removed
                 removing_what_is_not_there_succeeds
+                removals_are_synced_as_often_as_asked
                 opening_what_is_not_there_says_so
                 a_scan_lists_one_folder_and_nothing_else
                 the_folders_with_files_are_among_those_named
@@ -130,6 +131,17 @@ pub fn an_opened_file_stays_readable_after_it_is_removed<F: CacheFiles + ?Sized>
 /// So that it can be repeated.
 pub fn removing_what_is_not_there_succeeds<F: CacheFiles + ?Sized>(files: Arc<F>) {
     expect(files.remove(&name(1, 1, 1)));
+}
+
+/// With much, little and nothing to sync, in folders that are there and in one that never was.
+pub fn removals_are_synced_as_often_as_asked<F: CacheFiles + ?Sized>(files: Arc<F>) {
+    expect(files.sync_removed());
+    let names = [name(1, 1, 1), name(1, 1, 2), name(2, 1, 1)];
+    names.iter().for_each(|name| put(&*files, name, b"x"));
+    expect(files.remove(&names[0]));
+    expect(files.remove(&name(77, 1, 1)));
+    (0..2).for_each(|_| expect(files.sync_removed()));
+    assert!(expect(files.scan(1)) == names[1..2] && expect(files.scan(2)) == names[2..]);
 }
 
 /// And not in another way.

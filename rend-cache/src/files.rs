@@ -45,6 +45,17 @@ pub trait CacheFiles: fmt::Debug + Send + Sync {
     /// What the disk says; never that there is none.
     fn remove(&self, name: &FileName) -> io::Result<()>;
 
+    /// Makes every removal so far survive power loss. It is asked for once in some minutes, when the record of a purge is to be forgotten,
+    /// and never before an answer. An adapter whose removals need nothing for that does nothing, which is what it does unless it says
+    /// otherwise.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says; a removal may be undone then.
+    fn sync_removed(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// The published files whose hash begins with the 16 bits `leaf`.
     ///
     /// # Errors

@@ -11,8 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::future::poll_fn;
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -20,6 +19,8 @@ use bytes::Bytes;
 use crate::error::FillError;
 use crate::files::ReadAt;
 use crate::key::{Generation, Key, KeyMeta};
+// Not named from `std`: the test that goes through every order of threads puts others in their place.
+use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering};
 
 /// What is known of a stored body.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -322,22 +323,16 @@ impl Fill {
 
     /// Ends the fill, unless it has ended.
     pub(crate) fn end(&self, end: Result<u64, FillError>) {
-        let mut shared = self.shared();
+        let shared = self.shared();
         if shared.end.is_none() {
-            shared.end = Some(end);
-            if end.is_err() {
-                shared.window.clear();
-                shared.window_bytes = 0;
-            }
-            shared.writer.take().into_iter().for_each(Waker::wake);
-            shared.wake_all_after_unlock();
+            shared.end_after_unlock(end);
         }
     }
 
-    /// Cuts everybody off, even if the fill has ended well: a take-down does not wait for slow readers.
+    /// Cuts everybody off, even if the fill has ended well: a take-down does not wait for slow readers. Done in one turn of the lock,
+    /// so that a writer who ends the fill at this moment does not undo it.
     pub(crate) fn revoke(&self, error: FillError) {
-        self.shared().end = None;
-        self.end(Err(error));
+        self.shared().end_after_unlock(Err(error));
     }
 
     pub(crate) fn ended(&self) -> Option<Result<u64, FillError>> {
@@ -420,6 +415,8 @@ impl Shared {
 /// Wakes readers once the lock is released, so that they do not wake into it.
 trait WakeAll {
     fn wake_all_after_unlock(self);
+    /// The same for the end, which the writer is woken for too.
+    fn end_after_unlock(self, end: Result<u64, FillError>);
 }
 
 impl WakeAll for MutexGuard<'_, Shared> {
@@ -427,6 +424,17 @@ impl WakeAll for MutexGuard<'_, Shared> {
         let wakers = self.wakers();
         drop(self);
         wakers.into_iter().for_each(Waker::wake);
+    }
+
+    fn end_after_unlock(mut self, end: Result<u64, FillError>) {
+        self.end = Some(end);
+        if end.is_err() {
+            self.window.clear();
+            self.window_bytes = 0;
+        }
+        let writer = self.writer.take();
+        self.wake_all_after_unlock();
+        writer.into_iter().for_each(Waker::wake);
     }
 }
 

@@ -9,6 +9,7 @@
 //!
 //! Small files are read, larger ones mapped: the mapping is handed out as [`Bytes`] and never copied.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
@@ -28,6 +29,9 @@ pub struct FsFiles {
     drafts: AtomicU64,
     journal: Mutex<Option<File>>,
     lock: File,
+    /// Folders in which files were unlinked since the last sync, at most all 65,536. `None` is any: before the first sync nobody knows
+    /// what the last process left.
+    unsynced: Mutex<Option<BTreeSet<u16>>>,
 }
 
 impl FsFiles {
@@ -54,7 +58,13 @@ impl FsFiles {
         for name in ["objects", "index"] {
             fs::create_dir_all(root.join(name)).map_err(CacheError::io("could not make its folders"))?;
         }
-        Ok(Arc::new(Self { root, drafts: AtomicU64::new(0), journal: Mutex::new(None), lock }))
+        Ok(Arc::new(Self {
+            root,
+            drafts: AtomicU64::new(0),
+            journal: Mutex::new(None),
+            lock,
+            unsynced: Mutex::default(),
+        }))
     }
 
     fn leaf(&self, leaf: u16) -> PathBuf {
@@ -70,7 +80,7 @@ impl FsFiles {
     }
 
     fn journal_file(&self) -> MutexGuard<'_, Option<File>> {
-        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.journal)
     }
 
     fn with_journal<T>(&self, act: impl FnOnce(&mut File) -> io::Result<T>) -> io::Result<T> {
@@ -110,8 +120,26 @@ impl CacheFiles for FsFiles {
     fn remove(&self, name: &FileName) -> io::Result<()> {
         match fs::remove_file(self.path(name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            Ok(()) | Err(_) => Ok(()),
+            Ok(()) | Err(_) => {
+                if let Some(unsynced) = &mut *lock(&self.unsynced) {
+                    unsynced.insert(name.leaf());
+                }
+                Ok(())
+            }
         }
+    }
+
+    fn sync_removed(&self) -> io::Result<()> {
+        // A folder is synced once, however many files in it were unlinked. What a failure leaves over is anybody's guess again.
+        let unsynced = lock(&self.unsynced).replace(BTreeSet::new());
+        let leaves = unsynced.map_or_else(|| self.leaves(), |leaves| Ok(leaves.into_iter().collect()));
+        let synced = leaves.and_then(|leaves| {
+            leaves.into_iter().try_for_each(|leaf| match sync_folder(&self.leaf(leaf)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                Ok(()) | Err(_) => Ok(()),
+            })
+        });
+        synced.inspect_err(|_| *lock(&self.unsynced) = None)
     }
 
     fn scan(&self, leaf: u16) -> io::Result<Vec<FileName>> {
@@ -285,6 +313,10 @@ fn read_exact_at(file: &File, offset: u64, len: usize) -> io::Result<Bytes> {
     let mut bytes = BytesMut::zeroed(len);
     file.read_exact_at(&mut bytes, offset)?;
     Ok(bytes.freeze())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn sync_folder(folder: &Path) -> io::Result<()> {

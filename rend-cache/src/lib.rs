@@ -47,6 +47,11 @@ mod negative;
 pub mod policy;
 pub mod range;
 pub mod replay;
+/// What threads meet at in a fill.
+mod sync {
+    pub(crate) use std::sync::atomic::{AtomicUsize, Ordering};
+    pub(crate) use std::sync::{Mutex, MutexGuard};
+}
 mod writer;
 
 pub use cache::{

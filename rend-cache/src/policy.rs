@@ -5,7 +5,7 @@
 //!
 //! [`Engine`] keeps the books: who is resident, who is reserved, how many bytes that is, and that it is never more than the limit.
 //! An [`Order`] says only who goes next. Three come with the crate: [`ValueWheel`], [`Lru`] and [`S3Fifo`]; your own is a type with
-//! four methods.
+//! eight small methods.
 
 mod arena;
 mod lru;
@@ -225,6 +225,8 @@ pub trait Policy: Send {
     fn digest(&self) -> u64;
     /// Everything that decides what comes next, as bytes. `None` when the order behind it cannot be written down.
     fn snapshot(&self) -> Option<Vec<u8>>;
+    /// So many more objects will come soon: a policy that makes room for them at once need not move those it has again and again.
+    fn reserve(&mut self, _objects: usize) {}
     /// Goes on where the policy that wrote `snapshot` was. This one must be new, and configured alike.
     ///
     /// # Errors
@@ -266,6 +268,9 @@ impl<P: Policy + ?Sized> Policy for Box<P> {
     }
     fn snapshot(&self) -> Option<Vec<u8>> {
         (**self).snapshot()
+    }
+    fn reserve(&mut self, objects: usize) {
+        (**self).reserve(objects);
     }
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError> {
         (**self).restore(snapshot)
@@ -553,6 +558,10 @@ impl<O: Order> Policy for Engine<O> {
 
     fn snapshot(&self) -> Option<Vec<u8>> {
         snapshot::take(self)
+    }
+
+    fn reserve(&mut self, objects: usize) {
+        self.arena.reserve(objects);
     }
 
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError> {

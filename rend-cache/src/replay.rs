@@ -87,6 +87,9 @@ impl<P: Policy> Policy for Recorded<P> {
     fn snapshot(&self) -> Option<Vec<u8>> {
         self.policy.snapshot()
     }
+    fn reserve(&mut self, objects: usize) {
+        self.policy.reserve(objects);
+    }
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError> {
         self.policy.restore(snapshot)
     }

@@ -15,8 +15,9 @@ impl Cache {
     ///
     /// When the disk refuses; the old journal stands then.
     pub fn snapshot(&self) -> Result<(), CacheError> {
+        let below = self.inner.settled();
         let mut turn = self.inner.journal.lock().unwrap_or_else(PoisonError::into_inner);
-        self.inner.write_snapshot(&mut turn.torn)
+        self.inner.write_snapshot(&mut turn.torn, below)
     }
 
     /// Whether the journal has grown so much that a snapshot pays.
@@ -62,7 +63,7 @@ impl Inner {
     pub(super) fn flush(&self, sync: bool) -> Result<(), CacheError> {
         let mut turn = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
         if turn.torn {
-            return self.write_snapshot(&mut turn.torn);
+            return self.write_snapshot(&mut turn.torn, None);
         }
         let bytes = std::mem::take(&mut self.state().journal);
         let journal = self.files.journal();
@@ -89,13 +90,24 @@ impl Inner {
         }
     }
 
-    fn write_snapshot(&self, torn: &mut bool) -> Result<(), CacheError> {
+    /// Below which generation nothing is left that a fence would have to stop: no fill, no file, and no file that power loss could
+    /// bring back. `None` while that is not known, or nobody has to know it.
+    fn settled(&self) -> Option<Generation> {
+        let oldest = self.state().oldest_unsettled()?;
+        // What is unlinked may come back until the folders it was in are synced. A file that is unlinked while they are was not
+        // stopped by a fence, or its fence is younger than `oldest`.
+        self.files.sync_removed().is_ok().then_some(oldest)
+    }
+
+    fn write_snapshot(&self, torn: &mut bool, settled: Option<Generation>) -> Result<(), CacheError> {
         // What was not read yet must be in it too.
         self.load(usize::MAX);
         let mut bytes = Vec::new();
         Record::Header { format: FORMAT }.encode(&mut bytes);
         let mut state = self.state();
-        state.forget_fences();
+        if let Some(oldest) = settled {
+            state.fences.forget_below(oldest);
+        }
         Record::Opened { epoch: state.epoch }.encode(&mut bytes);
         if let Some(fence) = state.fences.all() {
             Record::Purged { scope: None, fence, seq: state.purge_seen }.encode(&mut bytes);
@@ -154,14 +166,14 @@ impl Inner {
 }
 
 impl State {
-    /// Fences matter only while something older may still turn up: a fill, a file to be unlinked, a folder not yet looked at.
-    fn forget_fences(&mut self) {
-        if self.leaves.missing() > 0 || !self.pending.is_empty() {
-            return;
+    /// The oldest generation that may still turn up: of a fill under way, or of the next one. `None` while files wait to be unlinked or
+    /// folders to be looked at, and when there is no fence that could be forgotten.
+    fn oldest_unsettled(&self) -> Option<Generation> {
+        if self.fences.is_empty() || self.leaves.missing() > 0 || !self.pending.is_empty() {
+            return None;
         }
         let now = Generation(u64::from(self.epoch) << EPOCH_SHIFT | (self.next + 1));
-        let oldest = self.flights.keys().next().copied().unwrap_or(now);
-        self.fences.forget_below(oldest);
+        Some(self.flights.keys().next().copied().unwrap_or(now))
     }
 }
 

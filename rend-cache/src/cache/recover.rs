@@ -288,7 +288,9 @@ impl Inner {
         let Some(unread) = turn.as_mut() else { return 0 };
         if unread.at == 0 {
             // The journal may speak of a body more than once, but mostly does not.
-            self.state().index.reserve(unread.bodies);
+            let mut state = self.state();
+            state.index.reserve(unread.bodies);
+            state.policy.reserve(unread.bodies);
         }
         let mut left = records_max;
         while left > 0 && unread.at < unread.journal.len() {

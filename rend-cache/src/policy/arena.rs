@@ -79,6 +79,12 @@ impl<M: Copy + Default> Arena<M> {
         Self { nodes: Vec::new(), table: Table::default(), free: NONE, len: 0, last: NONE }
     }
 
+    /// Makes room for so many more objects.
+    pub(crate) fn reserve(&mut self, objects: usize) {
+        self.nodes.reserve_exact(objects);
+        self.table.reserve(objects, |slot| self.nodes[slot as usize].id);
+    }
+
     /// Where the object `id` is, if it is here.
     #[inline]
     pub fn find(&self, id: Id) -> Option<Slot> {

@@ -20,6 +20,10 @@ impl Table {
         self.slots.insert_unique(hash(id), slot, |slot| hash(key_of(*slot)));
     }
 
+    pub(crate) fn reserve(&mut self, more: usize, key_of: impl Fn(u32) -> u64) {
+        self.slots.reserve(more, |slot| hash(key_of(*slot)));
+    }
+
     #[inline]
     pub(crate) fn remove(&mut self, id: u64, key_of: impl Fn(u32) -> u64) -> Option<u32> {
         let found = self.slots.find_entry(hash(id), |slot| key_of(*slot) == id).ok()?;

@@ -587,3 +587,71 @@ fn the_next_segment_is_expected_while_half_of_the_viewers_go_on() {
     // 30, 20 and 6 viewers.
     assert_eq!([0, 1].map(|index| cache.expects_next(&meta(index))), [true, false]);
 }
+
+#[test]
+fn a_follower_that_reads_nothing_slows_nobody_and_gets_all_of_it_later() {
+    let (cache, files) = cache(64 << 20);
+    let body = body(6 << 20);
+    let mut writer = lead(&cache, &key("a"));
+    let (mut slow, mut quick) = (writer.reader().unwrap(), writer.reader().unwrap());
+    writer.expect(Head::new("\"e\"", "x").with_len(body.len() as u64), 0).unwrap();
+    let mut read = Vec::new();
+    for at in (0..body.len()).step_by(1 << 20) {
+        assert!(writer.ready().now_or_never().is_some(), "the writer waits for nobody");
+        writer.push(body.slice(at..at + (1 << 20)), 0).unwrap();
+        read.extend(drain(&mut quick).0);
+        assert_eq!(read.len(), at + (1 << 20), "the quick one has it at once");
+    }
+    writer.finish(0).unwrap();
+    assert!(read == body && drain(&mut slow) == (body.to_vec(), Some(Ok(()))));
+    drop((slow, quick));
+    at_rest(&cache, &files);
+}
+
+/// Memory that says how much of it there is.
+struct Counted(Vec<u8>, std::sync::Arc<std::sync::atomic::AtomicUsize>);
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.1.fetch_sub(self.0.len(), std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_fill_holds_its_window_in_memory_and_no_more_however_many_read_it() {
+    let (cache, files) = cache(64 << 20);
+    let mut writer = lead(&cache, &key("a"));
+    let readers: Vec<_> = (0..1000).map(|_| writer.reader().unwrap()).collect();
+    let held = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    writer.expect(Head::new("\"e\"", "x").with_len(16 << 20), 0).unwrap();
+    for _ in 0..16 << 20 >> 16 {
+        held.fetch_add(1 << 16, std::sync::atomic::Ordering::Relaxed);
+        writer.push(Bytes::from_owner(Counted(vec![7; 1 << 16], held.clone())), 0).unwrap();
+        let held = held.load(std::sync::atomic::Ordering::Relaxed);
+        assert!(held <= Config::new(1).window_bytes_max, "{held} bytes are held for readers that read nothing");
+    }
+    writer.finish(0).unwrap();
+    drop(readers);
+    at_rest(&cache, &files);
+    assert_eq!(held.load(std::sync::atomic::Ordering::Relaxed), 0, "and nothing once they are gone");
+}
+
+/// Goal 14: a hit costs an open and reads, and nothing that wears a disk.
+#[test]
+fn ten_thousand_hits_change_nothing_on_the_disk() {
+    let files = crate::recording::Recording::with(Default::default(), Vec::new());
+    let mut config = Config::new(64 << 20);
+    // So that every other body is opened again and again.
+    (config.ram_bytes_max, config.open_files_max) = (4096, 1);
+    let (cache, _) = Cache::open(config, files.clone(), 0).unwrap();
+    (0..4).for_each(|n| _ = fill(&cache, &key(&n.to_string()), &body(3000 << n)));
+    let before = files.calls();
+    assert!((0..10_000).all(|n| get(&cache, &key(&(n % 4).to_string())).is_some()));
+    assert_eq!(files.calls(), before);
+}

@@ -7,6 +7,8 @@ mod faults;
 mod fills;
 mod interleavings;
 mod model;
+mod power;
 mod purges;
+mod recording;
 mod starts;
 mod support;

@@ -349,3 +349,21 @@ fn the_cache_says_why_an_artifact_is_not_here() {
     writer.fail(FailKind::NotFound, 1000);
     assert!(matches!(fate("none"), Fate::Negative(negative) if negative.kind == FailKind::NotFound));
 }
+
+#[test]
+fn a_take_down_after_a_soft_purge_still_cuts_off_whoever_reads_the_old_fill() {
+    let (cache, files) = cache(64 << 20);
+    let (mut writer, scope) = (lead(&cache, &key("a")), Scope::Key(key("a")));
+    let mut reader = writer.reader().unwrap();
+    writer.expect(Head::new("\"e\"", "x").with_len(200), 0).unwrap();
+    writer.push(body(100), 0).unwrap();
+    cache.purge(&scope, Mode::Soft, 1).unwrap();
+    writer.push(body(50), 0).unwrap();
+    assert_eq!(drain(&mut reader).0.len(), 150, "a soft purge lets it read on");
+    cache.purge(&scope, Mode::Hard, 2).unwrap();
+    assert_eq!(drain(&mut reader), (vec![], Some(Err(FillError::Purged))));
+    assert_eq!(writer.push(body(50), 0), Err(FillError::Purged));
+    drop((writer, reader));
+    assert_eq!(get(&cache, &key("a")), None);
+    at_rest(&cache, &files);
+}
