@@ -20,6 +20,8 @@ pub struct Truth {
     pub versions: Vec<u64>,
     /// Whether some events are refused by the other side: see [`is_poison`] and [`is_rejected`].
     pub poison: bool,
+    /// Fills that were stored.
+    pub stored: u64,
     /// For each order of the purge log: its asset, and the oldest version that may be served after it.
     pub purges: BTreeMap<u64, (usize, u64)>,
     /// For each edge and asset, the oldest version that it may serve, by the purges that it carried out for good.

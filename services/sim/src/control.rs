@@ -20,6 +20,7 @@ use rend_telemetry::wire::{self, Answer, Rejected};
 
 use crate::checks::{is_poison, is_rejected};
 use crate::net::Node;
+use crate::origin::Mood;
 use crate::world::{LIVE_WINDOW, World, asset_id, asset_number, once};
 
 /// The control plane's stores and clock.
@@ -58,7 +59,7 @@ pub(crate) enum Packet {
     Purge(PurgeRow),
     Purges { after: u64, rows: Vec<PurgeRow> },
     Ingested { ticket: u64, response: Response },
-    Fetched { fill: u64, version: u64 },
+    Fetched { fill: u64, version: u64, mood: Mood },
     Told { number: u64, told: Told },
 }
 
@@ -83,7 +84,7 @@ impl fmt::Display for Packet {
             Self::Purge(row) => write!(f, "purge {} of asset {}", row.seq, asset_number(row.asset)),
             Self::Purges { after, rows } => write!(f, "{} purges after {after}", rows.len()),
             Self::Ingested { ticket, response } => write!(f, "answer {} to batch {ticket}", response.status),
-            Self::Fetched { fill, version } => write!(f, "version {version} for fetch {fill}"),
+            Self::Fetched { fill, version, mood } => write!(f, "version {version} for fetch {fill}, {mood:?}"),
             Self::Told { number, told } => write!(f, "answer to ask {number}: {told:?}"),
         }
     }
@@ -126,7 +127,8 @@ impl World {
             }
             Packet::Fetch { edge, incarnation, fill, asset } => {
                 let version = self.truth.versions[asset];
-                self.send(Node::Origin, Node::Edge(edge), incarnation, &Packet::Fetched { fill, version });
+                let mood = self.origin_mood();
+                self.send(Node::Origin, Node::Edge(edge), incarnation, &Packet::Fetched { fill, version, mood });
             }
             Packet::Store { worker, incarnation, number, ask } => {
                 let told = self.store(ask);

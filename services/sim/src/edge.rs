@@ -6,7 +6,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use rend_cache::{Begin, Cache, Config, FailKind, FillReader, FillWriter, Head, Key, KeyMeta, Lookup, Mode, Scope};
+use rend_cache::{
+    Begin, Cache, Config, FailKind, FillReader, FillWriter, Finished, Head, Key, KeyMeta, Lookup, Mode, Scope,
+};
 use rend_core::artifact::{ArtifactPath, Rendition};
 use rend_core::fleet::{Agent, AgentConfig, Ask, Beat, EdgeState, Heard, PurgeRow};
 use rend_core::http::Response;
@@ -19,6 +21,7 @@ use rend_telemetry::{CacheStatus, Destination, Pump, PumpConfig, Recorder, Serve
 use crate::control::Packet;
 use crate::disk::{Crash, Disks};
 use crate::net::Node;
+use crate::origin::Mood;
 use crate::world::{Event, World, asset_id};
 
 /// An edge's machine. Its process comes and goes; disks and clock stay.
@@ -48,6 +51,7 @@ struct Filling {
     asset: usize,
     index: u32,
     started: bool,
+    mood: Mood,
 }
 
 struct Reading {
@@ -55,6 +59,8 @@ struct Reading {
     asset: usize,
     index: u32,
     sent: u64,
+    /// The version of the fill that is read, once its first bytes are there.
+    version: Option<u64>,
     cache: CacheStatus,
 }
 
@@ -191,7 +197,7 @@ impl World {
                 self.hear(edge, if done { Heard::CaughtUp { seen } } else { Heard::Failed });
             }
             Packet::Ingested { ticket, response } => self.ingested(edge, incarnation, ticket, Some(&response)),
-            Packet::Fetched { fill, version } => self.fill_starts(edge, fill, version),
+            Packet::Fetched { fill, version, mood } => self.fill_starts(edge, fill, version, mood),
             Packet::Register { .. }
             | Packet::Beat { .. }
             | Packet::CatchUp { .. }
@@ -239,7 +245,7 @@ impl World {
         }
         let Some(up) = self.edges[edge].up.as_mut() else { return };
         let key = key(asset, index);
-        let joined = |reader| Reading { reader, asset, index, sent: 0, cache: CacheStatus::Coalesced };
+        let joined = |reader| Reading { reader, asset, index, sent: 0, version: None, cache: CacheStatus::Coalesced };
         match up.cache.lookup(&key, wall_ms) {
             Lookup::Hit(hit) => {
                 let bytes = hit.body().clone();
@@ -259,7 +265,7 @@ impl World {
                     up.next_fill += 1;
                     let own = writer.reader().map(|reader| Reading { cache: CacheStatus::Miss, ..joined(reader) });
                     up.readers.extend(own);
-                    up.fills.insert(fill, Filling { writer, asset, index, started: false });
+                    up.fills.insert(fill, Filling { writer, asset, index, started: false, mood: Mood::Absent });
                     let incarnation = self.edges[edge].incarnation;
                     self.truth.fetch_began(edge, asset, index);
                     self.send(Node::Edge(edge), Node::Origin, 0, &Packet::Fetch { edge, incarnation, fill, asset });
@@ -285,42 +291,94 @@ impl World {
         admitted
     }
 
-    /// The origin's answer begins: its head and the first half of the body.
-    fn fill_starts(&mut self, edge: usize, fill: u64, version: u64) {
+    /// The origin's answer begins: its head, and a first piece of the body.
+    fn fill_starts(&mut self, edge: usize, fill: u64, version: u64, mood: Mood) {
         let wall_ms = self.wall(self.edges[edge].skew_ms).as_millis();
         let incarnation = self.edges[edge].incarnation;
         let Some(up) = self.edges[edge].up.as_mut() else { return };
         let Some(filling) = up.fills.get_mut(&fill).filter(|filling| !filling.started) else { return };
         filling.started = true;
-        let whole = body(filling.asset, version);
-        let head = Head::new(&format!("\"{version}\""), "video/mp4").with_len(whole.len() as u64);
-        let begun = filling.writer.expect(head, wall_ms).map(drop);
-        let begun = begun.and_then(|()| filling.writer.push(whole.slice(..whole.len() / 2), wall_ms));
-        if begun.is_err() {
-            self.fill_fails(edge, incarnation, fill);
-        } else {
-            let pause = Duration::from_millis(self.prng.below(self.net.delay_ms_max.max(1)));
-            self.after(pause, Event::FillContinues { edge, incarnation, fill, version });
+        filling.mood = mood;
+        if mood == Mood::Absent {
+            return self.end_fill(edge, fill, |writer| writer.fail(FailKind::NotFound, wall_ms));
         }
-        self.read(edge);
+        let head = Head::new(&format!("\"{version}\""), "video/mp4");
+        let whole = body(filling.asset, version).len() as u64;
+        let head = if matches!(mood, Mood::Unannounced { .. }) { head } else { head.with_len(whole) };
+        if filling.writer.expect(head, wall_ms).is_err() {
+            return self.fill_fails(edge, incarnation, fill);
+        }
+        self.purge_between_steps();
+        self.fill_continues(edge, incarnation, fill, version, 0);
     }
 
-    /// The rest of the body arrives.
-    pub(crate) fn fill_continues(&mut self, edge: usize, incarnation: u32, fill: u64, version: u64) {
+    /// The next piece of the body arrives, or does not.
+    pub(crate) fn fill_continues(&mut self, edge: usize, incarnation: u32, fill: u64, version: u64, piece: u32) {
         let wall_ms = self.wall(self.edges[edge].skew_ms).as_millis();
         if self.edges[edge].incarnation != incarnation {
             return;
         }
-        let Some(filling) = self.edges[edge].up.as_mut().and_then(|up| up.fills.remove(&fill)) else { return };
-        let Filling { mut writer, asset, index, .. } = filling;
-        let whole = body(asset, version);
-        let pushed = writer.push(whole.slice(whole.len() / 2..), wall_ms);
-        match pushed {
-            Ok(()) => drop(writer.finish(wall_ms)),
-            Err(_) => drop(writer),
+        let Some(filling) = self.edges[edge].up.as_mut().and_then(|up| up.fills.get_mut(&fill)) else { return };
+        let (whole, mood) = (body(filling.asset, version), filling.mood);
+        let pieces = mood.pieces().max(1);
+        let end = |piece: u32| whole.len() * piece as usize / pieces as usize;
+        match mood {
+            // The edge's patience ends it.
+            Mood::Stalls { after, .. } if piece == after => return self.read(edge),
+            Mood::Resets { after, .. } if piece == after => return self.end_fill(edge, fill, drop),
+            Mood::Whole { .. }
+            | Mood::Unannounced { .. }
+            | Mood::Stalls { .. }
+            | Mood::Resets { .. }
+            | Mood::Short { .. }
+            | Mood::Long { .. }
+            | Mood::Absent => {}
         }
+        let last = piece + 1 == pieces;
+        let short = usize::from(last && matches!(mood, Mood::Short { .. }));
+        let mut pushed = filling.writer.push(whole.slice(end(piece)..end(piece + 1) - short), wall_ms);
+        if last && matches!(mood, Mood::Long { .. }) {
+            pushed = pushed.and_then(|()| filling.writer.push(Bytes::from_static(b"x"), wall_ms));
+        }
+        self.leave_between_steps(edge);
+        self.purge_between_steps();
+        if pushed.is_err() && piece == 0 {
+            self.fill_fails(edge, incarnation, fill);
+        } else if pushed.is_err() {
+            self.end_fill(edge, fill, drop);
+        } else if last {
+            let mut finished = None;
+            self.end_fill(edge, fill, |writer| finished = Some(writer.finish(wall_ms)));
+            let miscounted = matches!(mood, Mood::Short { .. } | Mood::Long { .. });
+            match finished {
+                Some(Ok(_)) if miscounted => {
+                    self.truth.broken(format!("edge {edge} took a miscounted body for a whole one"));
+                }
+                Some(Ok(Finished::Stored(_))) => self.truth.stored += 1,
+                Some(_) | None => {}
+            }
+        } else {
+            let pause = Duration::from_millis(self.prng.below(self.net.delay_ms_max.max(1)));
+            self.after(pause, Event::FillContinues { edge, incarnation, fill, version, piece: piece + 1 });
+        }
+        self.read(edge);
+    }
+
+    /// Lets go of a fill in one way or another, and lets its readers see.
+    fn end_fill(&mut self, edge: usize, fill: u64, end: impl FnOnce(FillWriter)) {
+        let Some(filling) = self.edges[edge].up.as_mut().and_then(|up| up.fills.remove(&fill)) else { return };
+        let Filling { writer, asset, index, .. } = filling;
+        end(writer);
         self.end_fetch(edge, asset, index);
         self.read(edge);
+    }
+
+    /// One of those who read along hangs up.
+    pub(crate) fn reader_leaves(&mut self, edge: usize) {
+        let Some(up) = self.edges[edge].up.as_mut().filter(|up| !up.readers.is_empty()) else { return };
+        let at = usize::try_from(self.prng.below(up.readers.len() as u64)).unwrap_or(0);
+        let Reading { asset, index, sent, cache, .. } = up.readers.swap_remove(at);
+        self.record(edge, asset, index, 200, sent, cache);
     }
 
     /// The origin does not answer, or the fill cannot go on.
@@ -329,10 +387,7 @@ impl World {
         if self.edges[edge].incarnation != incarnation {
             return;
         }
-        let Some(filling) = self.edges[edge].up.as_mut().and_then(|up| up.fills.remove(&fill)) else { return };
-        filling.writer.fail(FailKind::Timeout, wall_ms);
-        self.end_fetch(edge, filling.asset, filling.index);
-        self.read(edge);
+        self.end_fill(edge, fill, |writer| writer.fail(FailKind::Timeout, wall_ms));
     }
 
     /// Only when no younger fetch took this one's place, after a purge.
@@ -353,15 +408,25 @@ impl World {
         let mut over = Vec::new();
         let Some(up) = self.edges[edge].up.as_mut() else { return };
         let mut cx = Context::from_waker(Waker::noop());
-        let mut served = Vec::new();
+        let (mut served, mut damaged) = (Vec::new(), Vec::new());
         up.readers.retain_mut(|reading| {
             loop {
                 match reading.reader.poll_chunk(&mut cx) {
                     Poll::Ready(Some(Ok(bytes))) => {
-                        served.extend(version_of(&bytes).map(|version| (reading.asset, version)));
+                        // A fill has one version, which its first bytes tell.
+                        let version = *reading.version.get_or_insert_with(|| version_of(&bytes).unwrap_or(0));
+                        let (from, whole) = (reading.sent as usize, body(reading.asset, version));
+                        if whole.get(from..from + bytes.len()) == Some(&bytes[..]) {
+                            served.push((reading.asset, version));
+                        } else {
+                            damaged.push(reading.asset);
+                        }
                         reading.sent += bytes.len() as u64;
                     }
                     Poll::Ready(end) => {
+                        if end.is_none() && reading.sent != body(reading.asset, 0).len() as u64 {
+                            damaged.push(reading.asset);
+                        }
                         let status = if end.is_none() || reading.sent > 0 { 200 } else { 502 };
                         over.push((reading.asset, reading.index, status, reading.sent, reading.cache));
                         return false;
@@ -370,6 +435,9 @@ impl World {
                 }
             }
         });
+        for asset in damaged {
+            self.truth.broken(format!("a reader of a fill at edge {edge} got asset {asset} in part, or not as it is"));
+        }
         for (asset, version) in served {
             self.truth.served(edge, asset, version);
         }

@@ -21,6 +21,7 @@ mod control;
 mod disk;
 mod edge;
 mod net;
+mod origin;
 pub mod rotation;
 pub mod scenario;
 mod viewer;

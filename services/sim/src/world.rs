@@ -54,6 +54,8 @@ pub struct Report {
     pub jobs: u64,
     /// Purges that were ordered.
     pub purges: u64,
+    /// Fills that were stored.
+    pub stored: u64,
 }
 
 /// Something that happens at a moment.
@@ -62,7 +64,7 @@ pub(crate) enum Event {
     Arrive { to: Node, incarnation: u32, packet: crate::control::Packet },
     Request { edge: usize },
     Tick { edge: usize, incarnation: u32 },
-    FillContinues { edge: usize, incarnation: u32, fill: u64, version: u64 },
+    FillContinues { edge: usize, incarnation: u32, fill: u64, version: u64, piece: u32 },
     FillTimeout { edge: usize, incarnation: u32, fill: u64 },
     AnswerTimeout { edge: usize, incarnation: u32, ticket: u64 },
     WorkEnds { worker: usize, incarnation: u32, work: u64 },
@@ -130,6 +132,7 @@ impl World {
             delivered,
             jobs,
             purges: self.truth.purges.len() as u64,
+            stored: self.truth.stored,
         }
     }
 
@@ -203,8 +206,8 @@ impl World {
                 }
             }
             Event::Tick { edge, incarnation } => self.tick(edge, incarnation),
-            Event::FillContinues { edge, incarnation, fill, version } => {
-                self.fill_continues(edge, incarnation, fill, version);
+            Event::FillContinues { edge, incarnation, fill, version, piece } => {
+                self.fill_continues(edge, incarnation, fill, version, piece);
             }
             Event::FillTimeout { edge, incarnation, fill } => self.fill_fails(edge, incarnation, fill),
             Event::AnswerTimeout { edge, incarnation, ticket } => self.ingested(edge, incarnation, ticket, None),

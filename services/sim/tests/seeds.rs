@@ -1,21 +1,23 @@
 //! What must hold of a fleet, over many seeds.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+use rend_sim::Report;
 use rend_sim::scenario::{self, NAMES};
 
 #[track_caller]
-fn check(name: &str, seed: u64) -> (u64, u64, u64) {
+fn check(name: &str, seed: u64) -> Report {
     let report = scenario::run(name, seed).unwrap();
     let tail = report.trace.iter().rev().take(25).rev().cloned().collect::<Vec<_>>().join("\n");
     let again = format!("cargo run -p rend-sim -- --scenario {name} --seed {seed}");
     assert!(report.violations.is_empty(), "{:#?}\n{tail}\n{again}", report.violations);
-    (report.delivered, report.jobs, report.purges)
+    report
 }
 
 /// Runs many seeds, and answers how much work they saw: a scenario in which nothing happens would prove nothing.
 fn many(name: &str, seeds: std::ops::Range<u64>) -> (u64, u64, u64) {
     let sum = |(a, b, c): (u64, u64, u64), (d, e, f): (u64, u64, u64)| (a + d, b + e, c + f);
-    seeds.map(|seed| check(name, seed)).fold((0, 0, 0), sum)
+    let told = |report: Report| (report.delivered, report.jobs, report.purges);
+    seeds.map(|seed| told(check(name, seed))).fold((0, 0, 0), sum)
 }
 
 #[test]
@@ -28,6 +30,16 @@ fn every_edge_plays_again_once_faults_end() {
 fn nothing_is_served_from_before_a_fence() {
     let (delivered, _, purges) = many("purge", 0..100);
     assert!(delivered > 10_000 && purges > 3000, "{delivered} {purges}");
+}
+
+#[test]
+fn an_origin_that_stalls_and_miscounts_never_makes_a_body_whole_and_a_purge_between_any_two_steps_holds() {
+    let (mut delivered, mut purges, mut stored) = (0, 0, 0);
+    for seed in 0..80 {
+        let report = check("fills", seed);
+        (delivered, purges, stored) = (delivered + report.delivered, purges + report.purges, stored + report.stored);
+    }
+    assert!(delivered > 20_000 && purges > 3000 && stored > 3000, "{delivered} {purges} {stored}");
 }
 
 #[test]

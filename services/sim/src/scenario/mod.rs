@@ -7,6 +7,7 @@ use rend_core::prng::Prng;
 use crate::world::{Report, World};
 
 mod everything;
+mod fills;
 mod fleet;
 mod jobs;
 mod purge;
@@ -44,6 +45,10 @@ pub struct Options {
     pub mishap_every_ms: u64,
     /// Events that the other side refuses exist.
     pub poison: bool,
+    /// The origin stalls, breaks off, sends too little, too much, or nothing.
+    pub moods: bool,
+    /// How often a purge comes between two steps of a fill, of a hundred.
+    pub purge_between_steps_percent: u64,
     /// Viewers come with tokens, not all of them good.
     pub tokens: bool,
     /// The bytes an edge's spool may take.
@@ -84,6 +89,8 @@ impl Options {
         job_every_ms: 0,
         mishap_every_ms: 0,
         poison: false,
+        moods: false,
+        purge_between_steps_percent: 0,
         tokens: false,
         spool_bytes_max: 1 << 20,
         mishaps: Mishaps { crashes: false, cuts: false, disks: false, clocks: false, directory: false },
@@ -91,7 +98,7 @@ impl Options {
 }
 
 /// Every scenario by name.
-pub const NAMES: [&str; 5] = ["fleet", "purge", "telemetry", "jobs", "everything"];
+pub const NAMES: [&str; 6] = ["fleet", "purge", "fills", "telemetry", "jobs", "everything"];
 
 /// The options of a scenario with this seed, or `None` for an unknown name.
 pub fn options(name: &str, seed: u64) -> Option<Options> {
@@ -100,6 +107,7 @@ pub fn options(name: &str, seed: u64) -> Option<Options> {
     match name {
         "fleet" => Some(fleet::options(&mut prng)),
         "purge" => Some(purge::options(&mut prng)),
+        "fills" => Some(fills::options(&mut prng)),
         "telemetry" => Some(telemetry::options(&mut prng)),
         "jobs" => Some(jobs::options(&mut prng)),
         "everything" => Some(everything::options(&mut prng)),
