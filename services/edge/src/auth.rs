@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderValue};
 use rend_core::artifact::ArtifactPath;
 use rend_core::id::OrgId;
 use rend_core::time::Timestamp;
@@ -14,6 +14,7 @@ use rend_token::{
 };
 
 use crate::config::EdgeConfig;
+use crate::plain::Fields;
 use crate::target::Target;
 use crate::trust::Trusted;
 
@@ -51,7 +52,7 @@ impl Admitted {
         &self,
         trusted: &Trusted,
         rules: &CookieRules,
-        request: &HeaderMap,
+        request: &impl Fields,
     ) -> Option<HeaderValue> {
         let (signer, now) = (Signer::new(trusted.ring.as_ref()), self.now);
         let (token, name, max_age_secs) = match (self.verified.claims().purpose(), self.cookie) {
@@ -114,8 +115,8 @@ impl CookieRules {
     }
 
     /// A browser sends a cookie to a stranger's page only when it was set for that, so the next one is set likewise.
-    fn site(&self, name: &str, request: &HeaderMap) -> CookieSite {
-        let strange = request.get(SEC_FETCH_SITE).is_some_and(|site| site.as_bytes() == b"cross-site");
+    fn site(&self, name: &str, request: &impl Fields) -> CookieSite {
+        let strange = request.first(&SEC_FETCH_SITE).is_some_and(|site| site == b"cross-site");
         match (name == COOKIE_SECURE, strange) {
             (false, _) => CookieSite::Local,
             (true, false) => CookieSite::Same,
@@ -133,7 +134,7 @@ pub(crate) fn admit(
     trusted: &Trusted,
     target: &Target<'_>,
     query: Option<&str>,
-    headers: &HeaderMap,
+    headers: &impl Fields,
     address: Option<IpAddr>,
     now: Timestamp,
 ) -> Result<Admitted, Reason> {
@@ -141,8 +142,8 @@ pub(crate) fn admit(
     let now = UnixSecs::try_from(now.as_secs()).unwrap_or(UnixSecs::MAX);
     let asset = AssetRef::uuid(*target.asset.as_bytes());
     let mut request = Request::new(&asset, artifact_of(&target.path, target.name), now);
-    if let Some(origin) = headers.get(header::ORIGIN) {
-        request = request.origin(origin.as_bytes());
+    if let Some(origin) = headers.first(&header::ORIGIN) {
+        request = request.origin(origin);
     }
     if let Some(address) = address {
         request = request.address(address);
@@ -151,12 +152,12 @@ pub(crate) fn admit(
     let mut left = CANDIDATES_MAX;
     let playback = Verifier::playback(trusted.ring.as_ref()).with_revocation(&trusted.revoked);
     for cookie in [None, Some(COOKIE_SECURE), Some(COOKIE_LOCAL)] {
+        if cookie.is_none() && query.is_none() && target.token.is_none() {
+            continue;
+        }
         let found = match cookie {
             None => candidates(query.map(str::as_bytes), target.token.map(str::as_bytes), [], ""),
-            Some(name) => {
-                let lines = headers.get_all(header::COOKIE).iter().map(|line| line.as_bytes());
-                candidates(None, None, lines, name)
-            }
+            Some(name) => candidates(None, None, headers.each(&header::COOKIE), name),
         };
         for token in found.iter().take(left) {
             match playback.verify(token, &request).or_else(|denied| exchange(trusted, target, token, &request, denied))

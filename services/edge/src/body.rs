@@ -70,6 +70,30 @@ impl Body for Outgoing {
     }
 }
 
+/// A piece of a body, and the file that it is a part of.
+pub(crate) type Next = (Bytes, Option<FilePart>);
+
+impl Outgoing {
+    /// The next piece. Of an artifact, whoever sends it counts it as it leaves.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Next>, Cut>> {
+        match self {
+            Self::Artifact(sending) => sending.poll_next(cx),
+            Self::Bytes(_) | Self::Routed(_) => {
+                let frame = ready!(Pin::new(self).poll_frame(cx)).transpose().map_err(|_| Cut)?;
+                Poll::Ready(Ok(frame.and_then(|frame| frame.into_data().ok()).map(|bytes| (bytes, None))))
+            }
+        }
+    }
+
+    /// The account of what leaves, where one is kept.
+    pub(crate) const fn delivery(&self) -> Option<&Arc<Delivery>> {
+        match self {
+            Self::Artifact(sending) => Some(sending.delivery()),
+            Self::Bytes(_) | Self::Routed(_) => None,
+        }
+    }
+}
+
 /// A part of an artifact on its way to a viewer.
 pub(crate) struct Sending {
     source: Source,
@@ -158,15 +182,35 @@ impl Along {
 }
 
 impl Sending {
+    /// The account of what leaves.
+    pub(crate) const fn delivery(&self) -> &Arc<Delivery> {
+        &self.delivery
+    }
+
     /// The next piece, announced to the connection that it leaves by.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Cut>>> {
+        let (bytes, part) = match ready!(self.poll_next(cx)) {
+            Ok(Some(next)) => next,
+            Ok(None) => return Poll::Ready(None),
+            Err(cut) => return Poll::Ready(Some(Err(cut))),
+        };
+        match &self.wire {
+            Some(wire) => wire.announce(bytes.clone(), part, &self.delivery),
+            // Without a layer below, what is handed over counts as having left.
+            None => self.delivery.add(bytes.len() as u64),
+        }
+        Poll::Ready(Some(Ok(bytes)))
+    }
+
+    /// The next piece, and the file that it is a part of. Whoever sends it counts it as it leaves.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Next>, Cut>> {
         let (bytes, part) = match &mut self.source {
             Source::Stored { hit, at, end } => {
                 if at >= end {
-                    return Poll::Ready(None);
+                    return Poll::Ready(Ok(None));
                 }
                 if hit.is_revoked() {
-                    return Poll::Ready(Some(Err(Cut)));
+                    return Poll::Ready(Err(Cut));
                 }
                 let next = (*at + PIECE_BYTES).min(*end);
                 let bytes = hit.body().slice(*at..next);
@@ -175,26 +219,21 @@ impl Sending {
                 (bytes, part)
             }
             Source::Read(bytes) => match std::mem::take(bytes) {
-                none if none.is_empty() => return Poll::Ready(None),
+                none if none.is_empty() => return Poll::Ready(Ok(None)),
                 bytes => (bytes, None),
             },
             Source::Filling(along) => match ready!(along.poll(cx)) {
                 Some(Ok(bytes)) => (bytes, None),
-                Some(Err(_)) => return Poll::Ready(Some(Err(Cut))),
-                None => return Poll::Ready(None),
+                Some(Err(_)) => return Poll::Ready(Err(Cut)),
+                None => return Poll::Ready(Ok(None)),
             },
-            Source::Far(chunks) => match ready!(chunks.as_mut().poll_next(cx)) {
-                Some(Ok(bytes)) => (bytes, None),
-                end => return Poll::Ready(end),
+            Source::Far(chunks) => match ready!(chunks.as_mut().poll_next(cx)).transpose()? {
+                Some(bytes) => (bytes, None),
+                None => return Poll::Ready(Ok(None)),
             },
         };
         self.left = self.left.saturating_sub(bytes.len() as u64);
-        match &self.wire {
-            Some(wire) => wire.announce(bytes.clone(), part, &self.delivery),
-            // Without a layer below, what is handed over counts as having left.
-            None => self.delivery.add(bytes.len() as u64),
-        }
-        Poll::Ready(Some(Ok(bytes)))
+        Poll::Ready(Ok(Some((bytes, part))))
     }
 }
 

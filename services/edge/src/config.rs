@@ -73,6 +73,8 @@ pub struct EdgeConfig {
     pub header_timeout: Duration,
     /// How long a viewer may take none of the bytes that wait for it.
     pub stall_timeout: Duration,
+    /// How long the origin may take to answer.
+    pub origin_timeout: Duration,
 }
 
 /// How telemetry is kept and delivered.
@@ -161,6 +163,7 @@ impl EdgeConfig {
             responses_max: RESPONSES_MAX,
             header_timeout: HEADER_TIMEOUT,
             stall_timeout: STALL_TIMEOUT,
+            origin_timeout: ORIGIN_TIMEOUT,
         })
     }
 }
@@ -201,5 +204,7 @@ pub const CONNECTIONS_MAX: usize = 16_384;
 pub const RESPONSES_MAX: usize = 12_288;
 /// How long a request's head may take.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the origin may take to answer.
+pub const ORIGIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a viewer may take nothing.
 pub const STALL_TIMEOUT: Duration = Duration::from_secs(60);

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use crate::plain::Fields;
+
 /// The exact origins whose pages may read responses.
 ///
 /// An allowed origin is answered by name and with credentials; every other one gets no header at all, so its pages see
@@ -19,25 +21,32 @@ impl Cors {
         Self { origins: origins.into_iter().map(String::into_bytes).collect() }
     }
 
-    /// The origin to answer by name, if the request comes from an allowed one.
-    pub(crate) fn allowed<'a>(&self, request: &'a HeaderMap) -> Option<&'a HeaderValue> {
-        request.get(header::ORIGIN).filter(|origin| self.origins.contains(origin.as_bytes()))
+    /// What lets the page of `request` read the answer, if it may.
+    pub(crate) fn grants<'a>(&self, request: &'a impl Fields) -> Option<[(HeaderName, &'a [u8]); 4]> {
+        let origin = request.first(&header::ORIGIN).filter(|origin| self.origins.contains(*origin))?;
+        Some([
+            (header::ACCESS_CONTROL_ALLOW_ORIGIN, origin),
+            (header::ACCESS_CONTROL_ALLOW_CREDENTIALS, b"true"),
+            (header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED.as_bytes()),
+            (TIMING_ALLOW_ORIGIN, origin),
+        ])
     }
 
-    /// Lets the page of `request` read the response, if it may.
-    pub(crate) fn apply(&self, request: &HeaderMap, response: &mut HeaderMap) {
-        response.append(header::VARY, HeaderValue::from_static("Origin"));
-        let Some(origin) = self.allowed(request) else { return };
-        response.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-        response.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-        response.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
-        response.insert(TIMING_ALLOW_ORIGIN, origin.clone());
+    /// Lets the page of `request` read the response, if it may, and answers whether it may.
+    pub(crate) fn apply(&self, request: &HeaderMap, response: &mut HeaderMap) -> bool {
+        response.insert(header::VARY, HeaderValue::from_static("Origin"));
+        let grants = self.grants(request);
+        for (name, value) in grants.iter().flatten() {
+            // An allowed origin is one that was configured, so it can stand in a header.
+            let value = HeaderValue::from_bytes(value).ok();
+            value.map(|value| response.insert(name, value));
+        }
+        grants.is_some()
     }
 
     /// Answers a preflight into `response`, on top of [`Cors::apply`].
     pub(crate) fn preflight(&self, request: &HeaderMap, response: &mut HeaderMap) {
-        self.apply(request, response);
-        if self.allowed(request).is_some() {
+        if self.apply(request, response) {
             response.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, OPTIONS"));
             response.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(ALLOWED));
             response.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(PREFLIGHT_SECS));

@@ -42,6 +42,21 @@ impl fmt::Debug for Accounts {
     }
 }
 
+impl Accounts {
+    /// Writes the record of a response that is over: `sent` bytes of `body_bytes` left, the first after `first_us` and the last after
+    /// `over_us`.
+    pub(crate) fn over(&self, facts: &Facts, body_bytes: u64, sent: u64, first_us: u64, over_us: u64) {
+        self.metrics.response_over(facts, sent, first_us);
+        let over_at = facts.asked_at + Duration::from_micros(over_us);
+        self.telemetry.record(facts, sent, first_us, over_us / 1000, sent < body_bytes, over_at);
+    }
+
+    /// Microseconds since the request of `facts` came.
+    pub(crate) fn elapsed_us(&self, facts: &Facts) -> u64 {
+        u64::try_from(self.clock.mono().since(facts.started).as_micros()).unwrap_or(NOT_YET - 1)
+    }
+}
+
 /// One response under way. It is held by the response's body and by every piece that waits in a socket; when the last
 /// of them lets go, the response is over, and its record is written.
 #[derive(Debug)]
@@ -78,8 +93,7 @@ impl Delivery {
     }
 
     fn elapsed_us(&self) -> u64 {
-        let elapsed = self.accounts.clock.mono().since(self.facts.started);
-        u64::try_from(elapsed.as_micros()).unwrap_or(NOT_YET - 1)
+        self.accounts.elapsed_us(&self.facts)
     }
 }
 
@@ -90,12 +104,8 @@ impl Drop for Delivery {
         // A body that left in one piece was over when it began: the clock need not be asked again.
         let over_us = if sent == self.body_bytes && *self.pieces.get_mut() == 1 { first } else { self.elapsed_us() };
         let first_us = if first == NOT_YET { over_us } else { first };
-        let metrics = &self.accounts.metrics;
-        metrics.responses_open.dec();
-        metrics.response_over(&self.facts, sent, first_us);
-        let aborted = sent < self.body_bytes;
-        let over_at = self.facts.asked_at + Duration::from_micros(over_us);
-        self.accounts.telemetry.record(&self.facts, sent, first_us, over_us / 1000, aborted, over_at);
+        self.accounts.metrics.responses_open.dec();
+        self.accounts.over(&self.facts, self.body_bytes, sent, first_us, over_us);
     }
 }
 

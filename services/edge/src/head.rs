@@ -1,5 +1,8 @@
 //! The heads of responses: which headers each kind of answer carries.
 
+use std::cell::RefCell;
+
+use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use rend_core::analytics::CacheStatus;
 use rend_core::artifact::ArtifactPath;
@@ -101,6 +104,70 @@ pub(crate) fn artifact(
     response.insert(header::CACHE_STATUS, HeaderValue::from_static(cache_status(cache)));
 }
 
+/// The head of a hit of a whole body as text, but for what differs from one such answer to the next: `server-timing`, `date` and what
+/// belongs to the viewer.
+pub(crate) fn hit_text(
+    identity: &Identity,
+    path: &ArtifactPath,
+    validators: &Validators,
+    life: Life,
+    len: u64,
+) -> Vec<u8> {
+    let mut headers = HeaderMap::new();
+    artifact(&mut headers, path, validators, life, CacheStatus::Hit);
+    identity.write(&mut headers);
+    headers.insert(header::VARY, HeaderValue::from_static("Origin"));
+    headers.insert(header::CONTENT_LENGTH, len.into());
+    let mut text = Vec::with_capacity(HEAD_BYTES_USUAL);
+    status_text(StatusCode::OK, &mut text);
+    fields_text(&headers, &mut text);
+    text
+}
+
+/// Appends the first line of an answer.
+pub(crate) fn status_text(status: StatusCode, text: &mut Vec<u8>) {
+    text.extend_from_slice(b"HTTP/1.1 ");
+    text.extend_from_slice(status.as_str().as_bytes());
+    text.push(b' ');
+    text.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    text.extend_from_slice(b"\r\n");
+}
+
+/// Appends `headers`, a line each.
+pub(crate) fn fields_text(headers: &HeaderMap, text: &mut Vec<u8>) {
+    for (name, value) in headers {
+        field_text(name, value.as_bytes(), text);
+    }
+}
+
+/// Appends one line.
+pub(crate) fn field_text(name: &HeaderName, value: &[u8], text: &mut Vec<u8>) {
+    for part in [name.as_str().as_bytes(), b": ", value, b"\r\n"] {
+        text.extend_from_slice(part);
+    }
+}
+
+/// Appends `date`. The text is kept by each thread for as long as its second lasts.
+pub(crate) fn date_text(now: Timestamp, text: &mut Vec<u8>) {
+    thread_local! {
+        static LAST: RefCell<(u64, Vec<u8>)> = const { RefCell::new((u64::MAX, Vec::new())) };
+    }
+    LAST.with_borrow_mut(|(secs, line)| {
+        if *secs != now.as_secs() {
+            line.clear();
+            field_text(&header::DATE, httpdate::fmt_http_date(now.to_system()).as_bytes(), line);
+            *secs = now.as_secs();
+        }
+        text.extend_from_slice(line);
+    });
+}
+
+/// Appends how long the edge took, and that the bytes were cached.
+pub(crate) fn hit_timing_text(started: Mono, now: Mono, text: &mut Vec<u8>) {
+    let us = u64::try_from(now.since(started).as_micros()).unwrap_or(u64::MAX);
+    field_text(&SERVER_TIMING, timing_text(us, CacheStatus::Hit.as_str()).as_bytes(), text);
+}
+
 /// Writes how long the edge took, and where the bytes came from.
 pub(crate) fn timing(response: &mut HeaderMap, started: Mono, now: Mono, cache: CacheStatus) {
     let us = u64::try_from(now.since(started).as_micros()).unwrap_or(u64::MAX);
@@ -165,6 +232,8 @@ pub(crate) const MASTER_SETTLED_SECS: u64 = 60;
 pub(crate) const CACHE: HeaderName = HeaderName::from_static("x-rend-cache");
 pub(crate) const EDGE_ID: HeaderName = HeaderName::from_static("x-rend-edge-id");
 pub(crate) const REGION: HeaderName = HeaderName::from_static("x-rend-region");
+/// What a head usually takes.
+const HEAD_BYTES_USUAL: usize = 768;
 /// The longest value that is written, with the most milliseconds and the longest word there are.
 const TIMING_BYTES_MAX: usize = 64;
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");

@@ -127,6 +127,8 @@ pub(crate) struct Patience {
 #[derive(Debug)]
 pub(crate) struct ViewerIo {
     stream: TcpStream,
+    /// What was read from the stream before it came here.
+    read: Bytes,
     wire: Wire,
     patience: Patience,
     greeting: Option<Pin<Box<Sleep>>>,
@@ -138,7 +140,22 @@ impl ViewerIo {
     /// Wraps an accepted stream. Responses on it announce their pieces to `wire`.
     pub(crate) fn new(stream: TcpStream, wire: Wire, patience: Patience) -> Self {
         let greeting = Some(Box::pin(tokio::time::sleep(patience.greeting)));
-        Self { stream, wire, patience, greeting, greeted_bytes: 0, stall: None }
+        Self { stream, read: Bytes::new(), wire, patience, greeting, greeted_bytes: 0, stall: None }
+    }
+
+    /// The same for a stream of which `read` has been read already.
+    pub(crate) fn after(mut self, read: Bytes) -> Self {
+        self.read = read;
+        self
+    }
+
+    fn poll_bytes(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.read.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        }
+        let len = self.read.len().min(buf.remaining());
+        buf.put_slice(&self.read.split_to(len));
+        Poll::Ready(Ok(()))
     }
 
     /// Tries `write` whenever the socket has room, until it answers or the viewer has stalled for too long.
@@ -173,7 +190,7 @@ impl AsyncRead for ViewerIo {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
-        if let Poll::Ready(answer) = Pin::new(&mut this.stream).poll_read(cx, buf) {
+        if let Poll::Ready(answer) = this.poll_bytes(cx, buf) {
             if this.greeting.is_some() {
                 // Of HTTP/1 only methods that have no body here begin so; the rest is the preface of HTTP/2.
                 if this.greeted_bytes == 0 && buf.filled()[before..].starts_with(b"P") {
@@ -237,7 +254,7 @@ impl Drop for ViewerIo {
 
 /// Sends `head`, then up to `len` bytes of the file, in as few packets as they fit in.
 #[cfg(target_os = "linux")]
-fn send(stream: &TcpStream, head: &[IoSlice<'_>], part: &FilePart, len: usize) -> io::Result<usize> {
+pub(crate) fn send(stream: &TcpStream, head: &[IoSlice<'_>], part: &FilePart, len: usize) -> io::Result<usize> {
     use rustix::net::{SendAncillaryBuffer, SendFlags};
 
     let head_len: usize = head.iter().map(|buf| buf.len()).sum();
@@ -261,7 +278,7 @@ fn send(stream: &TcpStream, head: &[IoSlice<'_>], part: &FilePart, len: usize) -
 
 /// Other systems read the mapping.
 #[cfg(not(target_os = "linux"))]
-fn send(stream: &TcpStream, head: &[IoSlice<'_>], part: &FilePart, len: usize) -> io::Result<usize> {
+pub(crate) fn send(stream: &TcpStream, head: &[IoSlice<'_>], part: &FilePart, len: usize) -> io::Result<usize> {
     use std::os::unix::fs::FileExt;
 
     if !head.is_empty() {
@@ -276,6 +293,6 @@ fn send(stream: &TcpStream, head: &[IoSlice<'_>], part: &FilePart, len: usize) -
 }
 
 /// Below this a copy costs less than one more system call.
-const SENDFILE_BYTES_MIN: usize = 16 << 10;
+pub(crate) const SENDFILE_BYTES_MIN: usize = 16 << 10;
 /// What is read before hyper knows which protocol is spoken: the length of HTTP/2's preface.
 const GREETING_BYTES: usize = 24;

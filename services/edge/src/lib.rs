@@ -4,8 +4,9 @@
 //! a process of its own; `rend up` runs one beside the control plane. An edge needs its keys and an object store; the
 //! control plane may be away.
 //!
-//! A request goes through `front` → `playback` (parse, admit, find, reply) → `fill` (cache or origin) → `body` → `io`
-//! (the socket); what left is told by `delivery` to `telemetry` and `metrics`.
+//! A request goes through `lane` → `playback` (parse, admit, find, reply) → `fill` (cache or origin) → `body` → `lane`
+//! (the socket); what left is told by `delivery` to `telemetry` and `metrics`. What is no plain HTTP/1.1 request for playback
+//! `lane` hands on to hyper, and takes the way by `front` and `io`.
 mod agent;
 mod auth;
 mod body;
@@ -22,8 +23,10 @@ mod head;
 mod health;
 mod internal;
 mod io;
+mod lane;
 mod metrics;
 mod origin;
+mod plain;
 mod playback;
 mod routes;
 mod serve;
@@ -32,6 +35,8 @@ mod telemetry;
 mod trust;
 
 pub use auth::artifact_of;
-pub use config::{CONNECTIONS_MAX, EdgeConfig, HEADER_TIMEOUT, RESPONSES_MAX, STALL_TIMEOUT, TelemetryConfig};
+pub use config::{
+    CONNECTIONS_MAX, EdgeConfig, HEADER_TIMEOUT, ORIGIN_TIMEOUT, RESPONSES_MAX, STALL_TIMEOUT, TelemetryConfig,
+};
 pub use error::EdgeError;
 pub use serve::{Bound, Deps, Running, bind, serve, start};

@@ -1,7 +1,8 @@
 //! What the edge counts. Every label takes one of a fixed set of words, so the number of series has a bound.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rend_core::analytics::CacheStatus;
 use rend_core::artifact::ArtifactPath;
@@ -29,6 +30,7 @@ pub(crate) struct EdgeMetrics {
     response_bytes: Family<Labels<2>, Counter>,
     first_byte: Family<Labels<1>, Histogram, fn() -> Histogram>,
     series: Arc<[OnceLock<Series>]>,
+    shelves: Arc<[Shelf; SHELVES]>,
     pub(crate) responses_open: Gauge,
     pub(crate) denied: Family<Labels<1>, Counter>,
     pub(crate) fills: Family<Labels<1>, Counter>,
@@ -131,6 +133,7 @@ impl EdgeMetrics {
                 Gauge::default(),
             ),
             ready: registry.register("edge_ready", "1 while /readyz says ready", Gauge::default()),
+            shelves: Arc::default(),
             series: (0..CLASSES.len() * CacheStatus::ALL.len() * STATUSES.len()).map(|_| OnceLock::new()).collect(),
             registry,
         }
@@ -138,6 +141,9 @@ impl EdgeMetrics {
 
     /// Everything as text.
     pub(crate) fn render(&self) -> String {
+        for shelf in self.shelves.iter() {
+            self.put_away(&mut shelf.0.lock().unwrap_or_else(PoisonError::into_inner));
+        }
         self.registry.render()
     }
 
@@ -145,23 +151,57 @@ impl EdgeMetrics {
     pub(crate) fn response_over(&self, facts: &Facts, sent_bytes: u64, first_byte_us: u64) {
         let (class, status) = (class(&facts.path), status(facts.status));
         let place = (class * CacheStatus::ALL.len() + facts.cache as usize) * STATUSES.len() + status;
-        let Some(cell) = self.series.get(place) else { return };
-        let series = cell.get_or_init(|| {
-            let (class, cache, status) = (CLASSES[class], facts.cache.as_str(), STATUSES[status]);
-            Series {
-                responses: self
-                    .responses
-                    .get_or_create(&[("artifact", class), ("cache", cache), ("status", status)])
-                    .clone(),
-                bytes: self.response_bytes.get_or_create(&[("artifact", class), ("cache", cache)]).clone(),
-                first_byte: self.first_byte.get_or_create(&[("cache", cache)]).clone(),
-            }
-        });
-        series.responses.inc();
-        series.bytes.inc_by(sent_bytes);
-        // Microseconds up to a day are exact in an f64.
-        series.first_byte.observe(first_byte_us as f64 / 1e6);
+        let shelf = &self.shelves[SHELF.with(|shelf| *shelf)];
+        let mut shelf = shelf.0.lock().unwrap_or_else(PoisonError::into_inner);
+        shelf.push(Over { place, sent_bytes, first_byte_us });
+        if shelf.len() == SHELF_MAX {
+            self.put_away(&mut shelf);
+        }
     }
+
+    /// Counts what lies on a shelf in the series that everybody shares.
+    fn put_away(&self, shelf: &mut Vec<Over>) {
+        for Over { place, sent_bytes, first_byte_us } in shelf.drain(..) {
+            let Some(cell) = self.series.get(place) else { continue };
+            let series = cell.get_or_init(|| self.series_at(place));
+            series.responses.inc();
+            series.bytes.inc_by(sent_bytes);
+            // Microseconds up to a day are exact in an f64.
+            series.first_byte.observe(first_byte_us as f64 / 1e6);
+        }
+    }
+
+    fn series_at(&self, place: usize) -> Series {
+        let (rest, status) = (place / STATUSES.len(), STATUSES[place % STATUSES.len()]);
+        let cache = CacheStatus::ALL[rest % CacheStatus::ALL.len()].as_str();
+        let class = CLASSES[rest / CacheStatus::ALL.len()];
+        let labels = [("artifact", class), ("cache", cache), ("status", status)];
+        Series {
+            responses: self.responses.get_or_create(&labels).clone(),
+            bytes: self.response_bytes.get_or_create(&[("artifact", class), ("cache", cache)]).clone(),
+            first_byte: self.first_byte.get_or_create(&[("cache", cache)]).clone(),
+        }
+    }
+}
+
+/// A response that is over and not yet counted.
+struct Over {
+    place: usize,
+    sent_bytes: u64,
+    first_byte_us: u64,
+}
+
+/// Where the threads of one shelf leave what is over. It has a pair of cache lines of its own: neighbours that are written by different
+/// cores would be passed between them at every response.
+#[derive(Default)]
+#[repr(align(128))]
+struct Shelf(Mutex<Vec<Over>>);
+
+/// Threads are given shelves in turn.
+static SHELVES_TAKEN: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static SHELF: usize = SHELVES_TAKEN.fetch_add(1, Ordering::Relaxed) % SHELVES;
 }
 
 /// The place of a kind of artifact in [`CLASSES`].
@@ -195,6 +235,10 @@ const fn status(status: u16) -> usize {
     }
 }
 
+/// More threads than this share.
+const SHELVES: usize = 16;
+/// What a shelf holds before it is put away.
+const SHELF_MAX: usize = 256;
 /// The words for kinds of artifact.
 const CLASSES: [&str; 10] =
     ["other", "master", "variant", "iframes", "init", "segment", "opener", "poster", "storyboard", "captions"];

@@ -101,7 +101,7 @@ pub(crate) async fn ask<T>(
     question: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, FailKind> {
     let started = edge.accounts.clock.mono();
-    let answer = match tokio::time::timeout(ORIGIN_PATIENCE, question).await {
+    let answer = match tokio::time::timeout(edge.config.origin_timeout, question).await {
         Ok(Ok(found)) => Ok(found),
         Ok(Err(StoreError::NotFound { .. })) => Err(FailKind::NotFound),
         Ok(Err(_)) => Err(FailKind::Origin),
@@ -259,8 +259,6 @@ impl Bucket {
     }
 }
 
-/// How long the origin may take to answer.
-const ORIGIN_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the origin may be silent in the middle of a body.
 const STALL_PATIENCE: Duration = Duration::from_secs(15);
 /// How often the way may break in one fetch.

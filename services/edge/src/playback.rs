@@ -25,6 +25,7 @@ use crate::front::Answering;
 use crate::head::{self, Life};
 use crate::io::Wire;
 use crate::origin;
+use crate::plain::Fields;
 use crate::target::Target;
 use crate::trust::Trusted;
 
@@ -35,56 +36,142 @@ pub(crate) struct Ask {
     pub(crate) address: Option<IpAddr>,
 }
 
-/// Answers a request below `/v/`: at once when the cache has what may be given out, else when that is found.
-pub(crate) fn answer(edge: &Arc<Edge>, ask: Ask) -> Answering {
-    let now = |response| Answering::Now(Some(response));
+/// The same in the form in which it was read.
+pub(crate) struct Asked<'a, F> {
+    pub(crate) method: &'a Method,
+    pub(crate) path: &'a str,
+    pub(crate) query: Option<&'a str>,
+    pub(crate) fields: &'a F,
+    pub(crate) address: Option<IpAddr>,
+}
+
+/// A request that may have what it asks for.
+pub(crate) struct Order {
+    pub(crate) admitted: Admitted,
+    pub(crate) wanted: Wanted,
+    pub(crate) started: Mono,
+    pub(crate) asked_at: Timestamp,
+}
+
+/// An answer that needs no look into the cache.
+#[derive(Clone, Copy)]
+pub(crate) enum Turned {
+    /// There is no such path, or no such method on one: the two are answered alike.
+    Unknown,
+    /// A page asks what it may ask.
+    Preflight,
+    /// No token opens it.
+    Denied,
+}
+
+/// Judges a request by what it says.
+///
+/// # Errors
+///
+/// [`Turned`], when the answer is known already.
+pub(crate) fn order<F: Fields>(edge: &Edge, trusted: &Trusted, asked: &Asked<'_, F>) -> Result<Order, Turned> {
     let (started, asked_at) = (edge.accounts.clock.mono(), edge.accounts.clock.wall());
-    let Parts { method, uri, headers, .. } = &ask.parts;
-    // Other methods are answered like a path that does not exist.
-    let known = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
-    let Some(target) = Target::parse(uri.path()).filter(|_| known) else {
-        return now(signed(edge, &ask, constant(StatusCode::NOT_FOUND, NOT_FOUND)));
-    };
-    if method == Method::OPTIONS {
-        return now(preflight(edge, headers));
+    let known = matches!(*asked.method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let target = Target::parse(asked.path).filter(|_| known).ok_or(Turned::Unknown)?;
+    if asked.method == Method::OPTIONS {
+        return Err(Turned::Preflight);
     }
-    let trusted = edge.trust.now();
-    let admitted = match auth::admit(&trusted, &target, uri.query(), headers, ask.address, asked_at) {
-        Ok(admitted) => admitted,
-        Err(reason) => {
-            edge.accounts.metrics.denied.get_or_create(&[("reason", reason.as_str())]).inc();
-            return now(signed(edge, &ask, constant(StatusCode::UNAUTHORIZED, DENIED)));
-        }
-    };
-    let wanted = Wanted::of(&target);
-    let order = Order { trusted, admitted, wanted, started, asked_at };
+    let admitted = auth::admit(trusted, &target, asked.query, asked.fields, asked.address, asked_at);
+    let admitted = admitted.map_err(|reason| {
+        edge.accounts.metrics.denied.get_or_create(&[("reason", reason.as_str())]).inc();
+        Turned::Denied
+    })?;
+    Ok(Order { admitted, wanted: Wanted::of(&target), started, asked_at })
+}
+
+/// Looks for what an order wants, without waiting for anything.
+///
+/// # Errors
+///
+/// [`Refusal::Overloaded`] when there are as many responses under way as may be.
+pub(crate) fn seek(edge: &Edge, order: &Order) -> Result<Sight, Refusal> {
     let open = usize::try_from(edge.accounts.metrics.responses_open.get()).unwrap_or(0);
     if open >= edge.config.responses_max {
         edge.accounts.metrics.overloads.get_or_create(&[("bound", "responses")]).inc();
-        return now(serve(edge, &ask, &order, Err(Refusal::Overloaded)));
+        return Err(Refusal::Overloaded);
     }
-    match fill::look(edge, &order.wanted, asked_at) {
-        Sight::Here(got) => now(serve(edge, &ask, &order, Ok(got))),
-        Sight::Else(seen) => {
+    Ok(fill::look(edge, &order.wanted, order.asked_at))
+}
+
+/// Answers a request below `/v/`: at once when the cache has what may be given out, else when that is found.
+pub(crate) fn answer(edge: &Arc<Edge>, ask: Ask) -> Answering {
+    let trusted = edge.trust.now();
+    let Parts { method, uri, headers, .. } = &ask.parts;
+    let asked = Asked { method, path: uri.path(), query: uri.query(), fields: headers, address: ask.address };
+    match order(edge, &trusted, &asked) {
+        Ok(order) => {
+            let seen = seek(edge, &order);
+            carry_out(edge, ask, trusted, order, seen)
+        }
+        Err(turned) => Answering::Now(Some(turn(edge, &ask, turned))),
+    }
+}
+
+/// Answers a request that was turned away.
+pub(crate) fn turn(edge: &Edge, ask: &Ask, turned: Turned) -> Response<Outgoing> {
+    match turned {
+        Turned::Unknown => signed(edge, ask, constant(StatusCode::NOT_FOUND, NOT_FOUND)),
+        Turned::Denied => signed(edge, ask, constant(StatusCode::UNAUTHORIZED, DENIED)),
+        Turned::Preflight => preflight(edge, &ask.parts.headers),
+    }
+}
+
+/// Answers an order by what a look showed.
+pub(crate) fn carry_out(
+    edge: &Arc<Edge>,
+    ask: Ask,
+    trusted: Arc<Trusted>,
+    order: Order,
+    seen: Result<Sight, Refusal>,
+) -> Answering {
+    let now = |response| Answering::Now(Some(response));
+    match seen {
+        Err(refusal) => now(serve(edge, &ask, &trusted, &order, Err(refusal))),
+        Ok(Sight::Here(got)) => now(serve(edge, &ask, &trusted, &order, Ok(got))),
+        Ok(Sight::Else(seen)) => {
             let edge = Arc::clone(edge);
             Answering::Later(Box::pin(async move {
-                let got = fill::find(&edge, &order.wanted, asked_at, seen).await;
+                let got = fill::find(&edge, &order.wanted, order.asked_at, seen).await;
                 if got.as_ref().is_err_and(|refusal| *refusal == Refusal::Overloaded) {
                     edge.accounts.metrics.overloads.get_or_create(&[("bound", "fills")]).inc();
                 }
-                serve(&edge, &ask, &order, got)
+                serve(&edge, &ask, &trusted, &order, got)
             }))
         }
     }
 }
 
-/// A request that may have what it asks for.
-struct Order {
-    trusted: Arc<Trusted>,
-    admitted: Admitted,
-    wanted: Wanted,
-    started: Mono,
-    asked_at: Timestamp,
+impl Order {
+    /// What is known of an answer before it is.
+    pub(crate) fn facts(&self) -> Facts {
+        let viewer = self.admitted.viewer();
+        Facts {
+            org: viewer.org,
+            session: viewer.session,
+            asset: self.wanted.asset,
+            path: self.wanted.path,
+            object_bytes: None,
+            range_start: 0,
+            status: 0,
+            cache: CacheStatus::Pass,
+            started: self.started,
+            asked_at: self.asked_at,
+        }
+    }
+
+    /// The cookie that goes with the whole or a part of what was asked for.
+    pub(crate) fn cookie(&self, edge: &Edge, trusted: &Trusted, request: &impl Fields) -> Option<HeaderValue> {
+        if carries_cookies(&self.wanted.path) {
+            self.admitted.set_cookie(trusted, &edge.cookies, request)
+        } else {
+            None
+        }
+    }
 }
 
 fn preflight(edge: &Edge, headers: &HeaderMap) -> Response<Outgoing> {
@@ -121,21 +208,15 @@ pub(crate) fn constant(status: StatusCode, body: &'static str) -> Response<Bytes
 }
 
 /// Answers with what came of looking for what an order wants.
-fn serve(edge: &Arc<Edge>, ask: &Ask, order: &Order, got: Result<Got, Refusal>) -> Response<Outgoing> {
-    let Order { trusted, admitted, wanted, started, asked_at } = order;
-    let viewer = admitted.viewer();
-    let facts = Facts {
-        org: viewer.org,
-        session: viewer.session,
-        asset: wanted.asset,
-        path: wanted.path,
-        object_bytes: None,
-        range_start: 0,
-        status: 0,
-        cache: CacheStatus::Pass,
-        started: *started,
-        asked_at: *asked_at,
-    };
+fn serve(
+    edge: &Arc<Edge>,
+    ask: &Ask,
+    trusted: &Trusted,
+    order: &Order,
+    got: Result<Got, Refusal>,
+) -> Response<Outgoing> {
+    let Order { wanted, started, asked_at, .. } = order;
+    let facts = order.facts();
     let asks_get = ask.parts.method == Method::GET;
     let (mut response, cache) = match got {
         Ok(got) => {
@@ -149,8 +230,8 @@ fn serve(edge: &Arc<Edge>, ask: &Ask, order: &Order, got: Result<Got, Refusal>) 
     };
     head::timing(response.headers_mut(), *started, edge.accounts.clock.mono(), cache);
     let sent = matches!(response.status(), StatusCode::OK | StatusCode::PARTIAL_CONTENT);
-    if sent && asks_get && carries_cookies(&wanted.path) {
-        let cookie = admitted.set_cookie(trusted, &edge.cookies, &ask.parts.headers);
+    if sent && asks_get {
+        let cookie = order.cookie(edge, trusted, &ask.parts.headers);
         cookie.map(|cookie| response.headers_mut().append(header::SET_COOKIE, cookie));
     }
     signed(edge, ask, response)

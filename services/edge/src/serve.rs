@@ -28,16 +28,15 @@ use crate::cors::Cors;
 use crate::delivery::Accounts;
 use crate::edge::Edge;
 use crate::error::EdgeError;
-use crate::front::Front;
 use crate::gone::Gone;
 use crate::head::Identity;
 use crate::health::{Health, LOOK_EVERY, LOOK_TIMEOUT, Subject, probe_folder};
-use crate::io::{Patience, ViewerIo, Wire};
+use crate::io::Patience;
 use crate::metrics::EdgeMetrics;
 use crate::origin::Allowance;
 use crate::telemetry::{Plan, Shipping, Telemetry};
 use crate::trust::Trust;
-use crate::{agent, routes};
+use crate::{agent, lane, routes};
 
 /// What an edge needs from its surroundings.
 #[derive(Clone, Debug)]
@@ -194,13 +193,11 @@ pub async fn start(config: EdgeConfig, deps: Deps, bound: Bound, shutdown: Shutd
     let patience = Patience { greeting: edge.config.header_timeout, stall: edge.config.stall_timeout };
     tracing::info!(edge = %edge.config.id, public = %bound.public.at, private = %bound.private.at, "serving");
     let (routed, of) = (warp::service(routes::public(&edge)), Arc::clone(&edge));
-    let make = move |stream, peer: SocketAddr| {
-        let wire = Wire::default();
-        let front = Front::new(Arc::clone(&of), routed.clone(), wire.clone(), peer.ip());
-        (ViewerIo::new(stream, wire, patience), front)
+    let run = move |stream, peer: SocketAddr, host| {
+        lane::serve(Arc::clone(&of), routed.clone(), stream, peer.ip(), host, patience)
     };
     let threads = rend_shell::cores();
-    let public = rend_shell::serve_spread(bound.public, options, shutdown.clone(), threads, make);
+    let public = rend_shell::serve_spread(bound.public, options, shutdown.clone(), threads, run);
     let public = rend_shell::spawn("public", public.map_err(EdgeError::Threads)?);
     let private = warp::service(routes::private(&edge));
     let options = ServeOptions { connections_max: PRIVATE_CONNECTIONS_MAX, ..options };

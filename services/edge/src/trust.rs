@@ -6,8 +6,9 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
+use arc_swap::{ArcSwap, Cache};
 use rend_core::fleet::wire::RevocationsAnswer;
 use rend_core::fleet::{RevocationRow, RevocationSet, Revoked};
 use rend_core::time::Timestamp;
@@ -28,7 +29,7 @@ pub(crate) struct Trusted {
 #[derive(Debug)]
 pub(crate) struct Trust {
     file: PathBuf,
-    now: RwLock<Arc<Trusted>>,
+    now: Arc<ArcSwap<Trusted>>,
     /// One change at a time.
     book: Mutex<Book>,
 }
@@ -41,6 +42,9 @@ struct Book {
     /// Whether the file says less than `set`.
     unwritten: bool,
 }
+
+/// What is believed, as one connection sees it.
+pub(crate) type Watched = Cache<Arc<ArcSwap<Trusted>>, Arc<Trusted>>;
 
 /// Why a revocation did not take its full effect. Asking again can help.
 #[derive(Debug, Error)]
@@ -79,13 +83,18 @@ impl Trust {
     }
 
     fn with(file: PathBuf, ring: Arc<KeyRingBuf>, set: RevocationSet) -> Self {
-        let now = RwLock::new(Arc::new(trusted(&ring, &set)));
+        let now = Arc::new(ArcSwap::from_pointee(trusted(&ring, &set)));
         Self { file, now, book: Mutex::new(Book { ring, set, unwritten: false }) }
     }
 
     /// What holds at this moment.
     pub(crate) fn now(&self) -> Arc<Trusted> {
-        Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner))
+        self.now.load_full()
+    }
+
+    /// The same for who asks often: an asking that finds no change touches nothing that threads share.
+    pub(crate) fn watched(&self) -> Watched {
+        Cache::new(Arc::clone(&self.now))
     }
 
     /// The place of the revocation log up to which everything is carried out.
@@ -148,8 +157,7 @@ impl Trust {
     }
 
     fn publish(&self, book: &Book) {
-        let next = Arc::new(trusted(&book.ring, &book.set));
-        *self.now.write().unwrap_or_else(PoisonError::into_inner) = next;
+        self.now.store(Arc::new(trusted(&book.ring, &book.set)));
     }
 }
 

@@ -23,7 +23,7 @@ pub use clock::{SystemClock, sleep_until};
 pub use drive::drive;
 pub use entropy::{entropy, seeded, ten};
 pub use log::init_logs;
-pub use serve::{Listening, Peer, ServeOptions, bind, serve, serve_connections, serve_with};
+pub use serve::{Host, Listening, Peer, ServeOptions, bind, serve, serve_connections, serve_with};
 pub use shutdown::{Shutdown, ShutdownTrigger, shutdown_on_signals, shutdown_pair};
 pub use spread::{cores, serve_spread};
 pub use task::{spawn, spawn_blocking, spawn_on};

@@ -2,17 +2,18 @@ use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::{Either, select};
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower_service::Service;
 
 use crate::greeting::Greeted;
@@ -117,8 +118,11 @@ pub async fn serve_connections<S, B, I, E>(
     let of = &connections;
     let taken = move |stream, peer, slot| {
         let (stream, extension) = layer(stream);
-        let served = of.serve(stream, WithPeer { inner: service.clone(), peer, extension }, slot);
-        crate::spawn("connection", served);
+        let served = of.host().serve(stream, WithPeer { inner: service.clone(), peer, extension });
+        crate::spawn("connection", async move {
+            served.await;
+            drop(slot);
+        });
     };
     accept(listening, options.connections_max, shutdown, taken).await;
     connections.end().await;
@@ -160,8 +164,8 @@ pub(crate) async fn accept(
 
 /// The connections of one runtime.
 pub(crate) struct Connections {
-    builder: auto::Builder<TokioExecutor>,
-    graceful: GracefulShutdown,
+    builder: Arc<auto::Builder<TokioExecutor>>,
+    stop: watch::Sender<()>,
     options: ServeOptions,
 }
 
@@ -176,40 +180,82 @@ impl Connections {
             .max_concurrent_streams(STREAMS_MAX)
             .keep_alive_interval(Some(options.header_timeout))
             .keep_alive_timeout(options.header_timeout);
-        Self { builder, graceful: GracefulShutdown::new(), options }
+        Self { builder: Arc::new(builder), stop: watch::Sender::new(()), options }
     }
 
-    /// Serves `service` on `stream` until either side has enough; `held` is dropped then. The answer is to be spawned.
-    pub(crate) fn serve<S, B, I, H>(
-        &self,
-        stream: I,
-        service: S,
-        held: H,
-    ) -> impl Future<Output = ()> + Send + use<S, B, I, H>
+    /// What the next connection is served with.
+    pub(crate) fn host(&self) -> Host {
+        Host { builder: Arc::clone(&self.builder), options: self.options, stop: self.stop.subscribe() }
+    }
+
+    /// Lets open responses end within the grace.
+    pub(crate) async fn end(self) {
+        self.stop.send_replace(());
+        let grace = self.options.grace;
+        if tokio::time::timeout(grace, self.stop.closed()).await.is_err() {
+            tracing::warn!(grace_secs = grace.as_secs(), "responses were still open at the end of the grace");
+        }
+    }
+}
+
+/// What one connection is served with. While it is held, a stop waits for its connection, up to the grace.
+pub struct Host {
+    builder: Arc<auto::Builder<TokioExecutor>>,
+    options: ServeOptions,
+    stop: watch::Receiver<()>,
+}
+
+impl Host {
+    /// How connections are treated.
+    pub const fn options(&self) -> ServeOptions {
+        self.options
+    }
+
+    /// Whether no further request may be begun.
+    pub fn is_stopping(&self) -> bool {
+        self.stop.has_changed().unwrap_or(true)
+    }
+
+    /// Resolves when no further request may be begun.
+    pub fn stopping(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut stop = self.stop.clone();
+        async move {
+            // An error means that the listener is gone altogether.
+            let _ = stop.changed().await;
+        }
+    }
+
+    /// Serves `service` on `stream` until either side has enough, or a stop is requested and the open responses have ended.
+    ///
+    /// HTTP/1.1 and HTTP/2 with prior knowledge are told apart by the first bytes.
+    pub fn serve<S, B, I>(self, stream: I, service: S) -> impl Future<Output = ()> + Send + use<S, B, I>
     where
         S: hyper::service::Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>
             + Send
             + 'static,
         B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        H: Send + 'static,
     {
         let io = TokioIo::new(Greeted::new(stream, self.options.header_timeout));
         let connection = self.builder.serve_connection_with_upgrades(io, service).into_owned();
-        let watched = self.graceful.watch(connection);
+        let stopping = self.stopping();
         async move {
-            // A viewer who leaves is no news.
-            let _ = watched.await;
-            drop(held);
+            let (mut connection, stopping) = (pin!(connection), pin!(stopping));
+            // A viewer who leaves is no news, here and below.
+            if let Either::Right(((), connection)) = select(connection.as_mut(), stopping).await {
+                connection.graceful_shutdown();
+            } else {
+                return;
+            }
+            let _ = connection.await;
+            drop(self);
         }
     }
+}
 
-    /// Lets open responses end within the grace.
-    pub(crate) async fn end(self) {
-        let grace = self.options.grace;
-        if tokio::time::timeout(grace, self.graceful.shutdown()).await.is_err() {
-            tracing::warn!(grace_secs = grace.as_secs(), "responses were still open at the end of the grace");
-        }
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host").field("options", &self.options).finish_non_exhaustive()
     }
 }
 

@@ -1,24 +1,19 @@
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use http::{Request, Response};
-use hyper::body::{Body, Incoming};
-use hyper::service::Service;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-use crate::serve::{Connections, Listening, ServeOptions, accept};
+use crate::serve::{Connections, Host, Listening, ServeOptions, accept};
 use crate::shutdown::Shutdown;
 
-/// Like [`serve`](crate::serve()), with the connections spread over `threads` threads that each have a runtime of their own.
+/// Takes connections like [`serve`](crate::serve()) and spreads them over `threads` threads that each have a runtime of their own.
 ///
-/// What belongs to a connection stays on one core, and no thread takes another's work. `make` layers a connection and makes
-/// its service; it is called on the thread that will serve it.
+/// What belongs to a connection stays on one core, and no thread takes another's work. `run` serves a connection to its end; it is
+/// called, and what it answers is polled, on the thread that the connection belongs to. [`Host::serve`] does it with hyper.
 ///
 /// A connection goes to the thread that has fewest. Whatever one connection blocks, it blocks for those of its thread:
 /// long work belongs to another runtime ([`spawn_on`](crate::spawn_on)).
@@ -26,19 +21,17 @@ use crate::shutdown::Shutdown;
 /// # Errors
 ///
 /// When the threads can not be started.
-pub fn serve_spread<S, B, I>(
+pub fn serve_spread<F>(
     listening: Listening,
     options: ServeOptions,
     shutdown: Shutdown,
     threads: usize,
-    make: impl Fn(TcpStream, SocketAddr) -> (I, S) + Clone + Send + 'static,
+    run: impl Fn(TcpStream, SocketAddr, Host) -> F + Clone + Send + 'static,
 ) -> io::Result<impl Future<Output = ()> + Send>
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send> + Send + 'static,
-    B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
 {
-    let threads = (0..threads.max(1)).map(|n| Thread::start(n, options, make.clone()));
+    let threads = (0..threads.max(1)).map(|n| Thread::start(n, options, run.clone()));
     let threads: Vec<Thread> = threads.collect::<io::Result<_>>()?;
     Ok(async move {
         accept(listening, options.connections_max, shutdown, |stream, peer, slot| {
@@ -91,15 +84,13 @@ impl Drop for Held {
 }
 
 impl Thread {
-    fn start<S, B, I>(
+    fn start<F>(
         number: usize,
         options: ServeOptions,
-        make: impl Fn(TcpStream, SocketAddr) -> (I, S) + Send + 'static,
+        run: impl Fn(TcpStream, SocketAddr, Host) -> F + Send + 'static,
     ) -> io::Result<Self>
     where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send> + Send + 'static,
-        B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
-        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
     {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (to, mut handed) = mpsc::channel::<Handed>(options.connections_max.max(1));
@@ -109,8 +100,11 @@ impl Thread {
                 let connections = Connections::new(options);
                 while let Some(Handed { stream, peer, held }) = handed.recv().await {
                     let Ok(stream) = TcpStream::from_std(stream) else { continue };
-                    let (stream, service) = make(stream, peer);
-                    crate::task::spawn_bare(connections.serve(stream, service, held));
+                    let served = run(stream, peer, connections.host());
+                    crate::task::spawn_bare(async move {
+                        served.await;
+                        drop(held);
+                    });
                 }
                 connections.end().await;
             });
@@ -124,9 +118,11 @@ impl Thread {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::convert::Infallible;
     use std::sync::Mutex;
     use std::time::Duration;
 
+    use http::Response;
     use hyper::service::service_fn;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -140,16 +136,16 @@ mod tests {
         let (trigger, shutdown) = shutdown_pair();
         let seen: Arc<Mutex<BTreeMap<String, usize>>> = Arc::default();
         let told = Arc::clone(&seen);
-        let make = move |stream: TcpStream, _| {
+        let run = move |stream: TcpStream, _, host: Host| {
             let name = thread::current().name().unwrap_or_default().to_owned();
             *told.lock().unwrap().entry(name).or_default() += 1;
             let service = service_fn(|_| async {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 Ok::<_, Infallible>(Response::new("done".to_owned()))
             });
-            (stream, service)
+            host.serve(stream, service)
         };
-        let served = serve_spread(listening, ServeOptions::default(), shutdown, 3, make).unwrap();
+        let served = serve_spread(listening, ServeOptions::default(), shutdown, 3, run).unwrap();
         let served = crate::spawn("test", served);
         let mut streams = Vec::new();
         for _ in 0..12 {
