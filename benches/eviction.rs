@@ -2,7 +2,8 @@
 //! beat.
 //!
 //! `cargo bench --bench eviction` takes under a minute. `cargo bench --bench eviction -- --traces FOLDER` adds recorded traces
-//! (`*.oracleGeneral.bin`, `*.trace`); `--full` adds more seeds and cache sizes; `--only wheel,lru` leaves out the others.
+//! (`*.oracleGeneral.bin`, `*.trace`; `REND_TRACES=FOLDER` does the same); `--full` adds more seeds and cache sizes; `--only
+//! wheel,lru` leaves out the others. It ends with a table of the goals, each met or missed.
 //!
 //! OMR, BMR, SMR: share of requests, bytes, and requests for what starts playback, that missed. Every figure is checked against
 //! PFOO-L, which is a bound, and every cache against its limit: a result that beats the bound is a bug of the bench and ends it.
@@ -33,7 +34,7 @@ fn main() {
     let options = Options::from_args(std::env::args().skip(1));
     println!("{HEADER}");
     let mut goals = Goals::default();
-    let mut left = Vec::new();
+    let (mut held_out, mut recorded) = (Vec::new(), Vec::new());
     for (trace, percents) in traces(&options) {
         let footprint = trace.footprint();
         for percent in percents {
@@ -49,36 +50,79 @@ fn main() {
                 println!("{}", row(name, &result.ratios, Some(result)));
             }
             note(&mut goals, &trace, percent, &results);
-            left.extend(gap_left(&trace, percent, &results, &belady));
+            if let Some(left) = gap_left(&results, &belady).filter(|_| percent == 1 && trace.name.starts_with("hls/")) {
+                if trace.name == "hls/7" { by_share(&mut goals, &left) } else { held_out.push(left) }
+            }
+            if trace.recorded {
+                recorded.extend(beside_s3_fifo(&results));
+            }
         }
     }
-    if !left.is_empty() {
-        let mean = |of: fn(&(f64, f64)) -> f64| left.iter().map(of).sum::<f64>() / left.len() as f64;
-        goals.at_most("3", "other audiences, 1 %: mean share of LRU-to-Belady left, OMR", mean(|left| left.0), 0.55);
-        goals.at_most("3", "the same, SMR", mean(|left| left.1), 0.17);
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    let worst = |values: &[f64]| values.iter().copied().fold(f64::MIN, f64::max);
+    if !held_out.is_empty() {
+        let (objects, startup): (Vec<f64>, Vec<f64>) = held_out.iter().map(|left| (left.objects, left.startup)).unzip();
+        for (what, left, most_mean, most_each) in [("OMR", objects, 0.55, 0.62), ("SMR", startup, 0.17, 0.25)] {
+            goals.at_most(
+                "3",
+                format!("other audiences, 1 %: mean share of LRU to Belady left, {what}"),
+                mean(&left),
+                most_mean,
+            );
+            goals.at_most("3", format!("the same, the worst of {}", left.len()), worst(&left), most_each);
+        }
+    }
+    if !recorded.is_empty() {
+        let (is, beside): (Vec<f64>, Vec<f64>) = recorded.into_iter().unzip();
+        goals.at_most("6", format!("recorded traces, {} points: mean OMR", is.len()), mean(&is), 0.647);
+        goals.at_most("6", "the same: OMR above s3-fifo, points, at worst", worst(&beside) * 100.0, 4.1);
     }
     if options.wants("wheel") {
         edge_goals(&mut goals);
     }
     println!("\n{goals}");
     println!(
-        "goals 4 and 6 are about recorded traces (--traces FOLDER); 3 needs --full; figures of one object or one access need a quiet machine"
+        "4 and 6 are about recorded traces (--traces FOLDER), 6 about a set of 33 points; 3 needs --full; times need a quiet machine"
     );
 }
 
-/// The share of the way from LRU to Belady by size that is left, for audiences other than the one of the goals.
-fn gap_left(trace: &Trace, percent: u64, results: &Results, belady: &Ratios) -> Option<(f64, f64)> {
-    let of = |wanted: &str| Some(results.iter().find(|(name, _)| *name == wanted)?.1.ratios);
-    let (wheel, lru) = (of("wheel")?, of("lru")?);
+/// The share of the way from LRU to Belady by size that is left.
+fn gap_left(results: &Results, belady: &Ratios) -> Option<Ratios> {
+    let (wheel, lru) = (of(results, "wheel")?.ratios, of(results, "lru")?.ratios);
     let left = |wheel: f64, lru: f64, belady: f64| (wheel - belady) / (lru - belady);
-    let held_out = trace.name.starts_with("hls/") && trace.name != "hls/7" && percent == 1;
-    held_out
-        .then(|| (left(wheel.objects, lru.objects, belady.objects), left(wheel.startup, lru.startup, belady.startup)))
+    Some(Ratios {
+        objects: left(wheel.objects, lru.objects, belady.objects),
+        bytes: left(wheel.bytes, lru.bytes, belady.bytes),
+        startup: left(wheel.startup, lru.startup, belady.startup),
+    })
+}
+
+/// Goal 1 was set on another audience, on which LRU missed .772 / .807 / .683 and Belady by size .556 / .621 / .429. As a share of the
+/// way between those two it can be held against any.
+fn by_share(goals: &mut Goals, left: &Ratios) {
+    let shares = [
+        ("OMR", left.objects, (0.685 - 0.556) / (0.772 - 0.556)),
+        ("BMR", left.bytes, (0.785 - 0.621) / (0.807 - 0.621)),
+        ("SMR", left.startup, (0.465 - 0.429) / (0.683 - 0.429)),
+    ];
+    for (what, is, most) in shares {
+        goals.at_most("1", format!("viewers, 1 %: {what} as a share of LRU to Belady left"), is, most);
+    }
+}
+
+/// The wheel's OMR, and how far it is above that of S3-FIFO.
+fn beside_s3_fifo(results: &Results) -> Option<(f64, f64)> {
+    let (wheel, s3) = (of(results, "wheel")?.ratios.objects, of(results, "s3-fifo")?.ratios.objects);
+    Some((wheel, wheel - s3))
+}
+
+fn of<'a>(results: &'a Results, wanted: &str) -> Option<&'a Outcome> {
+    results.iter().find(|(name, _)| *name == wanted).map(|(_, result)| result)
 }
 
 /// The goals that the table tells about.
 fn note(goals: &mut Goals, trace: &Trace, percent: u64, results: &Results) {
-    let of = |wanted: &str| results.iter().find(|(name, _)| *name == wanted).map(|(_, result)| result);
+    let of = |wanted: &str| of(results, wanted);
     let Some(wheel) = of("wheel") else { return };
     let Ratios { objects, bytes, startup } = wheel.ratios;
     let of_the_goals = trace.name == "hls/7";
@@ -92,6 +136,10 @@ fn note(goals: &mut Goals, trace: &Trace, percent: u64, results: &Results) {
             for (what, is, most) in [("OMR", objects, 0.595), ("BMR", bytes, 0.672), ("SMR", startup, 0.430)] {
                 goals.at_most("2", format!("viewers, 5 %: {what}"), is, most);
             }
+        }
+        1 | 5 if trace.recorded && trace.name.starts_with("yt") => {
+            let most = if percent == 1 { 0.892 } else { 0.858 };
+            goals.at_most("4", format!("{}, {percent} %: OMR", trace.name), objects, most);
         }
         _ => {}
     }
@@ -107,6 +155,10 @@ fn note(goals: &mut Goals, trace: &Trace, percent: u64, results: &Results) {
             let (is, most) = ((by_bytes.ratios.bytes - lru.ratios.bytes) * 100.0, if percent == 5 { 0.5 } else { 1.0 });
             goals.at_most("5", format!("viewers, {percent} %, a=0: BMR above LRU, points"), is, most);
         }
+    }
+    if trace.recorded && !trace.name.starts_with("yt") {
+        // Of these, misses are at issue; some hold so few objects that what a policy takes once is most of what it takes.
+        return;
     }
     let name = &trace.name;
     for (other, most) in [("lru crate", 1.25), ("s3-fifo", 1.0)] {
@@ -180,7 +232,8 @@ struct Options {
 
 impl Options {
     fn from_args(mut args: impl Iterator<Item = String>) -> Self {
-        let mut options = Self { folder: None, full: false, only: None, rounds: 2 };
+        let folder = std::env::var_os("REND_TRACES").map(PathBuf::from);
+        let mut options = Self { folder, full: false, only: None, rounds: 2 };
         while let Some(arg) = args.next() {
             match arg.as_str() {
                 "--traces" => options.folder = args.next().map(PathBuf::from),
@@ -213,7 +266,11 @@ fn traces(options: &Options) -> Vec<(Trace, Vec<u64>)> {
     let mut paths: Vec<PathBuf> = folder.flatten().filter_map(|entry| Some(entry.ok()?.path())).collect();
     paths.retain(|path| path.extension().is_some_and(|end| end == "bin" || end == "trace"));
     paths.sort();
-    traces.extend(paths.iter().filter_map(|path| Some((recorded(path).ok()?, vec![1, 10]))));
+    traces.extend(paths.iter().filter_map(|path| {
+        let trace = recorded(path).ok()?;
+        let percents = if trace.name.starts_with("yt") { vec![1, 5] } else { vec![1, 10] };
+        Some((trace, percents))
+    }));
     traces
 }
 

@@ -23,10 +23,10 @@ impl Goals {
 
 impl fmt::Display for Goals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<4}{:<64}{:>10}{:>10}", "goal", "what", "is", "at most")?;
+        writeln!(f, "{:<5}{:<76}{:>10}{:>10}", "goal", "what", "is", "at most")?;
         for Goal { number, what, is, most } in &self.0 {
-            let met = if is <= most { "" } else { "   missed" };
-            writeln!(f, "{number:<4}{what:<64}{is:>10.3}{most:>10.3}{met}")?;
+            let met = if is <= most { "met" } else { "missed" };
+            writeln!(f, "{number:<5}{what:<76}{is:>10.3}{most:>10.3}   {met}")?;
         }
         Ok(())
     }

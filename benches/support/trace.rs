@@ -23,6 +23,8 @@ pub(crate) struct Request {
 pub(crate) struct Trace {
     pub(crate) name: String,
     pub(crate) requests: Vec<Request>,
+    /// Whether it really happened somewhere.
+    pub(crate) recorded: bool,
 }
 
 impl Trace {
@@ -44,7 +46,7 @@ pub(crate) fn zipf(seed: u64, objects: usize, requests: usize) -> Trace {
             Request { id: spread(rank as u64), size: sizes[rank], traits: Traits::plain(), next: None }
         })
         .collect();
-    Trace { name: "zipf".into(), requests }
+    Trace { name: "zipf".into(), requests, recorded: false }
 }
 
 /// What sets one population of viewers apart from another.
@@ -106,7 +108,7 @@ pub(crate) fn hls(viewers: Viewers) -> Trace {
     while !waiting.is_empty() {
         step(&mut waiting, &titles, &viewers, &mut prng, &mut requests);
     }
-    Trace { name: format!("hls/{}", viewers.seed), requests }
+    Trace { name: format!("hls/{}", viewers.seed), requests, recorded: false }
 }
 
 struct Title {
@@ -191,7 +193,7 @@ pub(crate) fn recorded(path: &Path) -> io::Result<Trace> {
         let (ids, _) = bytes.as_chunks::<4>();
         ids.iter().map(|id| plain(u64::from(u32::from_be_bytes(*id)), 8192)).collect()
     };
-    Ok(Trace { name, requests })
+    Ok(Trace { name, requests, recorded: true })
 }
 
 fn plain(id: u64, size: u64) -> Request {
