@@ -12,7 +12,7 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use self::load::{Round, median, round};
-use self::many::{Cold, Held};
+use self::many::{Cold, Coming, Held};
 use self::plot::Bar;
 use self::servers::Server;
 use crate::run::{read, root};
@@ -109,15 +109,15 @@ fn with_folder(dir: &Path, release: &Path, rounds: usize) -> Result<(), Failure>
     report.keep()
 }
 
-/// Asks with as many cold clients as one popular video has, three times, each for a body that nobody has asked for.
-fn cold(dir: &Path, release: &Path, token: &str) -> Result<Vec<(Cold, u64)>, Failure> {
+/// Asks with as many cold clients as one popular video has, three times in each way, each for a body that nobody has asked for.
+fn cold(dir: &Path, release: &Path, token: &str) -> Result<Vec<(Coming, Cold, u64)>, Failure> {
     let mut seen = Vec::new();
-    for _ in 0..3 {
+    for coming in [Coming::Connected, Coming::Arriving].repeat(3) {
         let edge = servers::edge_far_from_its_origin(dir, release, token, ORIGIN_DELAY)?;
         let expect = fs::read(dir.join("www/v").join(ASSET).join(COLD))?;
         let before = edge.origin_reads()?;
-        let cold = many::cold(&edge, COLD, COLD_CLIENTS, &expect)?;
-        seen.push((cold, edge.origin_reads()? - before));
+        let cold = many::cold(&edge, COLD, COLD_CLIENTS, coming, &expect)?;
+        seen.push((coming, cold, edge.origin_reads()? - before));
         drop(edge);
         fs::remove_dir_all(dir.join("far"))?;
     }
@@ -170,22 +170,28 @@ impl Report {
         self.text.push('\n');
     }
 
-    fn cold(&mut self, runs: &[(Cold, u64)]) {
+    fn cold(&mut self, runs: &[(Coming, Cold, u64)]) {
         self.say(&format!(
-            "{COLD_CLIENTS} cold clients ask for one 1 MiB segment while its origin takes {} ms to answer. Every body was held against the original.\n",
+            "{COLD_CLIENTS} cold clients ask for one 1 MiB segment while its origin takes {} ms to answer. Every body was held against the original.",
             ORIGIN_DELAY.as_millis()
         ));
-        self.say("| run | origin reads | asked within, ms | first byte after, ms | then p50, ms | p90 | p99 | last |");
+        self.say("The spread is how long after the first client to have a first byte each other one had its own. Connected: all connections stand before the first request, and all have asked before the origin answers, so it is what the fan-out of one fill takes. Arriving: each client connects and then asks, one after the other from one thread.\n");
+        self.say(
+            "| clients | origin reads | asked within, ms | first byte after, ms | then p50, ms | p90 | p99 | last |",
+        );
         self.say("|---|---|---|---|---|---|---|---|");
-        for (n, (cold, reads)) in runs.iter().enumerate() {
+        for (coming, cold, reads) in runs {
             let ms = |wait: Duration| wait.as_secs_f64() * 1000.0;
             let at = |share: usize| {
                 let last = cold.after_first.len() - 1;
                 ms(cold.after_first[(last * share).div_ceil(100)])
             };
+            let coming = match coming {
+                Coming::Connected => "connected",
+                Coming::Arriving => "arriving",
+            };
             self.say(&format!(
-                "| {} | {reads} | {:.1} | {:.1} | {:.2} | {:.2} | {:.2} | {:.2} |",
-                n + 1,
+                "| {coming} | {reads} | {:.1} | {:.1} | {:.2} | {:.2} | {:.2} | {:.2} |",
                 ms(cold.asked_within),
                 ms(cold.first),
                 at(50),

@@ -20,21 +20,44 @@ pub(super) struct Cold {
     pub(super) asked_within: Duration,
 }
 
-/// Asks `server` for `path` by `clients` connections at once, and holds every body against `expect`.
+/// How clients come to one body.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Coming {
+    /// All are connected before the first asks: what is seen is how a fill reaches those who wait for it.
+    Connected,
+    /// Each connects and asks: what is seen is how a crowd is received as well.
+    Arriving,
+}
+
+/// Asks `server` for `path` by `clients` connections that come as `coming` says, and holds every body against `expect`.
 ///
 /// Bodies are read only when everybody has a first byte: a gigabyte through one loopback would be measured else.
-pub(super) fn cold(server: &Server, path: &str, clients: usize, expect: &[u8]) -> Result<Cold, Failure> {
+pub(super) fn cold(
+    server: &Server,
+    path: &str,
+    clients: usize,
+    coming: Coming,
+    expect: &[u8],
+) -> Result<Cold, Failure> {
     let request = server.request(path, "close");
-    let mut streams = connected(server.at, clients)?;
     let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-    for (n, stream) in streams.iter().enumerate() {
-        stream.set_nonblocking(true)?;
-        epoll::add(&poll, stream, epoll::EventData::new_u64(n as u64), epoll::EventFlags::IN)?;
+    let mut streams = match coming {
+        Coming::Connected => connected(server.at, clients)?,
+        Coming::Arriving => Vec::with_capacity(clients),
+    };
+    if coming == Coming::Connected {
+        // The last of them are accepted a moment after their connections stand.
+        std::thread::sleep(SETTLE);
     }
     let begun = Instant::now();
-    for stream in &mut streams {
+    for n in 0..clients {
+        if coming == Coming::Arriving {
+            streams.extend(connected(server.at, 1)?);
+        }
         // A request is smaller than any socket's buffer.
-        stream.write_all(request.as_bytes())?;
+        streams[n].write_all(request.as_bytes())?;
+        streams[n].set_nonblocking(true)?;
+        epoll::add(&poll, &streams[n], epoll::EventData::new_u64(n as u64), epoll::EventFlags::IN)?;
     }
     let asked_within = begun.elapsed();
     let mut firsts: Vec<Option<Instant>> = vec![None; clients];
