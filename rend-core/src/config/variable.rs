@@ -278,8 +278,8 @@ variables! {
     REND_EDGE_CACHE_MIN_FREE_BYTES: [EDGE] Kind::Bytes { min: 0, max: 1024 * TIB }, Need::Default("64MiB"), "10GiB";
     /// Bytes that an edge may fetch per second before somebody asks for them. 0: it fetches nothing ahead.
     REND_EDGE_PREFETCH_BYTES_PER_SEC: [EDGE] Kind::Bytes { min: 0, max: 1024 * GIB }, Need::Default("64MiB"), "64MiB";
-    /// Bytes that the cache's disk is meant to take per day. 0: as many as come. With a budget, a full cache stores only what was asked
-    /// for before.
+    /// Bytes that the cache's disk is meant to take per day. 0: as many as come. An eighth may be written at once; when half of that is
+    /// gone a full cache stores of later segments only what was asked for before, when all is gone none.
     REND_EDGE_CACHE_WRITE_BYTES_PER_DAY: [EDGE] Kind::Bytes { min: 0, max: 1024 * TIB }, Need::Default("0"), "2TiB";
     /// Bytes of the log of what the cache decides, from the start on, for `rend cache replay`. 0: no log is kept.
     REND_EDGE_CACHE_LOG_BYTES: [EDGE] Kind::Bytes { min: 0, max: GIB }, Need::Default("0"), "64MiB";
@@ -302,7 +302,7 @@ variables! {
     REND_EDGE_TELEMETRY_INGEST_URL: [EDGE] Kind::Url(Reach::Public), Need::Optional, "https://control.example.com/internal/telemetry/playback";
     /// Events that may wait in memory for the spool.
     REND_EDGE_TELEMETRY_QUEUE_CAPACITY: [EDGE] Kind::Number { min: 1, max: 1_000_000 }, Need::Default("4096"), "4096";
-    /// Events delivered together.
+    /// So many events are delivered without waiting for more. What came at the same time goes along.
     REND_EDGE_TELEMETRY_BATCH_SIZE: [EDGE] Kind::Number { min: 1, max: 10_000 }, Need::Default("100"), "100";
     /// How long a batch waits to become full.
     REND_EDGE_TELEMETRY_FLUSH_INTERVAL_SECS: [EDGE] Kind::Secs { min: 1, max: 600 }, Need::Default("2"), "2";
