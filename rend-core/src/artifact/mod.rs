@@ -37,6 +37,9 @@ pub use rendition::{Lang, Rendition};
 /// | `hls/clip_{start}-{end}.m3u8` | the multivariant playlist of a clip, by where it begins and ends in milliseconds |
 /// | `hls/{rung}/clip_{start}-{end}.m3u8` | one rendition's segments of a clip; of captions likewise |
 ///
+/// A `{rung}` is a rung of the ladder such as `720p`, the source's own size `src`, a sound `a-{lang}`, or another sound in the
+/// same language `a-{lang}-2`.
+///
 /// ```
 /// use rend_core::artifact::{ArtifactPath, Rendition};
 ///

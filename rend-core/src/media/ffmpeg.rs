@@ -101,14 +101,9 @@ pub fn video(plan: &Plan, unit: &Unit, input: &str) -> Arguments {
     args
 }
 
-/// Encodes the sound of all of `plan`: AAC-LC, stereo, 48 kHz, from the first instant to a little past the last, silent
-/// where the source is.
-pub fn audio(plan: &Plan, input: &str) -> Arguments {
-    plan.source.audio.as_ref().map_or_else(Vec::new, |audio| audio_of(plan, audio, input))
-}
-
-/// The same of one sound among several.
-pub fn audio_of(plan: &Plan, audio: &Audio, input: &str) -> Arguments {
+/// Encodes one sound of the source for all of `plan`: AAC-LC, stereo, 48 kHz, from the first instant to a little past the
+/// last, silent where the source is.
+pub fn audio(plan: &Plan, audio: &Audio, input: &str) -> Arguments {
     let mut args = quiet();
     args.extend(words("-threads 1"));
     args.extend(open(plan.source.container, input));
@@ -338,8 +333,11 @@ mod tests {
     #[test]
     fn every_run_names_its_demuxer_and_its_protocols() {
         let plan = plan(&source(1280, 720, 20), None, &Policy::default());
+        let lang = crate::artifact::Lang::UND.into();
+        let subtitle = Subtitle { index: 2, codec: "mov_text".to_owned(), lang, forced: false, accessible: false };
         let all = plan.units.iter().map(|unit| video(&plan, unit, "/in")).chain([
-            audio(&plan, "/in"),
+            audio(&plan, plan.source.audio.as_ref().unwrap(), "/in"),
+            subtitles(Container::Mov, &subtitle, "/in"),
             poster(&plan, "/in").unwrap(),
             probe(Container::Mov, "/in"),
             packets(Container::Mov, "/in", 0),

@@ -9,6 +9,8 @@
 //! An MP4 or MOV file that is good H.264 and AAC already takes a shorter way: [`moov`] reads its sample tables,
 //! [`passthrough::survey`] decides, and segments are ranges of the file itself. A ladder follows behind it.
 //!
+//! Of sounds in several languages each is a rendition of its own ([`sounds`]), and [`subtitles`] inside a file become captions.
+//!
 //! A [`plan::Plan`] says what will exist, in which order it is made and published, and where each cut falls, to the
 //! frame. Equal sources and policies give equal plans, so a worker that takes over after a crash continues the same work.
 pub mod captions;

@@ -138,7 +138,7 @@ impl<'a> Encode<'a> {
         let timeout = config.process_timeout.saturating_mul(runs);
         let mut driven = FuturesUnordered::new();
         for (audio, encoder) in encoders {
-            let args = ffmpeg::audio_of(&self.plan, &audio, &self.input);
+            let args = ffmpeg::audio(&self.plan, &audio, &self.input);
             let run = self.attempt.start(&config.ffmpeg, &args, timeout).await?;
             driven.push(encoder.drive(run));
         }

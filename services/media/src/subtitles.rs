@@ -94,11 +94,8 @@ impl Attempt<'_> {
             Ok(_) => Ok(()),
             Err(error) => {
                 let _ = self.shelf.objects.delete(&key).await;
-                match error {
-                    // Somebody gave captions in this language, or as many as an asset may have.
-                    StoreError::Illegal(_) => Ok(()),
-                    other => Err(other.into()),
-                }
+                // Somebody gave captions in this language, or as many as an asset may have.
+                if matches!(error, StoreError::Illegal(_)) { Ok(()) } else { Err(error.into()) }
             }
         }
     }

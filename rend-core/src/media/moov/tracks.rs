@@ -99,14 +99,25 @@ fn read_media_header(body: &Bytes) -> Result<(u32, Lang), BoxError> {
     c.skip(if long { 19 } else { 11 })?;
     let timescale = c.u32()?;
     c.skip(if long { 8 } else { 4 })?;
-    let packed = c.u16().unwrap_or_default();
+    let packed = c.u16().unwrap_or(PACKED_UND);
+    if let Some(code) = OLD_LANGUAGES.get(usize::from(packed)) {
+        return Ok((timescale, code.parse().unwrap_or(Lang::UND)));
+    }
     let letter = |shift: u16| u8::try_from((packed >> shift) & 0x1F).unwrap_or(0) + 0x60;
     let code = [letter(10), letter(5), letter(0)];
     let lang = std::str::from_utf8(&code).ok().and_then(|code| code.parse().ok());
     Ok((timescale, lang.unwrap_or(Lang::UND)))
 }
 
-/// Whether it is shown as it is stored, and its size.
+/// `und` as three letters of five bits.
+const PACKED_UND: u16 = 0x55C4;
+/// Languages as older writers number them.
+const OLD_LANGUAGES: [&str; 29] = [
+    "eng", "fra", "deu", "ita", "nld", "swe", "spa", "dan", "por", "nor", "heb", "jpn", "ara", "fin", "ell", "isl",
+    "mlt", "tur", "hrv", "zho", "urd", "hin", "tha", "kor", "lit", "pol", "hun", "est", "lav",
+];
+
+/// Whether it is used unless somebody chooses otherwise, whether it is shown as it is stored, and its size.
 fn read_track_header(body: &Bytes) -> Result<(bool, bool, (u32, u32)), BoxError> {
     let mut c = Cursor(body.clone());
     let head = c.u32()?;

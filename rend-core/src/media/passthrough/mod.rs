@@ -9,6 +9,7 @@
 //! Nothing of the source's description is copied but what decoders need: no user data, no names, no places. Segments are
 //! cut where a group of pictures is closed, and hold pictures and sound as ordinary segments do. Where the sound begins
 //! late or ends early there is silence, so that no segment lacks a track; sound before the first picture is left out.
+//! Sounds in several languages are renditions of their own ([`Voice`]), made of ranges of the file as well.
 use std::ops::Range;
 
 use bytes::Bytes;

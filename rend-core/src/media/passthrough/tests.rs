@@ -17,6 +17,8 @@ struct Made {
     mixed: bool,
     /// Ticks of 1/24 s that the sound is late, and its frames.
     sound: Option<(u32, usize)>,
+    /// The languages of its sounds, which are all the same otherwise.
+    langs: Vec<&'static str>,
     matrix: [u32; 9],
     edits: Vec<(u32, i32)>,
     picture_bytes: u32,
@@ -34,6 +36,7 @@ impl Default for Made {
             groups: vec![48; 6],
             mixed: true,
             sound: Some((0, 563)),
+            langs: vec!["und"],
             matrix: UPRIGHT,
             edits: vec![(12_000, 2)],
             picture_bytes: 60,
@@ -90,15 +93,16 @@ impl Made {
         w.boxed(b"moov", |w| {
             w.full(b"mvhd", 0, 0, |w| w.u32s(&[0, 0, 1000, 0]));
             w.boxed(b"udta", |w| w.put(b"somewhere on earth"));
-            self.track(w, b"vide");
-            if self.sound.is_some() {
-                self.track(w, b"soun");
+            self.track(w, b"vide", "und");
+            for lang in self.langs.iter().filter(|_| self.sound.is_some()) {
+                self.track(w, b"soun", lang);
             }
         });
         w.finish()
     }
 
-    fn track(&self, w: &mut Writer, handler: &[u8; 4]) {
+    fn track(&self, w: &mut Writer, handler: &[u8; 4], lang: &str) {
+        let packed = lang.bytes().fold(0, |packed, letter| packed << 5 | u32::from(letter - 0x60));
         let video = handler == b"vide";
         let (late, sounds) = self.sound.unwrap_or_default();
         w.boxed(b"trak", |w| {
@@ -116,7 +120,7 @@ impl Made {
                 });
             });
             w.boxed(b"mdia", |w| {
-                w.full(b"mdhd", 0, 0, |w| w.u32s(&[0, 0, if video { 24 } else { 48_000 }, 0, 0]));
+                w.full(b"mdhd", 0, 0, |w| w.u32s(&[0, 0, if video { 24 } else { 48_000 }, 0, packed << 16]));
                 w.full(b"hdlr", 0, 0, |w| {
                     w.u32(0);
                     w.put(handler);
@@ -207,6 +211,43 @@ fn a_good_file_is_cut_and_described_from_its_tables_alone() {
     assert_eq!((first[0].shown_at, first[0].samples, first[1].starts_at), (0, 48, 0));
     assert_eq!(passthrough.warm(3).len(), 3);
     assert_eq!(passthrough.iframes().micros(), list.micros());
+}
+
+#[test]
+fn sounds_in_several_languages_are_cut_beside_the_pictures() {
+    let made = Made { langs: vec!["eng", "deu", "eng"], ..Made::default() };
+    let passthrough = made.survey().unwrap();
+    assert!(passthrough.id != Made::default().survey().unwrap().id);
+    let names: Vec<_> = passthrough.renditions().iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["src", "a-eng", "a-deu", "a-eng-2"]);
+    assert_eq!(passthrough.description().tracks.len(), 1, "the pictures are alone");
+    let data = Bytes::from(made.data());
+    let segments = segments(&passthrough, &data);
+    assert!(renditions(&passthrough.master(false), &[rendered(&passthrough, &segments)]).is_empty());
+    let master = passthrough.master(true);
+    assert_eq!((master.sounds.len(), master.sounds[0].default, master.sounds[1].default), (3, true, false));
+    assert_eq!(master.variants[0].codecs, format!("{},mp4a.40.2", passthrough.variant().codecs));
+    assert_eq!(passthrough.warm(6)[4].to_string(), "hls/a-eng/index.m3u8");
+    for voice in passthrough.voices() {
+        let init = crate::media::isobmff::read_init(&voice.init()).unwrap();
+        let list = passthrough.media_of(voice, usize::MAX, true);
+        assert_eq!((init.tracks.len(), list.segments.len()), (1, segments.len()));
+        let mut next = 0;
+        for (index, start_us) in passthrough.starts_us().enumerate() {
+            let place = |at: u64| usize::try_from(at).unwrap();
+            let parts: Vec<_> =
+                voice.reads(index).into_iter().map(|r| (r.start, data.slice(place(r.start)..place(r.end)))).collect();
+            let run = read_segment(&init, &voice.write(index, &parts).unwrap()).unwrap()[0];
+            assert_eq!(run.starts_at, next, "{index}");
+            assert!((run.starts_at * 1_000_000 / 48_000).abs_diff(start_us) < 21_400, "{index}");
+            assert_eq!(list.segments[index].micros / 10, run.duration * 100_000 / 48_000, "{index}");
+            next += run.duration;
+        }
+        assert!(voice.write(0, &[]).is_err(), "a part is missing");
+    }
+    // In one language the first is heard, and the pictures have it.
+    let plain = Made { langs: vec!["deu", "deu"], ..Made::default() }.survey().unwrap();
+    assert_eq!((plain.voices().len(), plain.description().tracks.len()), (0, 2));
 }
 
 #[test]
