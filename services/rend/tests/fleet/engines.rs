@@ -103,16 +103,21 @@ impl Engine {
     /// It and every process below it, itself first.
     fn processes(self) -> Vec<u32> {
         let file = Path::new(&given("REND_TEST_ENGINES")).join(format!("{}.pid", self.name()));
-        let mut all = vec![fs::read_to_string(&file).unwrap().trim().parse().unwrap()];
-        let mut at = 0;
-        let parents = parents();
-        while at < all.len() {
-            let own = all[at];
-            all.extend(parents.iter().filter(|(_, parent)| *parent == own).map(|(child, _)| *child));
-            at += 1;
-        }
-        all
+        family(fs::read_to_string(&file).unwrap().trim().parse().unwrap())
     }
+}
+
+/// A process and every one below it, itself first.
+pub(crate) fn family(pid: u32) -> Vec<u32> {
+    let mut all = vec![pid];
+    let mut at = 0;
+    let parents = parents();
+    while at < all.len() {
+        let own = all[at];
+        all.extend(parents.iter().filter(|(_, parent)| *parent == own).map(|(child, _)| *child));
+        at += 1;
+    }
+    all
 }
 
 /// Every process with the one that began it.

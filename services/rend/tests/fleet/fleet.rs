@@ -12,7 +12,7 @@ use rend_core::config::Vars;
 use rend_shell::ProcessVars;
 use serde_json::Value;
 
-use crate::engines::{Engine, Leave, given, signal};
+use crate::engines::{Engine, Leave, family, given, signal};
 use crate::gate::expect_no_secrets;
 use crate::ways::Ways;
 
@@ -255,7 +255,7 @@ impl Fleet {
     /// SIGKILL to it.
     pub(crate) fn kill(&mut self, name: &str) {
         if let Some(mut child) = self.process(name).child.take() {
-            child.kill().unwrap();
+            signal("KILL", &family(child.id()));
             child.wait().unwrap();
         }
     }
@@ -343,7 +343,8 @@ impl Drop for Fleet {
             Engine::ALL.into_iter().for_each(Engine::go_on);
         }
         for child in self.processes.iter_mut().filter_map(|process| process.child.as_mut()) {
-            let _ = child.kill();
+            // What stands before a program may run it as a child, which would outlive it.
+            signal("KILL", &family(child.id()));
             let _ = child.wait();
         }
     }

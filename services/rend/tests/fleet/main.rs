@@ -11,5 +11,6 @@ mod gate;
 mod proxy;
 mod script;
 mod secrets;
+mod suspend;
 mod wakes;
 mod ways;

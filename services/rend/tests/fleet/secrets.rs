@@ -336,7 +336,8 @@ fn rows_of_postgres(fleet: &Fleet) -> Vec<(String, String)> {
     let tables: Vec<_> = tables.lines().filter(|table| !table.is_empty()).collect();
     assert!(tables.contains(&"events") && tables.contains(&"credentials"), "{tables:?}");
     assert!(
-        tables.contains(&KEEPS_SECRETS) && ask(&format!("SELECT url FROM {KEEPS_SECRETS}")).contains(RECEIVER_WORD)
+        tables.contains(&KEEPS_SECRETS)
+            && ask(&format!("SELECT document FROM {KEEPS_SECRETS}")).contains(RECEIVER_WORD)
     );
     let others = tables.iter().filter(|table| **table != KEEPS_SECRETS);
     others.map(|table| (format!("the table {table}"), ask(&format!("SELECT * FROM {table}")))).collect()
