@@ -39,6 +39,8 @@ pub(crate) struct Origin {
     pub(crate) heads: Arc<AtomicU64>,
     pub(crate) tamper: Arc<AtomicU64>,
     pub(crate) down: Arc<AtomicU64>,
+    /// While it is 1, nothing is answered.
+    pub(crate) late: Arc<AtomicU64>,
     pub(crate) gate: Arc<std::sync::Mutex<Option<Arc<Semaphore>>>>,
     /// How the next answers end.
     pub(crate) breaks: Arc<std::sync::Mutex<VecDeque<Break>>>,
@@ -94,6 +96,9 @@ impl ObjectStore for Origin {
     async fn get(&self, key: &ObjectKey, range: Option<Range<u64>>) -> Result<Object, StoreError> {
         if key.as_str().starts_with("assets/") {
             self.gets.fetch_add(1, Ordering::SeqCst);
+        }
+        if self.late.load(Ordering::SeqCst) == 1 {
+            std::future::pending::<()>().await;
         }
         self.answer()?;
         let Object { meta, body } = self.inner.get(key, range).await?;
