@@ -45,6 +45,11 @@ pub enum ApiError {
         /// The kind of thing.
         what: &'static str,
     },
+    /// A file of captions is larger than may be.
+    CaptionsTooLarge {
+        /// Bytes that it may have.
+        bytes_max: u64,
+    },
     /// The body is larger than the route takes.
     TooLarge {
         /// The limit.
@@ -176,6 +181,14 @@ impl ApiError {
             Self::NotFound { what } => {
                 Problem::new(StatusCode::NOT_FOUND, "not_found", format!("there is no such {what}"))
             }
+            Self::CaptionsTooLarge { bytes_max } => Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too_large",
+                format!(
+                    "a captions file may have {bytes_max} bytes at most; send one language without styles and notes"
+                ),
+            )
+            .with("bytes_max", bytes_max.into()),
             Self::TooLarge { bytes_max } => Problem::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "too_large",

@@ -12,7 +12,7 @@ use rend_core::credential::Scope;
 use rend_core::id::{AssetId, JobId};
 use rend_core::job::{JobKind, NewJob};
 use rend_core::language::LangTag;
-use rend_core::media::captions::{BYTES_MAX, Captions};
+use rend_core::media::captions::{BYTES_MAX, Captions, Wrong};
 use rend_core::time::Timestamp;
 use rend_shell::body::{BodyError, capped};
 use rend_storage::StoreError;
@@ -62,7 +62,7 @@ pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
              state: Arc<State>,
              caller: Result<Caller, ApiError>,
              query: String,
-             body: Result<Bytes, BodyError>| async move { put(&state, caller?, id, &lang, &query, body?).await },
+             body: Result<Bytes, BodyError>| async move { put(&state, caller?, id, &lang, &query, body).await },
         );
     let remove = warp::path!("v1" / "assets" / AssetId / "captions" / String)
         .and(warp::delete())
@@ -160,10 +160,24 @@ fn language(text: &str) -> Result<LangTag, ApiError> {
     LangTag::of(text).map_err(|bad| ApiError::field("lang", bad.to_string()))
 }
 
-async fn put(state: &State, caller: Caller, id: AssetId, lang: &str, query: &str, body: Bytes) -> Answer {
+async fn put(
+    state: &State,
+    caller: Caller,
+    id: AssetId,
+    lang: &str,
+    query: &str,
+    body: Result<Bytes, BodyError>,
+) -> Answer {
+    let too_large = |bytes_max: usize| ApiError::CaptionsTooLarge { bytes_max: bytes_max as u64 };
+    let body = body.map_err(|error| match error {
+        BodyError::TooLarge { bytes_max } => too_large(bytes_max),
+        BodyError::Cut => error.into(),
+    })?;
     let (lang, words) = (language(lang)?, words(query)?);
     let before = owned(state, caller, id).await?;
-    let captions = Captions::read(&body).map_err(|bad| ApiError::field("body", bad.to_string()))?;
+    let captions = Captions::read(&body).map_err(|bad| {
+        if bad.wrong == Wrong::TooLarge { too_large(BYTES_MAX) } else { ApiError::field("body", bad.to_string()) }
+    })?;
     let row = CaptionRow {
         captions: CaptionRef { lang, version: u32::from_be_bytes(rend_shell::entropy()) },
         label: words.label.unwrap_or_else(|| lang.name()),

@@ -71,7 +71,10 @@ async fn what_is_wrong_with_captions_is_told_with_its_line_and_nothing_is_kept()
         assert!(detail.starts_with(expect), "{detail}");
     }
     let large = vec![b'x'; (2 << 20) + 1];
-    api.send("PUT", &format!("{asset}/captions/en"), &large).await.is(StatusCode::PAYLOAD_TOO_LARGE, "too_large");
+    let answer = api.send("PUT", &format!("{asset}/captions/en"), &large).await;
+    answer.is(StatusCode::PAYLOAD_TOO_LARGE, "too_large");
+    let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.starts_with("a captions file may have 2097152 bytes at most"), "{detail}");
     assert_eq!(api.send("GET", &format!("{asset}/captions"), b"").await.json()["data"], serde_json::json!([]));
     let kept = api.stores.objects.list("sources/", None, 10).await.unwrap();
     assert!(kept.iter().all(|key| !key.as_str().contains("/captions/")));
