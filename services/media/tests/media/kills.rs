@@ -25,7 +25,7 @@ use rend_storage::sqlite::Sqlite;
 const KILLS: u64 = 15;
 /// Encoders that run side by side: as many units may be begun again after each death.
 const SLOTS: u32 = 2;
-/// Two rungs, cut into four stretches and an opener.
+/// It plays as it is, and below it one rung is encoded: an opener and two stretches.
 const CLIP: &str = "-f lavfi -i testsrc2=s=854x480:r=24:d=30 -f lavfi -i sine=f=440:d=30 -c:v libx264 -preset ultrafast \
                     -g 48 -pix_fmt yuv420p -c:a aac";
 /// Each life of the worker begins this much later than the one before, so that a dead one's lease has run out.

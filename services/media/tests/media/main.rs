@@ -11,3 +11,4 @@ mod rungs;
 mod sounds;
 mod subtitles;
 mod support;
+mod table;
