@@ -25,6 +25,7 @@
 //! | [`playback`] | may this viewer start, how does the right to fetch travel, what is fetched ahead |
 //! | [`routing`] | which edge, and why |
 //! | [`analytics`] | what was served |
+//! | [`viewing`] | what players saw |
 //! | [`metering`] | what that comes to, in seconds of media |
 //! | [`usage`] | which hours of it are counted when, what a later count changes, how complete each is |
 //!
@@ -72,4 +73,5 @@ pub mod time;
 pub mod upload;
 pub mod url;
 pub mod usage;
+pub mod viewing;
 pub mod webhook;

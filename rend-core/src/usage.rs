@@ -228,7 +228,7 @@ impl Lengths {
         let size = said.and_then(|variant| variant.resolution).map(|(width, height)| Size { width, height });
         let by_name = || rendition.short_side().map(|height| Size { width: height * 16 / 9, height });
         let beside = master.is_some_and(|master| master.sounds.iter().any(|sound| sound.uri == uri));
-        let is_sound = beside || matches!(rendition, Rendition::Audio(_));
+        let is_sound = beside || rendition.sound_lang().is_some();
         let tier = size.or_else(by_name).map(Tier::of).or_else(|| is_sound.then_some(Tier::AudioOnly))?;
         let micros = list.segments.iter().map(|segment| if beside { 0 } else { segment.micros }).collect();
         Some(Self { tier, micros })

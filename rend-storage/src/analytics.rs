@@ -1,4 +1,4 @@
-//! What edges served.
+//! What edges served, and what players saw.
 
 use std::fmt;
 
@@ -8,6 +8,7 @@ use rend_core::id::{AssetId, OrgId};
 use rend_core::metering::Taking;
 use rend_core::time::Timestamp;
 use rend_core::usage::RunHour;
+use rend_core::viewing::{PartKey, PlayerEvent, ViewPart};
 
 use crate::StoreError;
 
@@ -77,4 +78,26 @@ pub trait Analytics: fmt::Debug + Send + Sync {
         after: Option<&Taking>,
         rows: usize,
     ) -> Result<Vec<Taking>, StoreError>;
+
+    /// Records what players told. A moment that is known by its view and place changes nothing when it is told again.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`]; what was told before the one that failed may be there.
+    async fn record_player(&self, events: &[PlayerEvent], now: Timestamp) -> Result<(), StoreError>;
+
+    /// What the views of `org` come to from `from` (included) until `until` (not included), as
+    /// [`rend_core::viewing::parts`] has it: in their order, at most `rows` of those after `after`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`].
+    async fn views(
+        &self,
+        org: OrgId,
+        from: Timestamp,
+        until: Timestamp,
+        after: Option<&PartKey>,
+        rows: usize,
+    ) -> Result<Vec<ViewPart>, StoreError>;
 }

@@ -1,4 +1,5 @@
 //! What holds for every folder of migrations.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::path::Path;
 

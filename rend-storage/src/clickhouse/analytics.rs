@@ -8,6 +8,7 @@ use rend_core::id::{AssetId, OrgId};
 use rend_core::metering::{BYTES_MAX, STRETCH_MS, Taking};
 use rend_core::time::Timestamp;
 use rend_core::usage::RunHour;
+use rend_core::viewing::{PartKey, PlayerEvent, ViewPart};
 
 use super::fault::Fault;
 use super::server::Params;
@@ -151,6 +152,39 @@ impl Analytics for ClickHouse {
         };
         Ok(rows.iter().map(taking).collect::<Result<_, Fault>>()?)
     }
+
+    async fn record_player(&self, events: &[PlayerEvent], now: Timestamp) -> Result<(), StoreError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let mut told = Vec::new();
+        events.iter().for_each(|event| rows::player(&mut told, event));
+        let token = format!("{}:player_events", hex(&rows::sha256(&told)));
+        let mut written = Vec::new();
+        for event in events {
+            rows::player(&mut written, event);
+            rows::ingested(&mut written, now);
+        }
+        Ok(self.0.server.insert(rows::INSERT_PLAYER, &token, written.into()).await?)
+    }
+
+    async fn views(
+        &self,
+        org: OrgId,
+        from: Timestamp,
+        until: Timestamp,
+        after: Option<&PartKey>,
+        rows: usize,
+    ) -> Result<Vec<ViewPart>, StoreError> {
+        let mut params = window(from, until);
+        let (view, edge, rung) = after.map_or_else(Default::default, |after| {
+            (hex(&after.view).to_uppercase(), after.edge.clone(), after.rung.clone())
+        });
+        params.extend([("org", hex(org.as_bytes())), ("view", view), ("edge", edge), ("rung", rung)]);
+        params.push(("limit", rows.to_string()));
+        let rows = self.0.server.rows(include_str!("sql/player_views.sql"), &params).await?;
+        Ok(rows.iter().map(|row| view_part(row)).collect::<Result<_, Fault>>()?)
+    }
 }
 
 impl ClickHouse {
@@ -221,6 +255,25 @@ fn add(report: &mut PlaybackReport, row: &[String]) -> Result<(), Fault> {
         report.last_seen = Some(Timestamp::from_millis(parsed(row, 7)?));
     }
     Ok(())
+}
+
+fn view_part(row: &[String]) -> Result<ViewPart, Fault> {
+    let there = |at: usize| row.get(at).is_some_and(|field| !field.is_empty());
+    Ok(ViewPart {
+        view: bytes(row, 0)?,
+        edge: if there(1) { Some(parsed(row, 1)?) } else { None },
+        rung: if there(2) { Some(parsed(row, 2)?) } else { None },
+        asset: AssetId::from_bytes(bytes(row, 3)?),
+        viewer: bytes(row, 4)?,
+        device: parsed(row, 5)?,
+        intents: parsed(row, 6)?,
+        startup_ms: if there(7) { Some(parsed(row, 7)?) } else { None },
+        playing_ms: parsed(row, 8)?,
+        stalled_ms: parsed(row, 9)?,
+        errors: parsed(row, 10)?,
+        ends: parsed(row, 11)?,
+        last_at: Timestamp::from_millis(parsed(row, 12)?),
+    })
 }
 
 /// The ends of a window, exactly and as keys have them.

@@ -5,7 +5,10 @@ use super::server::Server;
 use crate::StoreError;
 
 /// Each step from one schema to the next, oldest first. They only ever go forward; see `migrations/README.md`.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/clickhouse/0001_first.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/clickhouse/0001_first.sql"),
+    include_str!("../../migrations/clickhouse/0002_player_events.sql"),
+];
 
 /// The schema after the last of [`MIGRATIONS`].
 pub(super) const NEWEST: u32 = MIGRATIONS.len() as u32;

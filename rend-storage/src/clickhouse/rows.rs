@@ -3,6 +3,7 @@
 
 use rend_core::analytics::{PlaybackBatch, PlaybackEvent};
 use rend_core::time::Timestamp;
+use rend_core::viewing::PlayerEvent;
 use sha2::{Digest, Sha256};
 
 /// Statement and columns of the responses, in the order in which [`event`] writes them.
@@ -14,6 +15,10 @@ pub(super) const INSERT_IDS: &str = "INSERT INTO edge_event_ids (event_id, node,
 /// The same of what a batch says of its run.
 pub(super) const INSERT_BATCH: &str = "INSERT INTO ingest_batches (batch_id, node, boot, first_seq, last_seq, rows, \
      dropped, ingested_at) FORMAT RowBinary";
+
+/// The same of what players saw, in the order in which [`player`] and [`ingested`] write them.
+pub(super) const INSERT_PLAYER: &str = "INSERT INTO player_events (view, seq, observed_ms, observed_at, org, asset, viewer, \
+     phase, startup_ms, playing_ms, stalled_ms, rung, edge, device, ingested_at) FORMAT RowBinary";
 
 /// The latest time that keys and partitions tell apart, in milliseconds: the start of the year 2100.
 pub(super) const PLACED_MS_MAX: u64 = 4_102_444_800_000;
@@ -47,6 +52,40 @@ pub(super) fn batch(row: &mut Vec<u8>, batch_id: [u8; 32], batch: &PlaybackBatch
     row.extend((batch.events.len() as u64).to_le_bytes());
     row.extend(batch.dropped_total.to_le_bytes());
     row.extend(placed(now).to_le_bytes());
+}
+
+/// One moment of a view, all but the time of its recording.
+pub(super) fn player(row: &mut Vec<u8>, event: &PlayerEvent) {
+    row.extend(event.view);
+    row.extend(event.seq.to_le_bytes());
+    row.extend(event.at.as_millis().to_le_bytes());
+    row.extend(placed(event.at).to_le_bytes());
+    row.extend(event.org.as_bytes());
+    row.extend(event.asset.as_bytes());
+    row.extend(event.viewer);
+    text(row, event.phase.as_str().as_bytes());
+    match event.startup_ms {
+        Some(millis) => {
+            row.push(0);
+            row.extend(millis.to_le_bytes());
+        }
+        None => row.push(1),
+    }
+    row.extend(event.playing_ms.to_le_bytes());
+    row.extend(event.stalled_ms.to_le_bytes());
+    text(row, event.rung.map_or_else(String::new, |rung| rung.to_string()).as_bytes());
+    text(row, event.edge.as_ref().map_or("", |edge| edge.as_str()).as_bytes());
+    text(row, event.device.as_str().as_bytes());
+}
+
+/// When a row was recorded.
+pub(super) fn ingested(row: &mut Vec<u8>, now: Timestamp) {
+    row.extend(placed(now).to_le_bytes());
+}
+
+/// A name for exactly these rows.
+pub(super) fn sha256(rows: &[u8]) -> [u8; 32] {
+    Sha256::digest(rows).into()
 }
 
 /// A name for exactly these events of exactly this run: the same batch has it again, however late it comes.

@@ -8,6 +8,7 @@ use rend_core::artifact::{ArtifactPath, Rendition};
 use rend_core::metering::{BYTES_MAX, Meter, Taking};
 use rend_core::time::Timestamp;
 use rend_core::usage::{HOUR, RunHour};
+use rend_core::viewing::{Device, Phase, PlayerEvent, ViewPart, parts};
 
 use super::make::{asset_id, at, org_id};
 use crate::analytics::Analytics;
@@ -274,6 +275,87 @@ pub async fn takings_are_what_the_rule_makes_of_the_records(store: &impl Analyti
     assert_eq!(store.takings(hour + HOUR * 9, hour + HOUR * 10, None, 10).await.unwrap(), []);
 }
 
+/// What players told adds up by view, edge and rendition, each moment once, and pages of any size are all of it.
+pub async fn what_players_told_adds_up_by_view(store: &impl Analytics) {
+    let mut events = Vec::new();
+    for n in 0..200_u32 {
+        let view = (n * 7 % 11) as u8;
+        let phase = Phase::ALL[n as usize % Phase::ALL.len()];
+        events.push(PlayerEvent {
+            view: [0xf0 + view; 16],
+            seq: n,
+            at: at(u64::from(n)),
+            org: org_id(1 + view % 2),
+            asset: asset_id(view % 3),
+            viewer: [view; 7],
+            phase,
+            startup_ms: (phase == Phase::FirstFrame).then_some(3000 - n),
+            playing_ms: n,
+            stalled_ms: if n == 7 { u32::MAX } else { 0 },
+            rung: [None, Some(Rendition::P720), Some(Rendition::Audio("de".parse().unwrap()))][n as usize % 3],
+            edge: [None, Some("ash-1".parse().unwrap())][n as usize % 2].clone(),
+            device: Device::ALL[usize::from(view) % Device::ALL.len()],
+        });
+    }
+    for told in [&events[..120], &events[60..], &events[..], &[]] {
+        store.record_player(told, at(500)).await.unwrap();
+    }
+    for (from, until) in [(0, 1000), (50, 150)] {
+        let seen = events.iter().filter(|event| event.org == org_id(1) && (at(from)..at(until)).contains(&event.at));
+        let expected = parts(seen);
+        assert!(expected.len() > 10);
+        for rows in [1000, 7] {
+            let mut found: Vec<ViewPart> = Vec::new();
+            loop {
+                let after = found.last().map(ViewPart::key);
+                let page = store.views(org_id(1), at(from), at(until), after.as_ref(), rows).await.unwrap();
+                assert!(page.len() <= rows);
+                let is_last = page.len() < rows;
+                found.extend(page);
+                if is_last {
+                    break;
+                }
+            }
+            assert_eq!(found, expected, "pages of {rows}");
+        }
+    }
+    assert_eq!(store.views(org_id(3), at(0), at(1000), None, 10).await.unwrap(), []);
+}
+
+/// What players tell is in no account, no report and no taking of edges: it bills nothing.
+pub async fn what_players_told_bills_nothing(store: &impl Analytics) {
+    store.record(&batch(vec![event(1)]), at(50)).await.unwrap();
+    let before = (
+        store.takings(at(0).hour(), at(0).hour() + HOUR, None, 10).await.unwrap(),
+        store.hours(Timestamp::EPOCH, Timestamp::MAX).await.unwrap(),
+        store.accounts().await.unwrap(),
+        store.overview(org_id(1), at(0), at(100), 10).await.unwrap(),
+    );
+    let forged = PlayerEvent {
+        view: [9; 16],
+        seq: 1,
+        at: at(5),
+        org: org_id(1),
+        asset: asset_id(1),
+        viewer: [5; 7],
+        phase: Phase::Heartbeat,
+        startup_ms: None,
+        playing_ms: u32::MAX,
+        stalled_ms: 0,
+        rung: Some(Rendition::P720),
+        edge: Some("ash-1".parse().unwrap()),
+        device: Device::Tv,
+    };
+    store.record_player(&[forged], at(50)).await.unwrap();
+    let after = (
+        store.takings(at(0).hour(), at(0).hour() + HOUR, None, 10).await.unwrap(),
+        store.hours(Timestamp::EPOCH, Timestamp::MAX).await.unwrap(),
+        store.accounts().await.unwrap(),
+        store.overview(org_id(1), at(0), at(100), 10).await.unwrap(),
+    );
+    assert_eq!(after, before);
+}
+
 const BOOT: [u8; 8] = [7; 8];
 
 fn event(seq: u64) -> PlaybackEvent {
@@ -323,6 +405,8 @@ macro_rules! analytics_conformance {
             batches_at_once_count_each_event_once
             hours_tell_how_much_of_each_run_there_is
             takings_are_what_the_rule_makes_of_the_records
+            what_players_told_adds_up_by_view
+            what_players_told_bills_nothing
         }
     };
 }

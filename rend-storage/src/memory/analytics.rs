@@ -6,6 +6,7 @@ use rend_core::id::{AssetId, OrgId};
 use rend_core::metering::{Meter, Taking};
 use rend_core::time::Timestamp;
 use rend_core::usage::RunHour;
+use rend_core::viewing::{PartKey, PlayerEvent, ViewPart, parts};
 
 use super::Memory;
 use crate::StoreError;
@@ -114,6 +115,33 @@ impl Analytics for Memory {
             takings.retain(|taking| after.is_none_or(|after| taking > after));
             takings.truncate(rows);
             takings
+        }))
+    }
+
+    async fn record_player(&self, events: &[PlayerEvent], _now: Timestamp) -> Result<(), StoreError> {
+        self.with(|state| {
+            for event in events {
+                state.viewed.entry((event.view, event.seq)).or_insert_with(|| event.clone());
+            }
+        });
+        Ok(())
+    }
+
+    async fn views(
+        &self,
+        org: OrgId,
+        from: Timestamp,
+        until: Timestamp,
+        after: Option<&PartKey>,
+        rows: usize,
+    ) -> Result<Vec<ViewPart>, StoreError> {
+        Ok(self.with(|state| {
+            let of_org = state.viewed.values().filter(|event| event.org == org && (from..until).contains(&event.at));
+            let mut parts = parts(of_org);
+            let place = |key: &PartKey| (key.view, key.edge.clone(), key.rung.clone());
+            parts.retain(|part| after.is_none_or(|after| place(&part.key()) > place(after)));
+            parts.truncate(rows);
+            parts
         }))
     }
 }

@@ -84,6 +84,7 @@ struct State {
     digests: BTreeMap<[u8; 32], CredentialId>,
     played: BTreeMap<[u8; 16], PlaybackEvent>,
     accounts: BTreeMap<(EdgeId, [u8; 8]), analytics::Account>,
+    viewed: BTreeMap<([u8; 16], u32), rend_core::viewing::PlayerEvent>,
     counted: BTreeMap<Timestamp, CountedHour>,
     /// What each count added, and when, by what it corrects.
     corrections: BTreeMap<(OrgId, Timestamp, Tier, u32), (i64, Timestamp)>,

@@ -6,6 +6,7 @@ use rend_core::id::{AssetId, EdgeId, OrgId};
 use rend_core::metering::{BYTES_MAX, STRETCH_MS, Taking};
 use rend_core::time::Timestamp;
 use rend_core::usage::RunHour;
+use rend_core::viewing::{PartKey, PlayerEvent, ViewPart};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -98,6 +99,36 @@ impl Analytics for Postgres {
         ];
         let found = db.all(include_str!("sql/playback_takings.sql"), &params).await;
         db.end(found.and_then(|rows| rows.iter().map(taking).collect()))
+    }
+
+    async fn record_player(&self, events: &[PlayerEvent], _now: Timestamp) -> Result<(), StoreError> {
+        let db = self.transaction().await?;
+        let recorded = async {
+            for event in events {
+                insert_player(&db, event).await?;
+            }
+            Ok(())
+        };
+        let recorded = recorded.await;
+        db.commit(recorded).await
+    }
+
+    async fn views(
+        &self,
+        org: OrgId,
+        from: Timestamp,
+        until: Timestamp,
+        after: Option<&PartKey>,
+        rows: usize,
+    ) -> Result<Vec<ViewPart>, StoreError> {
+        let db = self.session().await?;
+        // Before the first there is nothing: the empty name sorts before every other.
+        let (view, edge, rung) =
+            after.map_or((&[][..], "", ""), |after| (&after.view[..], after.edge.as_str(), after.rung.as_str()));
+        let params: [&(dyn ToSql + Sync); 7] =
+            [&Id(*org.as_bytes()), &millis(from), &millis(until), &view, &edge, &rung, &limit(rows)];
+        let found = db.all(include_str!("sql/player_views.sql"), &params).await;
+        db.end(found.and_then(|rows| rows.iter().map(view_part).collect()))
     }
 }
 
@@ -204,6 +235,45 @@ async fn report(db: &Session, (totals, counts): Counting, params: Params<'_>) ->
         *report.by_status.entry(status).or_default() += requests;
     }
     Ok(report)
+}
+
+async fn insert_player(db: &Session, event: &PlayerEvent) -> Result<(), Fault> {
+    let params: [&(dyn ToSql + Sync); 13] = [
+        &&event.view[..],
+        &i64::from(event.seq),
+        &millis(event.at),
+        &Id(*event.org.as_bytes()),
+        &Id(*event.asset.as_bytes()),
+        &&event.viewer[..],
+        &event.phase.as_str(),
+        &event.startup_ms.map(i64::from),
+        &i64::from(event.playing_ms),
+        &i64::from(event.stalled_ms),
+        &event.rung.map_or_else(String::new, |rung| rung.to_string()),
+        &event.edge.as_ref().map_or("", |edge| edge.as_str()),
+        &event.device.as_str(),
+    ];
+    db.run(include_str!("sql/player_insert.sql"), &params).await.map(drop)
+}
+
+fn view_part(row: &Row) -> Result<ViewPart, Fault> {
+    let there = |name| Ok::<_, Fault>(!get::<&str>(row, name)?.is_empty());
+    let startup_ms = get::<Option<i64>>(row, "startup_ms")?;
+    Ok(ViewPart {
+        view: bytes(row, "view")?,
+        edge: if there("edge")? { Some(parsed(row, "edge")?) } else { None },
+        rung: if there("rung")? { Some(parsed(row, "rung")?) } else { None },
+        asset: AssetId::from_bytes(id(row, "asset")?),
+        viewer: bytes(row, "viewer")?,
+        device: parsed(row, "device")?,
+        intents: number(row, "intents")?,
+        startup_ms: startup_ms.map(u32::try_from).transpose().map_err(|_| Strange("startup_ms"))?,
+        playing_ms: number(row, "playing_ms")?,
+        stalled_ms: number(row, "stalled_ms")?,
+        errors: number(row, "errors")?,
+        ends: number(row, "ends")?,
+        last_at: Timestamp::from_millis(number(row, "last_at")?),
+    })
 }
 
 fn run_hour(row: &Row) -> Result<RunHour, Fault> {

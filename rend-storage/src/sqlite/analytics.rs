@@ -4,6 +4,7 @@ use rend_core::id::{AssetId, EdgeId, OrgId};
 use rend_core::metering::{BYTES_MAX, STRETCH_MS, Taking};
 use rend_core::time::Timestamp;
 use rend_core::usage::RunHour;
+use rend_core::viewing::{PartKey, PlayerEvent, ViewPart};
 use rusqlite::{Connection, Row, ToSql, named_params};
 
 use super::columns::{get, limit, millis, number, parsed, time_or_none};
@@ -137,6 +138,36 @@ impl Analytics for Sqlite {
         })
         .await
     }
+
+    async fn record_player(&self, events: &[PlayerEvent], _now: Timestamp) -> Result<(), StoreError> {
+        let events = events.to_vec();
+        self.write(move |db| events.iter().try_for_each(|event| insert_player(db, event))).await
+    }
+
+    async fn views(
+        &self,
+        org: OrgId,
+        from: Timestamp,
+        until: Timestamp,
+        after: Option<&PartKey>,
+        rows: usize,
+    ) -> Result<Vec<ViewPart>, StoreError> {
+        let after = after.cloned();
+        self.read(move |db| {
+            let params = named_params! {
+                ":org": org.as_bytes(),
+                ":from": millis(from),
+                ":until": millis(until),
+                // Before the first there is nothing: the empty name sorts before every other.
+                ":view": after.as_ref().map_or_else(Vec::new, |after| after.view.to_vec()),
+                ":edge": after.as_ref().map_or("", |after| after.edge.as_str()),
+                ":rung": after.as_ref().map_or("", |after| after.rung.as_str()),
+                ":limit": limit(rows),
+            };
+            all(db, include_str!("sql/player_views.sql"), params, view_part)
+        })
+        .await
+    }
 }
 
 /// An hour in milliseconds.
@@ -167,6 +198,44 @@ fn insert(db: &Connection, event: &PlaybackEvent, now: Timestamp) -> Result<usiz
         ":recorded_at": millis(now),
     };
     run(db, include_str!("sql/playback_insert.sql"), params)
+}
+
+fn insert_player(db: &Connection, event: &PlayerEvent) -> Result<(), Fault> {
+    let params = named_params! {
+        ":view": event.view,
+        ":seq": event.seq,
+        ":at": millis(event.at),
+        ":org": event.org.as_bytes(),
+        ":asset": event.asset.as_bytes(),
+        ":viewer": event.viewer,
+        ":phase": event.phase.as_str(),
+        ":startup_ms": event.startup_ms,
+        ":playing_ms": event.playing_ms,
+        ":stalled_ms": event.stalled_ms,
+        ":rung": event.rung.map_or_else(String::new, |rung| rung.to_string()),
+        ":edge": event.edge.as_ref().map_or("", |edge| edge.as_str()),
+        ":device": event.device.as_str(),
+    };
+    run(db, include_str!("sql/player_insert.sql"), params).map(drop)
+}
+
+fn view_part(row: &Row<'_>) -> Result<ViewPart, Fault> {
+    let there = |name| Ok::<_, Fault>(!get::<String>(row, name)?.is_empty());
+    Ok(ViewPart {
+        view: get(row, "view")?,
+        edge: if there("edge")? { Some(parsed(row, "edge")?) } else { None },
+        rung: if there("rung")? { Some(parsed(row, "rung")?) } else { None },
+        asset: AssetId::from_bytes(get(row, "asset")?),
+        viewer: get(row, "viewer")?,
+        device: parsed(row, "device")?,
+        intents: number(row, "intents")?,
+        startup_ms: get(row, "startup_ms")?,
+        playing_ms: number(row, "playing_ms")?,
+        stalled_ms: number(row, "stalled_ms")?,
+        errors: number(row, "errors")?,
+        ends: number(row, "ends")?,
+        last_at: Timestamp::from_millis(number(row, "last_at")?),
+    })
 }
 
 /// The account of one run of one edge while a batch is recorded.

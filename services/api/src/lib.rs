@@ -23,6 +23,7 @@ mod serve;
 mod state;
 mod sync;
 mod tickets;
+mod viewticket;
 mod wakes;
 mod webhooks;
 mod wire;

@@ -13,7 +13,7 @@ use warp::{Filter, Rejection, Reply};
 use crate::error::ApiError;
 use crate::http::{
     Answer, REQUEST_ID, analytics, assets, captions, edges, events, fleet, get, health, keys, openapi, operator, pages,
-    player, revocations, telemetry, uploads, usage, videos, webhooks,
+    player, revocations, telemetry, uploads, usage, videos, viewing, webhooks,
 };
 use crate::limits::{self, Counted, TooOften};
 use crate::reference::{self, Route};
@@ -30,7 +30,8 @@ use crate::state::State;
 /// | `GET /v1/assets/{id}/artifacts` · `…/events` · `…/playback` · `…/analytics/playback` | about one of them |
 /// | `GET /v1/assets/{id}/captions` · `GET PUT DELETE …/captions/{lang}` | captions of one of them |
 /// | `GET /v1/events` | the event log as a stream |
-/// | `GET /v1/analytics/overview` · `GET /v1/usage` · `GET /v1/fleet` | about all of them |
+/// | `POST /v1/player/events` | what players saw |
+/// | `GET /v1/analytics/overview` · `…/live` · `GET /v1/usage` · `GET /v1/fleet` | about all of them |
 /// | `GET POST /v1/keys` · `DELETE /v1/keys/{id}` | API keys |
 /// | `GET POST /v1/webhook-endpoints` · `GET PATCH DELETE …/{id}` · `POST …/{rotate-secret,replay,test}` | who is told of events |
 /// | `GET /api/player/{id}` | bootstrap for browsers |
@@ -49,6 +50,8 @@ pub fn public(state: &Arc<State>) -> BoxedFilter<(Response,)> {
         .or(events::routes(state))
         .unify()
         .or(analytics::routes(state))
+        .unify()
+        .or(viewing::routes(state))
         .unify()
         .or(usage::routes(state))
         .unify()

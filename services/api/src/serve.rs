@@ -13,6 +13,7 @@ use crate::once::Sealer;
 use crate::state::{ApiMetrics, State, Stores};
 use crate::sync::fanout::{Dispatch, PUSH_TIMEOUT};
 use crate::tickets::Tickets;
+use crate::viewticket::ViewTickets;
 use crate::{http, ingest, routes, sync, webhooks};
 
 /// What the API stands on.
@@ -53,6 +54,7 @@ impl State {
     ) -> Result<Arc<Self>, ClientError> {
         let metrics = ApiMetrics::new();
         let limits = Limits::new(limiter, &config.edge_token.header(), metrics.limiter_away.clone());
+        let view_tickets = ViewTickets::new(&config.edge_token.header());
         let sealer = Sealer::new(&config.edge_token.header());
         let dispatch = Dispatch::new(
             deps.stores.clone(),
@@ -74,6 +76,7 @@ impl State {
             metrics,
             limits,
             sealer,
+            view_tickets,
             samples: http::health::Samples::default(),
             patience: crate::patience::Patience::default(),
             shutdown: deps.shutdown,

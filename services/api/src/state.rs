@@ -33,6 +33,7 @@ use crate::once::Sealer;
 use crate::patience::Patience;
 use crate::sync::fanout::Dispatch;
 use crate::tickets::Tickets;
+use crate::viewticket::ViewTickets;
 
 /// The ports behind which everything is remembered. Which adapters stand there is `main`'s business.
 #[derive(Clone, Debug)]
@@ -164,6 +165,7 @@ pub struct State {
     pub(crate) metrics: ApiMetrics,
     pub(crate) limits: Limits,
     pub(crate) sealer: Sealer,
+    pub(crate) view_tickets: ViewTickets,
     pub(crate) samples: Samples,
     pub(crate) patience: Patience,
     pub(crate) shutdown: Shutdown,

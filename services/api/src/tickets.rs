@@ -149,7 +149,7 @@ impl Tickets {
                 Some(self.sign(Grant::playback(&reference, SESSION, SESSION_SECS), asset, admitted.session, now)?)
             }
         };
-        Ok(Session { playback, cookie, playback_secs, refresh })
+        Ok(Session { id: admitted.session, playback, cookie, playback_secs, refresh })
     }
 
     fn sign_bootstrap(&self, asset: &Asset, session: SessionId, now: Timestamp) -> Result<TokenBuf, SignError> {
@@ -203,6 +203,8 @@ pub(crate) struct Admitted {
 
 /// A viewer's tokens.
 pub(crate) struct Session {
+    /// Which session it is.
+    pub id: SessionId,
     /// What the edges check, in a URL.
     pub playback: TokenBuf,
     /// The same for a cookie: edges renew it.

@@ -17,6 +17,8 @@ mod playback;
 mod revocations;
 #[path = "routes/support.rs"]
 mod support;
+#[path = "routes/viewing.rs"]
+mod viewing;
 #[path = "routes/webhooks.rs"]
 mod webhooks;
 

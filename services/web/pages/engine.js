@@ -3,6 +3,7 @@
 // Both engines have the same verbs: start, restart, rebase, mend, stop. They report failures as one of four kinds: `auth` (the grant
 // is not accepted), `missing` (no such media), `network` (no usable answer), `media` (an answer that cannot be decoded).
 
+import { rungOf } from './beacons.js';
 import { mediaBase, rebased } from './session.js';
 
 /** Base URLs that are remembered for rewriting requests: a grant is renewed many times during a long video. */
@@ -144,12 +145,13 @@ export class HlsEngine {
   /** The heights one can choose from, best first, and what is chosen: an index, or -1 for automatic. */
   quality() {
     const hls = this.#hls;
-    if (!hls) return { choices: [], chosen: -1, playing: null };
+    if (!hls) return { choices: [], chosen: -1, playing: null, rung: null };
     const name = (level) => (level?.height ? `${Math.min(level.width || level.height, level.height)}p` : null);
     return {
       choices: hls.levels.map((level, index) => ({ index, name: name(level) ?? `${Math.round(level.bitrate / 1000)} kb/s` })).reverse(),
       chosen: hls.autoLevelEnabled ? -1 : hls.nextLevel,
       playing: name(hls.levels[hls.currentLevel]),
+      rung: rungOf(hls.levels[hls.currentLevel]?.uri),
     };
   }
 

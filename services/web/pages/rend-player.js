@@ -9,6 +9,7 @@
 // The attribute data-state tells what one sees: loading, preparing, ready, playing, paused, buffering, ended, offline, failed, gone,
 // denied or unsupported.
 
+import { BEAT_MS, Beacons } from './beacons.js';
 import { keep, preferred, recalled } from './choices.js';
 import { Controls } from './controls.js';
 import { h } from './dom.js';
@@ -39,6 +40,9 @@ export class RendPlayer extends HTMLElement {
   #previews = new Previews();
   #captionsSet = false;
   #soundSet = false;
+  #beacons = new Beacons();
+  #beatTimer = 0;
+  #listener = null;
 
   constructor() {
     super();
@@ -74,6 +78,14 @@ export class RendPlayer extends HTMLElement {
     const awake = () => document.visibilityState === 'visible' && this.#input({ type: 'awake' });
     document.addEventListener('visibilitychange', awake, { signal });
     window.addEventListener('online', awake, { signal });
+    // A page that is hidden may never be heard again, so what it has to tell goes now.
+    const hidden = () => document.visibilityState === 'hidden' && this.#report(true);
+    document.addEventListener('visibilitychange', hidden, { signal });
+    window.addEventListener('pagehide', () => this.#endView(), { signal });
+    this.#beatTimer = setInterval(() => {
+      this.#beacons.beat(performance.now());
+      this.#report(false);
+    }, BEAT_MS);
     // It is needed in most cases, and asking now saves a round trip before the first frame.
     if (this.getAttribute('engine') !== 'native') loadHls();
     this.reopen();
@@ -82,6 +94,8 @@ export class RendPlayer extends HTMLElement {
   disconnectedCallback() {
     this.#life?.abort();
     clearTimeout(this.#timer);
+    clearInterval(this.#beatTimer);
+    this.#endView();
     this.#session = null;
     this.#stop();
   }
@@ -112,6 +126,8 @@ export class RendPlayer extends HTMLElement {
   /** Begins from the start: asks the server again and forgets what went wrong. */
   reopen() {
     this.#stop();
+    this.#endView();
+    this.#beacons = new Beacons();
     this.#wants = this.hasAttribute('autoplay');
     this.#started = false;
     this.#at = Math.max(0, Number(this.getAttribute('start')) || 0);
@@ -126,6 +142,7 @@ export class RendPlayer extends HTMLElement {
 
   play() {
     this.#wants = true;
+    this.#beacons.intent(performance.now());
     const { video } = this;
     if (video.ended) video.currentTime = 0;
     const asked = video.play();
@@ -213,6 +230,9 @@ export class RendPlayer extends HTMLElement {
     input.tookMs = performance.now() - asked;
     if (session !== this.#session) return;
     if (input.type === 'bootstrap') {
+      this.#listener = input.boot.telemetry?.url ? new URL(input.boot.telemetry.url, api).href : null;
+      this.#beacons.open(input.boot.telemetry?.ticket, performance.now());
+      if (this.#wants) this.#beacons.intent(performance.now());
       this.#controls.poster(input.boot.poster_url);
       this.#previews.aim(input.boot.storyboard_url, input.boot.transport === 'cookie');
       this.#length(input.boot.playable_state === 'opener_ready' ? this.#made() : null, input.boot);
@@ -231,7 +251,10 @@ export class RendPlayer extends HTMLElement {
         this.#tell('rend-error', { kind, status, detail });
         this.#input({ type: 'media-failed', kind, status });
       },
-      onQuality: (quality) => this.#controls.quality(quality),
+      onQuality: (quality) => {
+        this.#controls.quality(quality);
+        this.#beacons.source(quality.rung ?? null, this.#session?.source?.edge ?? null, performance.now());
+      },
       onCaptions: () => this.#captionsChanged(),
       onSounds: () => this.#soundsChanged(),
       onGrowth: (growing, edge) => {
@@ -292,8 +315,12 @@ export class RendPlayer extends HTMLElement {
       this.#started = true;
       this.#controls.release();
     }
+    if (name === 'seeking') this.#beacons.seek(performance.now());
     if (name === 'seeked' && video.paused) this.#controls.release();
-    if (name === 'ended') this.#wants = false;
+    if (name === 'ended') {
+      this.#wants = false;
+      this.#endView();
+    }
     if (video.readyState >= 1 && video.currentTime > 0) {
       // While a source is being replaced the element stands at zero, which is not where the viewer is.
       this.#at = video.currentTime;
@@ -320,6 +347,7 @@ export class RendPlayer extends HTMLElement {
     this.dataset.started = String(this.#started);
     this.#controls.frame.dataset.started = String(this.#started);
     this.#controls.state(state, phase === 'playable' ? null : message);
+    if (changed && !seeks(this.video, state)) this.#beacons.state(state, performance.now());
     if (changed) this.#tell('rend-state', { state });
   }
 
@@ -393,9 +421,33 @@ export class RendPlayer extends HTMLElement {
     asked?.catch(() => {});
   }
 
+  #endView() {
+    this.#beacons.end(performance.now());
+    this.#report(true);
+  }
+
+  /** Sends what waits to be told; `last` when the page may be gone before there is an answer. */
+  #report(last) {
+    const [beacons, to] = [this.#beacons, this.#listener];
+    if (!to) return;
+    for (let text = beacons.take(); text; text = beacons.take()) {
+      if (last) {
+        if (navigator.sendBeacon?.(to, text)) continue;
+        return;
+      }
+      const batch = text;
+      fetch(to, { method: 'POST', body: batch, keepalive: true, credentials: 'omit' }).catch(() => beacons.giveBack(batch));
+    }
+  }
+
   #tell(name, detail) {
     this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true }));
   }
+}
+
+/** Whether what one sees is a seek, which is no stall. */
+function seeks(video, state) {
+  return state === 'buffering' && video.seeking;
 }
 
 async function readBootstrap(answer) {

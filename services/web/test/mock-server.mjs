@@ -140,6 +140,9 @@ class Mock {
 
   // ---- the API -------------------------------------------------------------------------------------------------------------------
 
+  /** What players told. */
+  told = [];
+
   async #api(req, res) {
     const url = new URL(req.url, this.url);
     const parts = url.pathname.split('/').filter(Boolean);
@@ -148,6 +151,11 @@ class Mock {
     if (parts[0] === 'watch' || parts[0] === 'embed') return this.#page(res, `${parts[0]}.html`);
     if (parts[0] === 'assets') return this.#page(res, parts[1]);
     if (parts[0] === 'api' && parts[1] === 'player') return this.#bootstrap(res, parts[2], url);
+    if (url.pathname === '/v1/player/events') {
+      const { ticket, events } = JSON.parse(await text(req));
+      this.told.push(...events.map((event) => ({ ticket, ...event })));
+      return this.#json(res, 200, { taken: events.length, rejected: [] });
+    }
     if (parts[0] === 'v1') {
       if (req.headers.authorization !== `Bearer ${MOCK_KEY}`) return this.#problem(res, 401, 'key_unknown', 'this key is not known here');
       return this.#v1(req, res, parts.slice(1), url);
@@ -415,7 +423,7 @@ class Mock {
       storyboard_url: `${base(0)}thumbs.vtt`, captions: (asset.captions ?? []).map(({ text, ...row }) => row), sounds: [],
       transport: byPath ? 'path' : 'cookie', transport_reason: byPath ? 'asked' : 'same_site', expires_at: new Date(Date.now() + ttl * 1000).toISOString(), ttl_seconds: ttl,
       refresh_after_seconds: refreshAfterSeconds, prefetch_hints: [], edge: { id: 'mock-edge-1', region: 'local' },
-      fallbacks: this.#settings.fallback ? [{ edge: { id: 'mock-edge-2', region: 'local' }, playback_url: `${base(1)}master.m3u8` }] : [], telemetry: null,
+      fallbacks: this.#settings.fallback ? [{ edge: { id: 'mock-edge-2', region: 'local' }, playback_url: `${base(1)}master.m3u8` }] : [], telemetry: { ticket: `view-of-${id}`, url: '/v1/player/events' },
     };
     const cookie = byPath ? {} : { 'set-cookie': `rend_pb=${grant}; Path=/v/${id}/; Max-Age=${ttl}; HttpOnly; SameSite=Lax` };
     return this.#json(res, 200, body, { 'cache-control': 'no-store', ...cookie });

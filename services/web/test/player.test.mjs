@@ -55,6 +55,24 @@ test('a video plays to its end without any media error', async () => {
   });
 });
 
+test('a view is told of from its load to its end', async () => {
+  const mock = await mockWith();
+  const asset = mock.add('Told of');
+  await watch(mock, asset, async (page) => {
+    await untilState(page, 'ended');
+    for (let tries = 0; tries < 50 && mock.told.at(-1)?.phase !== 'end'; tries += 1) await new Promise((done) => setTimeout(done, 100));
+    const { told } = mock;
+    assert.ok(told.every((event) => event.ticket === `view-of-${asset.id}`));
+    assert.deepEqual(told.map((event) => event.seq), told.map((_, place) => place + 1));
+    assert.deepEqual(told.slice(0, 3).map((event) => event.phase), ['load', 'play_intent', 'first_frame']);
+    assert.equal(told.at(-1).phase, 'end');
+    assert.ok(told[2].startup_ms >= 0);
+    const watched = told.reduce((sum, event) => sum + (event.playing_ms ?? 0), 0);
+    assert.ok(Math.abs(watched - SECONDS * 1000) < 3000, `watched ${watched} ms`);
+    assert.ok(told.some((event) => event.edge === 'mock-edge-1'));
+  });
+});
+
 test('a seek lands where it was asked to, forwards and backwards, and plays on', async () => {
   const mock = await mockWith();
   await watch(mock, mock.add('Seek'), async (page) => {

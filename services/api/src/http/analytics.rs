@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use rend_core::analytics::PlaybackReport;
+use rend_core::analytics::{CacheStatus, PlaybackReport};
 use rend_core::credential::Scope;
 use rend_core::id::AssetId;
 use serde::Serialize;
@@ -16,6 +16,7 @@ use crate::auth::{Caller, caller};
 use crate::error::ApiError;
 use crate::http::assets::owned;
 use crate::http::videos::query_pairs;
+use crate::http::viewing::{ViewingJson, figures};
 use crate::http::{Answer, get, json};
 use crate::state::State;
 
@@ -23,6 +24,8 @@ use crate::state::State;
 const WINDOW_SECS: u64 = 86_400;
 /// The longest window: a week.
 const WINDOW_SECS_MAX: u64 = 604_800;
+/// The longest window of an overview: ninety days, for which what was recorded is kept.
+const OVERVIEW_SECS_MAX: u64 = 90 * 86_400;
 /// Assets that an overview names.
 const TOP: usize = 10;
 
@@ -65,6 +68,10 @@ struct ReportJson {
     last_seen: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     top_assets: Option<Vec<Self>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hit_ratio: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    viewing: Option<ViewingJson>,
 }
 
 impl ReportJson {
@@ -80,39 +87,43 @@ impl ReportJson {
             first_seen: report.first_seen.map(|at| at.to_string()),
             last_seen: report.last_seen.map(|at| at.to_string()),
             top_assets: None,
+            hit_ratio: None,
+            viewing: None,
         }
     }
 }
 
 async fn playback(state: &State, caller: Caller, id: AssetId, query: &str) -> Answer {
     owned(state, caller, id).await?;
-    let window = window(query)?;
+    let window = window(query, WINDOW_SECS_MAX)?;
     let until = state.clock.wall() + Duration::from_millis(1);
     let report = state.stores.analytics.playback(id, until - Duration::from_secs(window), until).await?;
     json(StatusCode::OK, &ReportJson::new(Some(id), window, &report))
 }
 
 async fn overview(state: &State, caller: Caller, query: &str) -> Answer {
-    let window = window(query)?;
+    let window = window(query, OVERVIEW_SECS_MAX)?;
     let until = state.clock.wall() + Duration::from_millis(1);
     let from = until - Duration::from_secs(window);
     let (report, top) = state.stores.analytics.overview(caller.org, from, until, TOP).await?;
     let mut json_report = ReportJson::new(None, window, &report);
     json_report.top_assets = Some(top.iter().map(|(id, report)| ReportJson::new(Some(*id), window, report)).collect());
+    let hits = report.by_cache.get(&CacheStatus::Hit).copied().unwrap_or(0);
+    json_report.hit_ratio = (report.requests > 0).then(|| hits as f64 / report.requests as f64);
+    json_report.viewing = Some(figures(state, caller.org, from, until).await?);
     json(StatusCode::OK, &json_report)
 }
 
-fn window(query: &str) -> Result<u64, ApiError> {
+fn window(query: &str, secs_max: u64) -> Result<u64, ApiError> {
     let mut window = WINDOW_SECS;
     for (name, value) in query_pairs(query) {
         if name != "window_seconds" {
             return Err(ApiError::field("query", format!("`{name}` is not known; known is window_seconds")));
         }
-        window = value
-            .parse()
-            .ok()
-            .filter(|secs| (1..=WINDOW_SECS_MAX).contains(secs))
-            .ok_or_else(|| ApiError::field("window_seconds", "a number of seconds from 1 to 604800"))?;
+        window =
+            value.parse().ok().filter(|secs| (1..=secs_max).contains(secs)).ok_or_else(|| {
+                ApiError::field("window_seconds", format!("a number of seconds from 1 to {secs_max}"))
+            })?;
     }
     Ok(window)
 }

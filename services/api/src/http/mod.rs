@@ -17,6 +17,7 @@ pub(crate) mod telemetry;
 pub(crate) mod uploads;
 pub(crate) mod usage;
 pub(crate) mod videos;
+pub(crate) mod viewing;
 pub(crate) mod web;
 pub(crate) mod webhooks;
 

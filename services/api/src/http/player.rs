@@ -16,7 +16,7 @@ use rend_core::routing::{EDGE_SELECTED, EdgeSelected, Route, RouteTable, Viewer,
 use rend_core::suspension::Entry;
 use rend_token::transport::{CookieDomain, CookieSite};
 use serde::Serialize;
-use serde_json::{Value, json as value};
+use serde_json::json as value;
 use warp::Filter;
 use warp::filters::BoxedFilter;
 
@@ -29,6 +29,7 @@ use crate::http::{Answer, REQUEST_ID, get, json};
 use crate::patience::{WAIT_MAX, until_playable};
 use crate::state::State;
 use crate::tickets::{BOOTSTRAP_TTL_SECS, Session, session_cookies};
+use crate::viewticket::Ticket;
 
 pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
     let with = |state: &Arc<State>| {
@@ -52,6 +53,14 @@ pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
             for_server(&state, caller?, id, &query).await
         });
     browsers.or(servers).unify().boxed()
+}
+
+/// Where a player tells what it sees, and with which ticket. A refresh brings another one, which a running view has no use
+/// for.
+#[derive(Serialize)]
+struct TelemetryRef {
+    ticket: String,
+    url: &'static str,
 }
 
 /// What a player needs to start.
@@ -79,7 +88,7 @@ struct Bootstrap {
     prefetch_hints: Vec<String>,
     edge: EdgeRef,
     fallbacks: Vec<FallbackJson>,
-    telemetry: Option<Value>,
+    telemetry: TelemetryRef,
 }
 
 /// Captions that a viewer can choose.
@@ -385,7 +394,16 @@ fn bootstrap(state: &State, asset: &Asset, routes: &[Route], session: &Session, 
         prefetch_hints: hints.into_iter().flatten().map(url).collect(),
         edge: EdgeRef::new(edge),
         fallbacks: routes[1..].iter().map(fallback).collect(),
-        telemetry: None,
+        telemetry: TelemetryRef {
+            ticket: state.view_tickets.sign(&Ticket {
+                begun_at: state.clock.wall(),
+                view: rend_shell::entropy(),
+                org: asset.org,
+                asset: asset.id,
+                viewer: *session.id.as_bytes(),
+            }),
+            url: "/v1/player/events",
+        },
     }
 }
 

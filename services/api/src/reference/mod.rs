@@ -307,9 +307,24 @@ pub const PUBLIC: &[Route] = &[
     Route::new(Verb::Get, "/v1/events", Opens::Scope(Scope::Read), "Follow the event log as a stream")
         .takes(&[AFTER, LAST_EVENT_ID])
         .answers(&[(200, Shape::Other("text/event-stream"))]),
-    Route::new(Verb::Get, "/v1/analytics/overview", Opens::Scope(Scope::Analytics), "What was served of all assets")
-        .takes(&[WINDOW])
-        .answers(&[(200, Shape::Json("PlaybackReport"))]),
+    Route::new(
+        Verb::Post,
+        "/v1/player/events",
+        Opens::Viewer,
+        "Tell what a player saw, with the ticket of its bootstrap",
+    )
+    .body(Body::Json("PlayerTold"))
+    .answers(&[(200, Shape::Json("PlayerTaken"))]),
+    Route::new(Verb::Get, "/v1/analytics/live", Opens::Scope(Scope::Analytics), "What is being watched")
+        .answers(&[(200, Shape::Json("Live"))]),
+    Route::new(
+        Verb::Get,
+        "/v1/analytics/overview",
+        Opens::Scope(Scope::Analytics),
+        "What was served and seen of all assets",
+    )
+    .takes(&[OVERVIEW_WINDOW])
+    .answers(&[(200, Shape::Json("PlaybackReport"))]),
     Route::new(
         Verb::Get,
         "/v1/usage",
@@ -498,6 +513,8 @@ const CURSOR: Param = query("cursor", Kind::Uuid, "The `next_cursor` of the page
 const AFTER: Param = query("after", PLACE, "Only what has a higher `seq`, which the log must have reached.");
 const WINDOW: Param =
     query("window_seconds", Kind::Number { min: 1, max: 604_800 }, "How far back to look; a day when absent.");
+const OVERVIEW_WINDOW: Param =
+    query("window_seconds", Kind::Number { min: 1, max: 7_776_000 }, "How far back to look; a day when absent.");
 const USAGE_FROM: Param =
     query("from", Kind::Text { chars_max: 32 }, "The first hour that is told of, such as `2027-01-15T08:00:00.000Z`.");
 const USAGE_UNTIL: Param = query("until", Kind::Text { chars_max: 32 }, "The hour before which what is told ends.");

@@ -8,6 +8,7 @@ use rend_core::media::ladder::Tier;
 use rend_core::suspension::Action;
 use rend_core::upload::UploadState;
 use rend_core::upload::parts::SIGNED_MAX;
+use rend_core::viewing::Phase;
 use serde_json::{Map, Value, json};
 
 /// Every schema but those of pages, by name.
@@ -30,6 +31,10 @@ pub(super) fn all() -> Map<String, Value> {
         ("Event", event()),
         ("Handout", handout()),
         ("PlaybackReport", playback_report()),
+        ("Viewing", viewing()),
+        ("PlayerTold", player_told()),
+        ("PlayerTaken", player_taken()),
+        ("Live", live()),
         ("Usage", usage()),
         ("Fleet", fleet()),
         ("Edge", edge()),
@@ -241,7 +246,68 @@ fn playback_report() -> Value {
         ("first_seen", or_null(time())),
         ("last_seen", or_null(time())),
     ]);
-    with_optional(schema, &[("asset_id", uuid()), ("top_assets", list(to("PlaybackReport")))])
+    let ratio = json!({ "type": "number", "minimum": 0 });
+    with_optional(
+        schema,
+        &[
+            ("asset_id", uuid()),
+            ("top_assets", list(to("PlaybackReport"))),
+            ("hit_ratio", ratio),
+            ("viewing", to("Viewing")),
+        ],
+    )
+}
+
+fn viewing() -> Value {
+    let ratio = json!({ "type": ["number", "null"] });
+    let slice = json!({
+        "type": "object",
+        "additionalProperties": object(&[("views", count()), ("watch_ms", count())]),
+    });
+    let watched = object(&[("asset_id", uuid()), ("views", count()), ("watch_ms", count())]);
+    object(&[
+        ("views", count()),
+        ("unique_viewers", count()),
+        ("watch_ms", count()),
+        ("startup_p50_ms", or_null(count())),
+        ("startup_p95_ms", or_null(count())),
+        ("startup_success", ratio.clone()),
+        ("rebuffer_ratio", ratio),
+        ("exits_before_start", count()),
+        ("failures_before_start", count()),
+        ("failures", count()),
+        ("by_device", slice.clone()),
+        ("by_edge", slice),
+        ("watch_ms_by_rung", json!({ "type": "object", "additionalProperties": count() })),
+        ("top_assets", list(watched)),
+        ("complete", flag()),
+    ])
+}
+
+fn player_told() -> Value {
+    let event = with_optional(
+        object(&[
+            ("seq", json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX })),
+            ("at_ms", json!({ "type": "integer", "minimum": 0, "maximum": 43_200_000 })),
+            ("phase", one_of(Phase::ALL)),
+        ]),
+        &[
+            ("startup_ms", json!({ "type": ["integer", "null"], "minimum": 0, "maximum": 600_000 })),
+            ("playing_ms", json!({ "type": "integer", "minimum": 0, "maximum": 60_000 })),
+            ("stalled_ms", json!({ "type": "integer", "minimum": 0, "maximum": 60_000 })),
+            ("rung", or_null(text())),
+            ("edge", or_null(text())),
+        ],
+    );
+    object(&[("ticket", text()), ("events", json!({ "type": "array", "maxItems": 50, "items": event }))])
+}
+
+fn player_taken() -> Value {
+    object(&[("taken", count()), ("rejected", list(object(&[("index", count()), ("reason", text())])))])
+}
+
+fn live() -> Value {
+    object(&[("views", count()), ("assets", list(object(&[("asset_id", uuid()), ("views", count())])))])
 }
 
 fn usage() -> Value {
@@ -326,7 +392,7 @@ fn bootstrap() -> Value {
         ("prefetch_hints", list(uri())),
         ("edge", to("EdgeRef")),
         ("fallbacks", list(fallback)),
-        ("telemetry", json!({ "type": ["object", "null"] })),
+        ("telemetry", object(&[("ticket", text()), ("url", text())])),
     ])
 }
 

@@ -1,0 +1,288 @@
+//! What players tell of their views, and what that comes to for the owner.
+//!
+//! A player is known by the ticket that its bootstrap gave it: organisation, asset and the beginning of the view stand in
+//! there, signed, and nothing that a body says changes them. Nothing that comes in here bills anybody.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
+use rend_core::artifact::Rendition;
+use rend_core::credential::Scope;
+use rend_core::id::{AssetId, EdgeId, OrgId};
+use rend_core::time::Timestamp;
+use rend_core::viewing::{
+    Device, Figures, LIVE_FOR, PlayerEvent, SPAN_MS_MAX, STARTUP_MS_MAX, Slice, VIEW_FOR, Viewing,
+};
+use rend_shell::body::{BodyError, capped};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use warp::Filter;
+use warp::filters::BoxedFilter;
+
+use crate::auth::{Caller, caller};
+use crate::error::ApiError;
+use crate::http::{Answer, get, json};
+use crate::state::State;
+use crate::viewticket::Ticket;
+
+/// Bytes of what a player tells at once, at most.
+const BODY_BYTES_MAX: usize = 16 << 10;
+/// Events that a player tells at once, at most.
+const EVENTS_MAX: usize = 50;
+/// How far ahead of our clock a player may be before an event of its is not believed.
+const AHEAD_MAX: Duration = Duration::from_secs(60);
+/// Parts of views that are read at a time.
+const PAGE: usize = 2000;
+/// Parts of views that an answer is made of, at most: of more it says that it left some out.
+const PARTS_MAX: usize = 200_000;
+/// Assets that an answer names.
+const TOP: usize = 10;
+
+pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
+    let with = |state: &Arc<State>| {
+        let state = Arc::clone(state);
+        warp::any().map(move || Arc::clone(&state))
+    };
+    let told = warp::path!("v1" / "player" / "events")
+        .and(warp::post())
+        .and(with(state))
+        .and(warp::header::headers_cloned())
+        .and(capped(BODY_BYTES_MAX))
+        .then(|state: Arc<State>, headers: HeaderMap, body: Result<Bytes, BodyError>| async move {
+            told(&state, &headers, &body?).await
+        });
+    let live = warp::path!("v1" / "analytics" / "live")
+        .and(get())
+        .and(with(state))
+        .and(caller(state, Scope::Analytics))
+        .then(|state: Arc<State>, caller: Result<Caller, ApiError>| async move { live(&state, caller?).await });
+    told.or(live).unify().boxed()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Told<'b> {
+    ticket: &'b str,
+    #[serde(borrow)]
+    events: Vec<&'b RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EventIn<'b> {
+    seq: u32,
+    /// Milliseconds since the view began.
+    at_ms: u64,
+    phase: &'b str,
+    #[serde(default)]
+    startup_ms: Option<u32>,
+    #[serde(default)]
+    playing_ms: u32,
+    #[serde(default)]
+    stalled_ms: u32,
+    #[serde(default)]
+    rung: Option<&'b str>,
+    #[serde(default)]
+    edge: Option<&'b str>,
+}
+
+#[derive(Serialize)]
+struct Taken {
+    taken: usize,
+    rejected: Vec<RejectedJson>,
+}
+
+#[derive(Serialize)]
+struct RejectedJson {
+    index: usize,
+    reason: &'static str,
+}
+
+/// One bad event never rejects the others: it is answered by its place.
+async fn told(state: &State, headers: &HeaderMap, body: &[u8]) -> Answer {
+    from_a_page_of_ours(state, headers)?;
+    let shape = || ApiError::field("body", "a JSON object with `ticket` and `events`");
+    let read: Told<'_> = serde_json::from_slice(body).map_err(|_| shape())?;
+    if read.events.len() > EVENTS_MAX {
+        return Err(ApiError::field("events", format!("at most {EVENTS_MAX} events")));
+    }
+    let now = state.clock.wall();
+    let ticket = state.view_tickets.read(read.ticket).filter(|ticket| now < ticket.begun_at + VIEW_FOR);
+    let ticket = ticket.ok_or_else(|| ApiError::field("ticket", "the ticket of a bootstrap of the last 12 hours"))?;
+    let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or("");
+    let device = Device::of_agent(agent);
+    let (mut events, mut rejected) = (Vec::new(), Vec::new());
+    for (index, raw) in read.events.iter().enumerate() {
+        match event(raw.get(), &ticket, device, now) {
+            Ok(event) => events.push(event),
+            Err(reason) => rejected.push(RejectedJson { index, reason }),
+        }
+    }
+    state.stores.analytics.record_player(&events, now).await?;
+    json(StatusCode::OK, &Taken { taken: events.len(), rejected })
+}
+
+fn event(text: &str, ticket: &Ticket, device: Device, now: Timestamp) -> Result<PlayerEvent, &'static str> {
+    let read: EventIn<'_> = serde_json::from_str(text).map_err(|_| "not an event")?;
+    let at = ticket.begun_at + Duration::from_millis(read.at_ms);
+    if read.at_ms > VIEW_FOR.as_millis() as u64 || at > now + AHEAD_MAX {
+        return Err("at_ms: later than now");
+    }
+    if read.startup_ms.is_some_and(|millis| millis > STARTUP_MS_MAX) {
+        return Err("startup_ms: at most 600000");
+    }
+    if read.playing_ms.max(read.stalled_ms) > SPAN_MS_MAX {
+        return Err("playing_ms and stalled_ms: at most 60000");
+    }
+    Ok(PlayerEvent {
+        view: ticket.view,
+        seq: read.seq,
+        at,
+        org: ticket.org,
+        asset: ticket.asset,
+        viewer: ticket.viewer,
+        phase: read.phase.parse().map_err(|_| "phase: not a known word")?,
+        startup_ms: read.startup_ms,
+        playing_ms: read.playing_ms,
+        stalled_ms: read.stalled_ms,
+        rung: read.rung.map(str::parse::<Rendition>).transpose().map_err(|_| "rung: not a rendition")?,
+        edge: read.edge.map(str::parse::<EdgeId>).transpose().map_err(|_| "edge: not an edge's id")?,
+        device,
+    })
+}
+
+/// Refuses what another origin's page sends. What says no origin is no page.
+fn from_a_page_of_ours(state: &State, headers: &HeaderMap) -> Result<(), ApiError> {
+    let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
+    let site = state.config.site_url.parse::<rend_core::url::BaseUrl>();
+    let is_site = site.is_ok_and(|site| site.origin().as_bytes() == origin.as_bytes());
+    let listed = state.config.cors_origins.iter().any(|known| known.as_bytes() == origin.as_bytes());
+    // `rend up` is reached by more names than one, and a page that it served itself asks it by the same.
+    let own = headers.get(header::HOST).and_then(|host| host.to_str().ok()).is_some_and(|host| {
+        origin.to_str().is_ok_and(|origin| origin.split_once("://").is_some_and(|(_, name)| name == host))
+    });
+    if is_site || listed || own { Ok(()) } else { Err(ApiError::field("Origin", "an origin of this deployment")) }
+}
+
+/// What the views of `org` come to, and whether all of them were read.
+pub(crate) async fn figures(
+    state: &State,
+    org: OrgId,
+    from: Timestamp,
+    until: Timestamp,
+) -> Result<ViewingJson, ApiError> {
+    let (mut viewing, mut read, mut last) = (Viewing::default(), 0, None);
+    loop {
+        let page = state.stores.analytics.views(org, from, until, last.as_ref(), PAGE).await?;
+        page.iter().for_each(|part| viewing.add(part));
+        read += page.len();
+        last = page.last().map(|part| part.key());
+        if page.len() < PAGE || read >= PARTS_MAX {
+            let whole = page.len() < PAGE;
+            return Ok(ViewingJson::new(viewing.figures(TOP), whole));
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct ViewingJson {
+    views: u64,
+    unique_viewers: u64,
+    watch_ms: u64,
+    startup_p50_ms: Option<u32>,
+    startup_p95_ms: Option<u32>,
+    startup_success: Option<f64>,
+    rebuffer_ratio: Option<f64>,
+    exits_before_start: u64,
+    failures_before_start: u64,
+    failures: u64,
+    by_device: BTreeMap<&'static str, SliceJson>,
+    by_edge: BTreeMap<String, SliceJson>,
+    watch_ms_by_rung: BTreeMap<String, u64>,
+    top_assets: Vec<WatchedJson>,
+    complete: bool,
+}
+
+#[derive(Serialize)]
+struct SliceJson {
+    views: u64,
+    watch_ms: u64,
+}
+
+#[derive(Serialize)]
+struct WatchedJson {
+    asset_id: String,
+    views: u64,
+    watch_ms: u64,
+}
+
+impl ViewingJson {
+    fn new(figures: Figures, complete: bool) -> Self {
+        let slice = |slice: Slice| SliceJson { views: slice.views, watch_ms: slice.watch_ms };
+        let watched = |(asset, slice): (AssetId, Slice)| WatchedJson {
+            asset_id: asset.to_string(),
+            views: slice.views,
+            watch_ms: slice.watch_ms,
+        };
+        Self {
+            views: figures.views,
+            unique_viewers: figures.viewers,
+            watch_ms: figures.watch_ms,
+            startup_p50_ms: figures.startup_p50_ms,
+            startup_p95_ms: figures.startup_p95_ms,
+            startup_success: figures.startup_success,
+            rebuffer_ratio: figures.rebuffer_ratio,
+            exits_before_start: figures.exits_before_start,
+            failures_before_start: figures.failures_before_start,
+            failures: figures.failures,
+            by_device: figures.by_device.into_iter().map(|(device, of)| (device.as_str(), slice(of))).collect(),
+            by_edge: figures.by_edge.into_iter().map(|(edge, of)| (edge, slice(of))).collect(),
+            watch_ms_by_rung: figures.by_rung,
+            top_assets: figures.top_assets.into_iter().map(watched).collect(),
+            complete,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct LiveJson {
+    views: u64,
+    assets: Vec<LiveAssetJson>,
+}
+
+#[derive(Serialize)]
+struct LiveAssetJson {
+    asset_id: String,
+    views: u64,
+}
+
+/// Views that spoke lately and have not ended.
+async fn live(state: &State, caller: Caller) -> Answer {
+    let until = state.clock.wall() + AHEAD_MAX;
+    let from = state.clock.wall() - LIVE_FOR;
+    let (mut views, mut read, mut last) = (BTreeMap::<[u8; 16], (AssetId, bool)>::new(), 0, None);
+    loop {
+        let page = state.stores.analytics.views(caller.org, from, until, last.as_ref(), PAGE).await?;
+        for part in &page {
+            views.entry(part.view).or_insert((part.asset, false)).1 |= part.ends > 0;
+        }
+        read += page.len();
+        last = page.last().map(|part| part.key());
+        if page.len() < PAGE || read >= PARTS_MAX {
+            break;
+        }
+    }
+    let mut assets = BTreeMap::<AssetId, u64>::new();
+    for (asset, _) in views.values().filter(|(_, ended)| !ended) {
+        *assets.entry(*asset).or_default() += 1;
+    }
+    let total = assets.values().sum();
+    let mut assets: Vec<_> = assets.into_iter().collect();
+    assets.sort_by_key(|(_, views)| std::cmp::Reverse(*views));
+    assets.truncate(TOP);
+    let live = |(asset, views): (AssetId, u64)| LiveAssetJson { asset_id: asset.to_string(), views };
+    json(StatusCode::OK, &LiveJson { views: total, assets: assets.into_iter().map(live).collect() })
+}
