@@ -5,27 +5,45 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use futures::{StreamExt, TryStreamExt};
+use rend_core::id::AssetId;
 use rend_core::media::check::{
     Broken, Described, List, Presentation, Segment, is_master, lists_of, parts_of, presentation,
 };
 
 use crate::Outcome;
+use crate::client::{Api, Server};
+use crate::token::read as read_token;
 
 #[derive(Subcommand)]
 pub(crate) enum HlsVerb {
     /// Hold a presentation against the rules of HLS; one finding a line, status 1 when there is an error
     Check {
-        /// A folder with `master.m3u8` or `hls/master.m3u8`, the playlist itself, or its URL
+        /// A folder with `master.m3u8` or `hls/master.m3u8`, the playlist itself, or its URL; the id of an asset, or the URL
+        /// that its players begin with, `…/api/player/ID`
         place: String,
+        /// A file with the token that a signed asset's players begin with; an asset named by its id needs none
+        #[arg(long)]
+        token_file: Option<PathBuf>,
+        /// A file with the cookie to send, as `name=value`, for the URL of a playlist
+        #[arg(long, conflicts_with = "token_file")]
+        cookie_file: Option<PathBuf>,
         /// Whether warnings make for status 1 too
         #[arg(long)]
         strict: bool,
+        #[command(flatten)]
+        server: Server,
     },
 }
 
 pub(crate) async fn hls(verb: HlsVerb) -> Outcome {
-    let HlsVerb::Check { place, strict } = verb;
-    let (place, master) = Place::find(&place)?;
+    let HlsVerb::Check { place, token_file, cookie_file, strict, server } = verb;
+    let secret = |file: Option<PathBuf>| file.map(|file| read_token(Some(&file))).transpose();
+    let (token, cookie) = (secret(token_file)?, secret(cookie_file)?);
+    let (place, master) = if let Ok(asset) = place.parse::<AssetId>() {
+        (Place::of_asset(asset, &Api::of(&server)?).await?, String::new())
+    } else {
+        Place::find(&place, token.as_deref(), cookie.as_deref()).await?
+    };
     let (all, mut broken) = read(&place, &master).await?;
     broken.extend(presentation(&all));
     for finding in &broken {
@@ -43,6 +61,12 @@ enum Place {
     Web(reqwest::Client, reqwest::Url),
 }
 
+/// What a player is told when it begins.
+#[derive(serde::Deserialize)]
+struct Begun {
+    manifest_url: String,
+}
+
 /// The beginning of a file, its whole length, and the media type it was served with.
 struct Head {
     bytes: bytes::Bytes,
@@ -52,11 +76,14 @@ struct Head {
 
 impl Place {
     /// The place, and the name of the multivariant playlist there.
-    fn find(place: &str) -> Result<(Self, String), String> {
+    async fn find(place: &str, token: Option<&[u8]>, cookie: Option<&[u8]>) -> Result<(Self, String), String> {
         if place.starts_with("http://") || place.starts_with("https://") {
-            let url = reqwest::Url::parse(place).map_err(|error| format!("{place} is no URL: {error}"))?;
-            let client = reqwest::Client::builder().build().map_err(|error| format!("no HTTP client: {error}"))?;
-            return Ok((Self::Web(client, url), String::new()));
+            // The text is not said again, since addresses may hold tokens.
+            let url = reqwest::Url::parse(place).map_err(|error| format!("this is no URL: {error}"))?;
+            if is_beginning(&url) {
+                return Ok((Self::begin(url, token).await?, String::new()));
+            }
+            return Ok((Self::Web(client(cookie)?, url), String::new()));
         }
         let path = Path::new(place);
         if path.is_file() {
@@ -68,6 +95,37 @@ impl Place {
         let folder = [path.to_path_buf(), path.join("hls")].into_iter().find(|folder| folder.join(MASTER).is_file());
         let folder = folder.ok_or_else(|| format!("there is no {MASTER} in {place}, nor in its folder hls"))?;
         Ok((Self::Folder(folder), MASTER.to_owned()))
+    }
+
+    /// Where an asset is served, as its owner's key finds out.
+    async fn of_asset(asset: AssetId, api: &Api) -> Result<Self, String> {
+        let handed = api.get(&format!("/v1/assets/{asset}/playback")).await?;
+        let url = reqwest::Url::parse(&format!("{}/api/player/{asset}", api.base));
+        let token = handed["bootstrap_token"].as_str().map(str::as_bytes);
+        Self::begin(url.map_err(|error| format!("no URL: {error}"))?, token).await
+    }
+
+    /// Begins as a player does, and stays with the address that it is given.
+    async fn begin(mut url: reqwest::Url, token: Option<&[u8]>) -> Result<Self, String> {
+        let transport = ("transport", "path");
+        let kept: Vec<(String, String)> =
+            url.query_pairs().into_owned().filter(|(key, _)| key != transport.0).collect();
+        let token = token.map(|token| String::from_utf8_lossy(token).into_owned());
+        url.query_pairs_mut().clear().extend_pairs(kept).append_pair(transport.0, transport.1);
+        if let Some(token) = token {
+            url.query_pairs_mut().append_pair("token", &token);
+        }
+        let client = client(None)?;
+        let told = |error: reqwest::Error| format!("playback did not begin: {}", error.without_url());
+        let answer = client.get(url.clone()).send().await.map_err(told)?;
+        if answer.status() == reqwest::StatusCode::UNAUTHORIZED {
+            return Err(
+                "this asset is signed: name it by its id, or give the token of a player with --token-file".to_owned()
+            );
+        }
+        let answer: Begun = answer.error_for_status().map_err(told)?.json().await.map_err(told)?;
+        let manifest = url.join(&answer.manifest_url).map_err(|error| format!("no address to play: {error}"))?;
+        Ok(Self::Web(client, manifest))
     }
 
     async fn head(&self, name: &str, bytes_max: u64) -> Result<Head, String> {
@@ -85,10 +143,14 @@ impl Place {
             Self::Web(client, base) => {
                 let url = if name.is_empty() { Ok(base.clone()) } else { base.join(name) };
                 let url = url.map_err(|error| format!("{name}: no address: {error}"))?;
+                let name = if name.is_empty() { "the playlist" } else { name };
                 // Addresses of signed playback hold a token, so only the name is ever shown.
                 let told = |error: reqwest::Error| format!("{name}: {}", error.without_url());
                 let range = format!("bytes=0-{}", bytes_max.saturating_sub(1));
                 let answer = client.get(url).header("range", range).send().await.map_err(told)?;
+                if matches!(answer.status().as_u16(), 401 | 403) {
+                    return Err(format!("{name}: it is for those who may play it: {HOW_TO_BEGIN}"));
+                }
                 let answer = answer.error_for_status().map_err(told)?;
                 let header = |key: &str| Some(answer.headers().get(key)?.to_str().ok()?.to_owned());
                 let whole = header("content-range").and_then(|range| range.rsplit_once('/')?.1.parse().ok());
@@ -98,6 +160,28 @@ impl Place {
             }
         }
     }
+}
+
+/// Whether players begin at this address, rather than at a playlist.
+fn is_beginning(url: &reqwest::Url) -> bool {
+    let mut parts = url.path().trim_end_matches('/').rsplit('/');
+    let is_asset = parts.next().is_some_and(|id| id.parse::<AssetId>().is_ok());
+    is_asset && parts.next() == Some("player")
+}
+
+/// A client that sends this cookie, and only where it was told to go.
+fn client(cookie: Option<&[u8]>) -> Result<reqwest::Client, String> {
+    let mut builder = reqwest::Client::builder();
+    if let Some(cookie) = cookie {
+        let mut value = reqwest::header::HeaderValue::from_bytes(cookie)
+            .ok()
+            .filter(|_| cookie.contains(&b'='))
+            .ok_or("the cookie's file holds no line such as `name=value`")?;
+        value.set_sensitive(true);
+        let headers = [(reqwest::header::COOKIE, value)].into_iter().collect();
+        builder = builder.default_headers(headers).redirect(reqwest::redirect::Policy::none());
+    }
+    builder.build().map_err(|error| format!("no HTTP client: {error}"))
 }
 
 async fn read(place: &Place, master: &str) -> Result<(Presentation, Vec<Broken>), String> {
@@ -169,6 +253,7 @@ fn kind(head: &Head, name: &str, wanted: &str, broken: &mut Vec<Broken>) {
     }
 }
 
+const HOW_TO_BEGIN: &str = "name the asset by its id, or the URL that its players begin with, or give --cookie-file";
 const MASTER: &str = "master.m3u8";
 /// Bytes of a segment that hold its headers.
 const HEAD_BYTES: u64 = 256 << 10;
@@ -178,3 +263,25 @@ const TEXT_BYTES_MAX: u64 = 4 << 20;
 const LISTS_MAX: usize = 64;
 /// Segments that are read at once.
 const READS_AT_ONCE: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_player_begins_at_an_asset_and_nowhere_else() {
+        let id = AssetId::from_bytes([7; 16]);
+        let is = |path: &str| is_beginning(&reqwest::Url::parse(&format!("https://a.example{path}")).unwrap());
+        assert!(is(&format!("/api/player/{id}")));
+        assert!(is(&format!("/api/player/{id}/?token=x")));
+        assert!(!is(&format!("/v/{id}/hls/master.m3u8")));
+        assert!(!is("/api/player/none"));
+    }
+
+    #[test]
+    fn a_cookie_that_is_none_is_not_sent() {
+        assert!(client(Some(b"rend_pb=value")).is_ok());
+        assert!(client(Some(b"value")).is_err());
+        assert!(client(Some(b"a=b\nc=d")).is_err());
+    }
+}

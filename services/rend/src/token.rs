@@ -359,7 +359,7 @@ impl KeyArgs {
 }
 
 /// The token in `file`, or on standard input.
-fn read(file: Option<&Path>) -> Result<Vec<u8>, String> {
+pub(crate) fn read(file: Option<&Path>) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     match file {
         Some(path) => {
