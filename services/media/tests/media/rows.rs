@@ -125,3 +125,43 @@ async fn times_that_begin_again_in_the_middle_go_on() {
     let args = format!("-f lavfi -i testsrc2=s=320x180:r=24:d=6 {H264} -g 24 -output_ts_offset 95440 -mpegts_copyts 1");
     plays(&args, "wrap.ts", 6.0).await;
 }
+
+/// A program that may take two seconds of processor time and address 300 MiB, and is killed or refused what is above.
+fn held(folder: &Path, program: &str) -> std::path::PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let held = folder.join(program);
+    std::fs::write(&held, format!("#!/bin/sh\nulimit -t 2\nulimit -v 307200\nexec /usr/bin/{program} \"$@\"\n"))
+        .unwrap();
+    std::fs::set_permissions(&held, std::fs::Permissions::from_mode(0o755)).unwrap();
+    held
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_mean_harm_are_judged_within_two_seconds_of_processor_time_and_300_mib() {
+    let folder = tempfile::tempdir().unwrap();
+    let film = film(folder.path());
+    let bomb = "-f lavfi -i color=black:s=4096x4096:r=60 -frames:v 6 -c:v libx264 -preset ultrafast -pix_fmt yuv420p";
+    let bomb = std::fs::read(clip(folder.path(), "bomb.mp4", bomb)).unwrap();
+    let photo = std::fs::read(clip(folder.path(), "photo.jpg", "-f lavfi -i testsrc2=s=320x180 -frames:v 1")).unwrap();
+    let head = &film[..32];
+    let nested: Vec<u8> = (0..20_000_u32).rev().flat_map(|left| boxed(8 * (left + 1), b"moov")).collect();
+    let list = b"#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n";
+    for (name, bytes) in [
+        ("text", b"this is a letter and no video".repeat(40)),
+        ("a list", list.to_vec()),
+        ("cut before its media", film[..200].to_vec()),
+        ("larger than the file", [head, &boxed(u32::MAX, b"moov"), &[0; 64]].concat()),
+        ("nested", [head, &nested].concat()),
+        ("of no length", [head, &boxed(0, b"moov"), &[0xff; 256]].concat()),
+        ("zeroes", vec![0; 1 << 20]),
+        ("a bomb", bomb),
+        ("a photograph", photo),
+    ] {
+        let file = folder.path().join("file.mp4");
+        std::fs::write(&file, bytes).unwrap();
+        let (probe, encoder) = (held(folder.path(), "ffprobe"), held(folder.path(), "ffmpeg"));
+        let asset = Machine::new().make(&file, |config| (config.ffprobe, config.ffmpeg) = (probe, encoder)).await;
+        let code = asset.failure.as_ref().map(|failure| failure.code.as_str());
+        assert!(matches!(code, Some("unreadable" | "not_a_video" | "over_limit" | "unsupported")), "{name}: {asset:?}");
+    }
+}
