@@ -60,8 +60,7 @@ async fn requests_that_come_before_the_answers_are_answered_in_their_order() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_requests_in_one_packet_are_answered_one_by_one() {
     let rig = Rig::start().await;
-    let bytes = noise(40_000);
-    rig.origin.put(ASSET, SEGMENT, bytes.clone()).await;
+    rig.origin.put(ASSET, SEGMENT, noise(40_000)).await;
     rig.origin.put(ASSET, "poster.jpg", "a picture").await;
     for path in [SEGMENT, "poster.jpg"] {
         rig.get(path).await;
