@@ -366,7 +366,7 @@ mod tests {
 
     #[test]
     fn what_has_no_known_length_is_told() {
-        let unknown = [((AssetId::from_bytes([1; 16]), crate::artifact::Rendition::P720), 3)].into();
+        let unknown = [((AssetId::from_bytes([1; 16]), Rendition::P720), 3)].into();
         assert_eq!(uncounted(&Bill { unknown, ..Bill::default() }), 3);
     }
 

@@ -114,7 +114,7 @@ impl ObjectStore for FsObjects {
 
     async fn get(&self, key: &ObjectKey, range: Option<Range<u64>>) -> Result<Object, StoreError> {
         let folder = layout::folder(&self.0.objects, key.as_str());
-        let opened = self.blocking(move |inner| inner.absent_or(open_newest(&folder, range)?)).await?;
+        let opened = self.blocking(move |inner| inner.absent_or(|| open_newest(&folder, range.clone()))).await?;
         let (meta, file, bytes) = opened.ok_or(StoreError::NotFound { what: "object" })?;
         let body = futures::stream::try_unfold((file, bytes), |(file, rest)| async move {
             if rest == 0 {
@@ -129,7 +129,7 @@ impl ObjectStore for FsObjects {
 
     async fn head(&self, key: &ObjectKey) -> Result<ObjectMeta, StoreError> {
         let folder = layout::folder(&self.0.objects, key.as_str());
-        let newest = self.blocking(move |inner| inner.absent_or(newest(&folder)?)).await?;
+        let newest = self.blocking(move |inner| inner.absent_or(|| newest(&folder))).await?;
         newest.map(|entry| entry.meta).ok_or(StoreError::NotFound { what: "object" })
     }
 
@@ -160,13 +160,19 @@ impl ObjectStore for FsObjects {
 impl PartsAsObjects for FsObjects {}
 
 impl Inner {
-    /// What was found. That nothing was found means something only while the store's own folder is there: a file system that
-    /// is not mounted has nothing, and that is no reason to forget what it will have again.
-    fn absent_or<T>(&self, found: Option<T>) -> io::Result<Option<T>> {
-        if found.is_none() && !self.objects.try_exists()? {
-            return Err(io::Error::other("the folder of objects is gone"));
+    /// What `look` finds. That it finds nothing means something only while the store's own folder is there: a file system
+    /// that is not mounted has nothing, and that is no reason to forget what it will have again. So it looks again with the
+    /// folder seen before and after, since the folder may have come back just then.
+    fn absent_or<T>(&self, look: impl Fn() -> io::Result<Option<T>>) -> io::Result<Option<T>> {
+        for _ in 0..2 {
+            if let Some(found) = look()? {
+                return Ok(Some(found));
+            }
+            if !self.objects.try_exists()? {
+                return Err(io::Error::other("the folder of objects is gone"));
+            }
         }
-        Ok(found)
+        Ok(None)
     }
 
     /// Makes the whole and durable file at `temp` the object of `folder`.
@@ -351,6 +357,24 @@ mod tests {
         assert!(matches!(head(), StoreError::Unavailable(_)) && matches!(get(), StoreError::Unavailable(_)));
         std::fs::rename(folder.path().join("unmounted"), &root).unwrap();
         assert!(matches!(head(), StoreError::NotFound { .. }));
+    }
+
+    #[test]
+    fn an_object_whose_folder_comes_back_between_two_looks_is_not_called_absent() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FsObjects::open(folder.path()).unwrap();
+        let (objects, away) = (folder.path().join("objects"), folder.path().join("away"));
+        std::fs::create_dir(objects.join("there")).unwrap();
+        std::fs::rename(&objects, &away).unwrap();
+        let look = || {
+            let seen = objects.join("there").exists().then_some(());
+            // What was away during the first look is back right after it.
+            if away.exists() {
+                std::fs::rename(&away, &objects)?;
+            }
+            Ok(seen)
+        };
+        assert_eq!(store.0.absent_or(look).unwrap(), Some(()));
     }
 
     #[test]

@@ -441,7 +441,7 @@ enum Purpose {
 
 /// A number for a rendition, so that equal ones are watched one after the other.
 fn tier(rendition: Rendition) -> u8 {
-    if let Rendition::Audio(lang) = rendition {
+    if let Some(lang) = rendition.sound_lang() {
         return 64 + lang.as_str().bytes().fold(0_u8, u8::wrapping_add) % 128;
     }
     rendition.ladder_index()

@@ -280,6 +280,7 @@ mod tests {
 
     #[test]
     fn a_cookie_that_is_none_is_not_sent() {
+        rend_shell::install_tls();
         assert!(client(Some(b"rend_pb=value")).is_ok());
         assert!(client(Some(b"value")).is_err());
         assert!(client(Some(b"a=b\nc=d")).is_err());

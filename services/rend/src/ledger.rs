@@ -10,9 +10,9 @@ use futures::StreamExt;
 use rend_core::artifact::{ArtifactPath, ObjectKey, Rendition};
 use rend_core::config::{Role, check, profile_of, variable as v};
 use rend_core::id::AssetId;
-use rend_core::media::ladder::{Size, Tier};
 use rend_core::media::playlist::{Master, Media};
-use rend_core::metering::{Bill, Counted, Line, Meter, Segment};
+use rend_core::metering::{Bill, Counted, Line, Meter};
+use rend_core::usage::Lengths;
 use rend_shell::ProcessVars;
 use rend_storage::StoreError;
 use rend_storage::fs::FsObjects;
@@ -39,7 +39,7 @@ pub(crate) struct VerifyArgs {
     /// `S3_ENDPOINT` name, else the objects of `rend up`
     #[arg(long)]
     objects: Option<PathBuf>,
-    /// A bill to compare with: lines as `--json` prints them
+    /// A bill to compare with: lines as `--json` prints them, or as `rend usage --json` does
     #[arg(long)]
     bill: Option<PathBuf>,
     /// One JSON line an owner, tier and hour
@@ -60,11 +60,7 @@ async fn verify(args: VerifyArgs) -> Outcome {
         seen.read(spool, &mut meter)?;
     }
     let lengths = lengths(objects(args.objects.as_deref())?.as_ref(), &seen.renditions).await?;
-    let bill = meter.bill(|asset, rendition, index| {
-        let (tier, micros) = lengths.get(&(asset, rendition))?;
-        let micros = *micros.get(usize::try_from(index).ok()?)?;
-        Some(Segment { micros, tier: *tier })
-    });
+    let bill = meter.bill(|asset, rendition, index| lengths.get(&(asset, rendition))?.segment(index));
     let lines: Vec<LineJson> = bill.lines.iter().map(|(line, micros)| LineJson::new(line, *micros)).collect();
     for line in &lines {
         if args.json {
@@ -219,36 +215,22 @@ impl Seen {
 }
 
 /// Tier and lengths of segments, by rendition.
-type Lengths = BTreeMap<(AssetId, Rendition), (Tier, Vec<u64>)>;
+type Known = BTreeMap<(AssetId, Rendition), Lengths>;
 
 /// What the playlists say of renditions; of one without, nothing.
-async fn lengths(objects: &dyn ObjectStore, wanted: &BTreeMap<AssetId, Vec<Rendition>>) -> Result<Lengths, String> {
-    let mut lengths = Lengths::new();
+async fn lengths(objects: &dyn ObjectStore, wanted: &BTreeMap<AssetId, Vec<Rendition>>) -> Result<Known, String> {
+    let mut lengths = Known::new();
     for (asset, renditions) in wanted {
         let master = text(objects, *asset, ArtifactPath::Master).await?.and_then(|text| text.parse::<Master>().ok());
         for rendition in renditions {
             let list = text(objects, *asset, ArtifactPath::Variant(*rendition)).await?;
             let Some(list) = list.and_then(|text| text.parse::<Media>().ok()) else { continue };
-            let uri = format!("{rendition}/index.m3u8");
-            let said = master.as_ref().and_then(|master| master.variants.iter().find(|variant| variant.uri == uri));
-            let size = said.and_then(|variant| variant.resolution).map(|(width, height)| Size { width, height });
-            if let Some(tier) = size.map(Tier::of).or_else(|| tier_by_name(*rendition)) {
-                // A sound that goes with pictures is heard while they are seen: those minutes are counted once.
-                let beside = master.as_ref().is_some_and(|master| master.sounds.iter().any(|sound| sound.uri == uri));
-                let micros = list.segments.iter().map(|segment| if beside { 0 } else { segment.micros }).collect();
-                lengths.insert((*asset, *rendition), (tier, micros));
+            if let Some(said) = Lengths::of(*rendition, master.as_ref(), &list) {
+                lengths.insert((*asset, *rendition), said);
             }
         }
     }
     Ok(lengths)
-}
-
-/// The tier of a rendition whose name tells its size.
-fn tier_by_name(rendition: Rendition) -> Option<Tier> {
-    if rendition.sound_lang().is_some() {
-        return Some(Tier::AudioOnly);
-    }
-    rendition.short_side().map(|height| Tier::of(Size { width: height * 16 / 9, height }))
 }
 
 async fn text(objects: &dyn ObjectStore, asset: AssetId, path: ArtifactPath) -> Result<Option<String>, String> {
@@ -324,20 +306,5 @@ mod tests {
         let wrong = differences(&found, &[line("720p", 1001), line("4k", 1)]);
         assert_eq!(wrong.len(), 3, "{wrong:?}");
         assert!(wrong.iter().any(|said| said.contains("delivered 1000 ms, billed 1001 ms")), "{wrong:?}");
-    }
-
-    #[test]
-    fn names_of_rungs_tell_their_tier() {
-        for (rendition, tier) in [
-            (Rendition::P360, Some(Tier::P720)),
-            (Rendition::P720, Some(Tier::P720)),
-            (Rendition::P1080, Some(Tier::P1080)),
-            (Rendition::P1440, Some(Tier::K2)),
-            (Rendition::P2160, Some(Tier::K4)),
-            (Rendition::Source, None),
-            (Rendition::Audio(rend_core::artifact::Lang::UND), Some(Tier::AudioOnly)),
-        ] {
-            assert_eq!(tier_by_name(rendition), tier, "{rendition}");
-        }
     }
 }

@@ -15,6 +15,7 @@ mod operator;
 mod token;
 mod up;
 mod upload;
+mod usage;
 mod webhook;
 
 use std::path::PathBuf;
@@ -125,6 +126,8 @@ enum Verb {
         #[command(subcommand)]
         verb: operator::OperatorVerb,
     },
+    /// Show what was delivered by tier and UTC hour
+    Usage(usage::UsageArgs),
     /// Recompute what was delivered from edges' own records
     Ledger {
         #[command(subcommand)]
@@ -171,6 +174,7 @@ async fn perform(verb: Verb) -> Outcome {
         Verb::Hls { verb } => hls::hls(verb).await,
         Verb::Webhook { server, verb } => webhook::webhook(&server, verb).await,
         Verb::Operator { verb } => operator::operator(verb).await,
+        Verb::Usage(args) => usage::usage(args).await,
         Verb::Ledger { verb } => ledger::ledger(verb).await,
         Verb::Completion { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "rend", &mut std::io::stdout());

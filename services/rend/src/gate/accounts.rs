@@ -87,8 +87,14 @@ impl Gate {
     }
 
     pub(super) async fn purge(&self, at: usize, asset: AssetId) -> Result<(), String> {
-        let wire =
-            PurgeWire { asset_id: asset.to_string(), path: None, prefix: None, mode: PurgeMode::Hard, seq: None, gone: false };
+        let wire = PurgeWire {
+            asset_id: asset.to_string(),
+            path: None,
+            prefix: None,
+            mode: PurgeMode::Hard,
+            seq: None,
+            gone: false,
+        };
         let url = format!("{}/internal/purge", self.edges[at].private);
         match self.private(Method::POST, &url, serde_json::to_value(wire).ok()).await? {
             (StatusCode::OK, _) => Ok(()),
