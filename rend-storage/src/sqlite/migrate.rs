@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0006_captions.sql"),
     include_str!("../../migrations/sqlite/0007_usage_and_answers.sql"),
     include_str!("../../migrations/sqlite/0008_player_events.sql"),
+    include_str!("../../migrations/sqlite/0009_downloads.sql"),
 ];
 
 /// The schema after the last of [`MIGRATIONS`].

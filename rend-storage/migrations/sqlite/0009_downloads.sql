@@ -1,0 +1,3 @@
+-- The downloads of each asset. One of before has none.
+
+ALTER TABLE assets ADD COLUMN downloads TEXT NOT NULL DEFAULT '[]';
