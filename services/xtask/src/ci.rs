@@ -85,8 +85,8 @@ fn examples() -> Done {
         std::fs::read_to_string(crate::run::root().join("examples/Cargo.toml")).map_err(|e| e.to_string())?;
     for name in manifest.lines().filter_map(|line| line.strip_prefix("name = ")).map(|name| name.trim_matches('"')) {
         if name != "rend-examples" {
-            run(cargo().args(["run", "-q", "-p", "rend-examples", "--example", name]))?;
+            run(cargo().args(["run", "-q", "--example", name]))?;
         }
     }
-    run(cargo().args(["bench", "-p", "rend-benches", "--no-run"]))
+    run(cargo().args(["bench", "--bench", "*", "--no-run"]))
 }
