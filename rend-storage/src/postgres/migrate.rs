@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0005_usage_and_answers.sql"),
     include_str!("../../migrations/postgres/0006_player_events.sql"),
     include_str!("../../migrations/postgres/0007_downloads.sql"),
+    include_str!("../../migrations/postgres/0008_retention.sql"),
 ];
 
 /// The schema after the last of [`MIGRATIONS`].

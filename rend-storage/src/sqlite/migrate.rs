@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0007_usage_and_answers.sql"),
     include_str!("../../migrations/sqlite/0008_player_events.sql"),
     include_str!("../../migrations/sqlite/0009_downloads.sql"),
+    include_str!("../../migrations/sqlite/0010_retention.sql"),
 ];
 
 /// The schema after the last of [`MIGRATIONS`].
