@@ -79,6 +79,11 @@ export class Api {
     return this.#ask('GET', `/v1/assets/${id}/analytics/playback`, { window_seconds: windowSeconds });
   }
 
+  /** A page of usage since `from`, newest hour first. */
+  usage(from, cursor) {
+    return this.#ask('GET', '/v1/usage', { from, cursor, limit: 200 });
+  }
+
   fleet() {
     return this.#ask('GET', '/v1/fleet');
   }

@@ -3,6 +3,7 @@
 import { Api, Problem } from './api.js';
 import { Fleet } from './dashboard-fleet.js';
 import { Uploads } from './dashboard-upload.js';
+import { Usage } from './dashboard-usage.js';
 import { Videos } from './dashboard-videos.js';
 import { h, icon, say } from './dom.js';
 import { loadHls, nativeHls } from './engine.js';
@@ -74,6 +75,7 @@ function open(api, firstPage) {
   const videos = new Videos(api, { toast, ask: confirm, signal });
   const uploads = new Uploads(api, { onUploaded: (asset) => videos.show(asset), signal });
   new Fleet(api, { signal });
+  new Usage(api, { signal });
   videos.onChange = (asset) => uploads.follow(asset);
   videos.begin(firstPage);
   follow({

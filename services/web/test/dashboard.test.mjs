@@ -310,6 +310,31 @@ test('the fleet shows each edge and the latest gate, in light, in dark and on a 
     },
   ));
 
+test('what was delivered is a picture and a table that says the same, and hours that lack records are said', () =>
+  desk(
+    {},
+    (mock) => {
+      const hour = (back) => new Date(Math.floor(Date.now() / 3_600_000) * 3_600_000 - back * 3_600_000).toISOString();
+      const row = (back, tier, minutes, complete = true) => ({ org_id: 'o', hour: hour(back), tier, delivered_ms: minutes * 60_000, revision: 1, complete, counted_at: hour(0) });
+      mock.usage = [row(2, '1080p', 30, false), row(2, '720p', 4.5, false), row(30, '1080p', 1200), row(31, '720p', 3), row(24 * 40, '4k', 9999)];
+    },
+    async (page, mock) => {
+      const table = page.getByRole('table', { name: /Minutes delivered in the last 30 days/ });
+      await table.waitFor();
+      const cells = await table.locator('tbody tr, tfoot tr').allTextContents();
+      assert.deepEqual(cells, ['Up to 720p7.5', 'Up to 1080p1\u202f230', 'All1\u202f238']);
+      assert.ok(await page.getByText('1 hour of these lacks records').isVisible());
+      assert.equal(await page.locator('.usage-picture rect').count(), 4);
+      assert.equal(await page.locator('.usage-picture').getAttribute('aria-hidden'), 'true');
+      await page.setViewportSize({ width: 390, height: 844 });
+      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 390);
+      await shoot(page, 'dashboard-usage');
+      mock.usage = [];
+      await page.reload();
+      await page.getByText('Nothing was delivered yet').waitFor();
+    },
+  ));
+
 test('a desk can be worked without a mouse, and everything on it has a name', () =>
   desk({}, (mock) => mock.add('Reachable'), async (page) => {
     const row = line(page, 'Reachable');

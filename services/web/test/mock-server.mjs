@@ -50,6 +50,8 @@ class Mock {
   requests = [];
   /** Bootstraps that were answered. */
   bootstraps = 0;
+  /** The rows of `GET /v1/usage`, newest first. */
+  usage = [];
   /** What `GET /v1/fleet` says of the gate. */
   gate = null;
 
@@ -170,6 +172,7 @@ class Mock {
     if (noun === 'uploads') return this.#piece(req, res, id);
     if (noun === 'events') return this.#follow(req, res, url);
     if (noun === 'fleet') return this.#json(res, 200, this.#fleet());
+    if (noun === 'usage') return this.#usagePage(res, url);
     if (noun === 'assets' && !id) {
       const limit = Math.min(100, Number(url.searchParams.get('limit')) || 20);
       const cursor = url.searchParams.get('cursor');
@@ -441,6 +444,13 @@ class Mock {
     } catch {
       return false;
     }
+  }
+
+  /** Three rows a page, so that there is more than one. */
+  #usagePage(res, url) {
+    const from = Number(url.searchParams.get('cursor') ?? 0);
+    const rows = this.usage.filter((row) => row.hour >= url.searchParams.get('from'));
+    return this.#json(res, 200, { data: rows.slice(from, from + 3), next_cursor: rows.length > from + 3 ? String(from + 3) : null });
   }
 
   #fleet() {
