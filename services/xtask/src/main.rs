@@ -1,4 +1,4 @@
-//! What a developer of Rend runs: `cargo xtask up | test | ci | bench | fuzz | web`.
+//! What a developer of Rend runs: `cargo xtask up | test | ci | bench | stack | contract | fuzz | web`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -15,8 +15,10 @@ mod bench_peer;
 mod bench_quality;
 mod bench_token;
 mod ci;
+mod contract;
 mod engines;
 mod fuzz;
+mod interrupt;
 mod run;
 mod soak;
 mod stack;
@@ -133,6 +135,12 @@ enum Verb {
         #[arg(trailing_var_arg = true, required = true)]
         command: Vec<std::ffi::OsString>,
     },
+    /// Only the API against its own description, judged by a tool that is not ours
+    Contract {
+        /// Only say what is missing
+        #[arg(long)]
+        no_install: bool,
+    },
     /// Only the browser tests, against a Rend of their own
     Browser,
     /// Fetch the locked npm packages of the web pages
@@ -176,6 +184,7 @@ fn main() -> ExitCode {
         Verb::Browser => tools::need(&[tools::CHROMIUM, tools::NPM, tools::FFMPEG], true)
             .and_then(|()| tools::web(true))
             .and_then(|()| up::browser_tests()),
+        Verb::Contract { no_install } => contract::contract(!no_install),
         Verb::Web => tools::web(true),
     };
     match done {

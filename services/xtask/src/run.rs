@@ -25,6 +25,9 @@ pub(crate) fn cargo() -> Command {
 /// Prints `command` and runs it to its end.
 pub(crate) fn run(command: &mut Command) -> Done {
     let line = line(command);
+    if crate::interrupt::came() {
+        return Err(format!("stopped before `{line}`"));
+    }
     println!("\n$ {line}");
     match command.status() {
         Ok(status) if status.success() => Ok(()),

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::engines::{Engines, answers, bound_to_us, free_port};
+use crate::interrupt;
 use crate::run::{Done, cargo, read, root, run};
 use crate::tools::{CC, FFMPEG, need, web};
 
@@ -32,21 +33,19 @@ pub(crate) fn stack(install: bool, once: bool, release: bool, folder: &Path) -> 
     run(&mut build)?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     let programs = target.join(if release { "release" } else { "debug" });
-    fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-    let folder = fs::canonicalize(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-
+    let folder = Folder::open(folder)?;
+    interrupt::catch(&interrupt::ALL)?;
     let engines = Engines::start(install)?;
     let mut stack = Stack::plan(&engines, programs, folder)?;
     stack.start()?;
     stack.say()?;
     if once {
         let mut gate = Command::new(stack.programs.join("rend"));
-        gate.args(["gate", "--target", "local-two-edge"]).env("REND_DATA_DIR", &stack.folder);
+        gate.args(["gate", "--target", "local-two-edge"]).env("REND_DATA_DIR", &stack.folder.path);
         return run(&mut gate);
     }
     println!("  Ctrl-C stops it.\n");
-    // Ctrl-C reaches every process; this only waits for the first that ends.
-    loop {
+    while !interrupt::came() {
         for (name, child) in &mut stack.children {
             if let Some(status) = child.try_wait().map_err(|e| e.to_string())? {
                 return if status.success() { Ok(()) } else { Err(format!("{name} ended with {status}")) };
@@ -54,13 +53,15 @@ pub(crate) fn stack(install: bool, once: bool, release: bool, folder: &Path) -> 
         }
         thread::sleep(Duration::from_millis(200));
     }
+    println!("\nstopping, the edges first; a second Ctrl-C ends it at once");
+    Ok(())
 }
 
 /// The processes of ours, and what they are told.
 struct Stack {
     children: Vec<(String, Child)>,
     programs: PathBuf,
-    folder: PathBuf,
+    folder: Folder,
     /// What all of them are told.
     shared: Vec<(String, String)>,
     api: u16,
@@ -76,7 +77,7 @@ struct EdgePlan {
 }
 
 impl Stack {
-    fn plan(engines: &Engines, programs: PathBuf, folder: PathBuf) -> Result<Self, String> {
+    fn plan(engines: &Engines, programs: PathBuf, folder: Folder) -> Result<Self, String> {
         let given = |name: &str| {
             let found = engines.env().into_iter().find(|(known, _)| *known == name).map(|(_, value)| value);
             found.ok_or_else(|| format!("no engine gave {name}"))
@@ -127,7 +128,7 @@ impl Stack {
         self.spawn("worker", "rend-api", &["worker", "media"], &[])?;
         for at in 0..self.edges.len() {
             let EdgePlan { id, region, public, private } = self.edges[at];
-            let below = |name: &str| self.folder.join(id).join(name).display().to_string();
+            let below = |name: &str| self.folder.path.join(id).join(name).display().to_string();
             let own = [
                 ("REND_EDGE_ID", id.to_owned()),
                 ("REND_EDGE_REGION", region.to_owned()),
@@ -152,7 +153,7 @@ impl Stack {
     }
 
     fn spawn(&mut self, name: &str, program: &str, args: &[&str], own: &[(&str, String)]) -> Done {
-        let log = self.folder.join(format!("{name}.log"));
+        let log = self.folder.path.join(format!("{name}.log"));
         let said = fs::File::create(&log).map_err(|e| format!("{}: {e}", log.display()))?;
         let also = said.try_clone().map_err(|e| e.to_string())?;
         let mut command = self.command(program, args);
@@ -166,9 +167,12 @@ impl Stack {
     fn wait_for(&mut self, name: &str, port: u16) -> Done {
         let began = Instant::now();
         while !answers(port) {
+            if interrupt::came() {
+                return Err(format!("stopped while {name} was starting"));
+            }
             for (name, child) in &mut self.children {
                 if let Some(status) = child.try_wait().map_err(|e| e.to_string())? {
-                    let log = self.folder.join(format!("{name}.log"));
+                    let log = self.folder.path.join(format!("{name}.log"));
                     let said = fs::read_to_string(&log).unwrap_or_default();
                     return Err(format!("{name} ended with {status}: {}", said.lines().last().unwrap_or("no word")));
                 }
@@ -194,7 +198,7 @@ impl Stack {
         for (name, value) in lines {
             let _ = writeln!(text, "{name}={value}");
         }
-        let path = self.folder.join("stack.env");
+        let path = self.folder.path.join(ENV_FILE);
         let file = fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&path);
         let written = file.and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()));
         written.map_err(|e| format!("{}: {e}", path.display()))?;
@@ -205,7 +209,7 @@ impl Stack {
             println!("  {}      http://127.0.0.1:{} ({})", edge.id, edge.public, edge.region);
         }
         println!("  for tools  {} (`rend gate --target local-two-edge` reads it)", path.display());
-        println!("  data       {}\n", self.folder.display());
+        println!("  logs       {}\n", self.folder.path.display());
         Ok(())
     }
 }
@@ -222,9 +226,58 @@ impl Drop for Stack {
             let _ = child.kill();
             let _ = child.wait();
         }
-        let _ = fs::remove_file(self.folder.join("stack.env"));
     }
 }
+
+/// The data folder of one run. What goes when it is dropped is what is worth nothing without the servers, whose data goes
+/// too: the file for tools, and what the edges keep. The logs stay, unless the whole folder was made for the run in the
+/// system's place for such.
+struct Folder {
+    path: PathBuf,
+    is_temporary: bool,
+    /// Held as long as it is ours.
+    _lock: fs::File,
+}
+
+impl Folder {
+    fn open(path: &Path) -> Result<Self, String> {
+        let failed = |e: std::io::Error| format!("{}: {e}", path.display());
+        let is_new = !path.exists();
+        fs::create_dir_all(path).map_err(failed)?;
+        let path = fs::canonicalize(path).map_err(failed)?;
+        let is_temporary = is_new && path.starts_with(std::env::temp_dir());
+        let lock = fs::File::create(path.join(LOCK_FILE)).map_err(failed)?;
+        lock.try_lock()
+            .map_err(|_| format!("another stack uses {}; stop it, or name another folder", path.display()))?;
+        let folder = Self { path, is_temporary, _lock: lock };
+        // A run that was killed left them. An edge with the cache of another database would go on in a log that is none of
+        // its own.
+        folder.forget();
+        Ok(folder)
+    }
+
+    fn forget(&self) {
+        let _ = fs::remove_file(self.path.join(ENV_FILE));
+        for (id, _) in EDGES {
+            let _ = fs::remove_dir_all(self.path.join(id));
+        }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        self.forget();
+        let _ = fs::remove_file(self.path.join(LOCK_FILE));
+        if self.is_temporary {
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+/// What tools are told, under the data folder.
+const ENV_FILE: &str = "stack.env";
+/// Held by the stack that uses the folder.
+const LOCK_FILE: &str = "stack.lock";
 
 /// Thirty-two random bytes in hexadecimal.
 fn random() -> Result<String, String> {
@@ -233,4 +286,37 @@ fn random() -> Result<String, String> {
     let drawn = fs::File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes));
     drawn.map_err(|e| format!("no randomness: {e}"))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is left of a data folder with something of everything, which `made_by_us` or was there.
+    fn left(name: &str, made_by_us: bool) -> Option<Vec<String>> {
+        let path = std::env::temp_dir().join(format!("rend-stack-test-{}-{name}", std::process::id()));
+        if !made_by_us {
+            fs::create_dir(&path).unwrap();
+        }
+        let folder = Folder::open(&path).unwrap();
+        assert!(Folder::open(&path).is_err(), "it is one stack's alone");
+        for file in [ENV_FILE, "api.log", "mine"] {
+            fs::write(path.join(file), "x").unwrap();
+        }
+        for (id, _) in EDGES {
+            fs::create_dir_all(path.join(id).join("cache")).unwrap();
+        }
+        drop(folder);
+        let names = fs::read_dir(&path).ok()?.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        fs::remove_dir_all(&path).unwrap();
+        Some(names)
+    }
+
+    #[test]
+    fn a_stack_takes_what_it_made_with_it_and_leaves_its_logs_where_a_folder_was() {
+        assert_eq!(left("theirs", false), Some(vec!["api.log".to_owned(), "mine".to_owned()]));
+        assert_eq!(left("ours", true), None);
+    }
 }

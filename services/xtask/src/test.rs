@@ -8,7 +8,8 @@ use crate::run::{Done, cargo, root, run};
 use crate::tools::{CC, CHROMIUM, FFMPEG, NPM, PYTHON, Tool, need, web};
 
 /// Installs what is missing, then runs the tests of the libraries and services, the doc tests, those that need a server
-/// over private servers of our own, and the browser tests against a Rend of its own.
+/// over private servers of our own, the browser tests against a Rend of its own, and one that an outside tool holds to
+/// its description.
 pub(crate) fn test(install: bool) -> Done {
     need(&[CC, FFMPEG, NPM, CHROMIUM, PYTHON], install)?;
     web(install)?;
@@ -18,7 +19,8 @@ pub(crate) fn test(install: bool) -> Done {
     run(cargo().args(["test", "-p", "rend-token", "--all-features", "--tests", "--", "--ignored"]))?;
     served(install, None, None)?;
     run(Command::new("npm").current_dir(root().join("services/web")).args(["test"]))?;
-    crate::up::browser_tests()
+    crate::up::browser_tests()?;
+    crate::contract::contract(install)
 }
 
 /// The tests that need a server, each of which is ignored by name where there is none; of one file, or with a word in

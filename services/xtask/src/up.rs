@@ -152,7 +152,7 @@ pub(crate) fn target() -> PathBuf {
 }
 
 /// A clip of our own making: twelve seconds of moving colour bars with a tone, which plays as it is.
-fn sample(data_dir: &Path) -> Result<PathBuf, String> {
+pub(crate) fn sample(data_dir: &Path) -> Result<PathBuf, String> {
     make(data_dir, "sample", &["libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-g", "60"])
 }
 

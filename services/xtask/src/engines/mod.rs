@@ -10,14 +10,19 @@ pub(crate) mod redis;
 pub(crate) mod s3;
 mod venv;
 
+pub(crate) use venv::environment;
+
 use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+
+use crate::interrupt;
 
 /// One server of ours, running. Dropping it stops it.
 pub(crate) struct Engine {
@@ -69,6 +74,9 @@ impl Engine {
             let ended = process.child.try_wait().map_err(|e| e.to_string())?;
             if let Some(status) = ended {
                 return Err(format!("{} ended with {status}: {}", process.name, process.last_words()));
+            }
+            if interrupt::came() {
+                return Err(format!("stopped while {} was starting", process.name));
             }
             if began.elapsed() > READY_WITHIN {
                 let waited = READY_WITHIN.as_secs();
@@ -150,8 +158,10 @@ pub(crate) struct Engines {
 }
 
 impl Engines {
-    /// Starts every engine there is, installing what is missing when `install`.
+    /// Starts every engine there is, installing what is missing when `install`. From here on Ctrl-C only ends what runs
+    /// beside them in the terminal, so that they and their folder go after it.
     pub(crate) fn start(install: bool) -> Result<Self, String> {
+        interrupt::catch(&interrupt::OF_TERMINAL)?;
         let mut engines = Self { tending: Tending::default(), started: Vec::new(), folder: Folder::new()? };
         for start in ALL {
             let began = Instant::now();
@@ -249,11 +259,12 @@ pub(crate) fn answers(port: u16) -> bool {
     TcpStream::connect(("127.0.0.1", port)).is_ok()
 }
 
-/// `program` such that it is sent `signal` when this process ends, however that ends; where that can not be had, plainly.
+/// `program` such that it is sent `signal` when this process ends, however that ends, and that Ctrl-C at the terminal reaches
+/// this process alone, which then stops all in their order; where that can not be had, plainly.
 pub(crate) fn bound_to_us(program: &Path, signal: &str) -> Command {
     if crate::run::has("setpriv") {
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", signal, "--"]).arg(program);
+        command.args(["--pdeathsig", signal, "--"]).arg(program).process_group(0);
         command
     } else {
         Command::new(program)

@@ -40,7 +40,13 @@ pub(crate) fn environment(name: &str, packages: &[&str], install: bool) -> Resul
     run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
     let mut pip = Command::new(folder.join("bin/python"));
     pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check"]).args(packages);
-    run(&mut pip)?;
+    run(&mut pip).map_err(|why| {
+        format!(
+            "{name} could not be installed, and pip says above why: {why}. It is fetched once from the index of Python \
+             packages; without a network, fill {} on a machine that has one, of the same Python, and bring it here",
+            folder.display()
+        )
+    })?;
     fs::write(&stamp, wanted).map_err(|e| format!("{}: {e}", stamp.display()))?;
     Ok(folder)
 }
