@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::artifact::ArtifactPath;
+use crate::artifact::{ArtifactPath, Rendition};
 use crate::asset::{UnknownWord, named};
 use crate::id::{AssetId, EdgeId, OrgId};
 use crate::time::Timestamp;
@@ -113,6 +113,34 @@ pub struct PlaybackReport {
     pub last_seen: Option<Timestamp>,
 }
 
+/// What one edge served of one rendition.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Served {
+    /// The edge.
+    pub node: EdgeId,
+    /// The rendition whose segments they are; none for everything that is no segment.
+    pub rung: Option<Rendition>,
+    /// Responses.
+    pub requests: u64,
+    /// Body bytes.
+    pub bytes: u64,
+}
+
+/// What `events` come to by edge and rendition, in the order of their names as text, what is no segment first: what every
+/// store answers.
+pub fn served<'e>(events: impl IntoIterator<Item = &'e PlaybackEvent>) -> Vec<Served> {
+    let mut parts = BTreeMap::<(&EdgeId, String), Served>::new();
+    for event in events {
+        let rung = if let ArtifactPath::Segment { rendition, .. } = event.path { Some(rendition) } else { None };
+        let name = rung.map_or_else(String::new, |rung| rung.to_string());
+        let none_yet = || Served { node: event.node.clone(), rung, requests: 0, bytes: 0 };
+        let part = parts.entry((&event.node, name)).or_insert_with(none_yet);
+        part.requests += 1;
+        part.bytes = part.bytes.saturating_add(event.bytes_sent);
+    }
+    parts.into_values().collect()
+}
+
 /// How complete the account of one edge's run is.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct NodeAccount {
@@ -161,6 +189,29 @@ mod tests {
         assert_eq!(ids.len(), 4);
         assert_eq!(event(1, 2).id(), event(1, 2).id());
         assert!(event(1, 255).id() < event(1, 256).id(), "names sort as events happened");
+    }
+
+    #[test]
+    fn what_was_served_adds_up_by_edge_and_rendition() {
+        let segment = |rendition| ArtifactPath::Segment { rendition, index: 1 };
+        let of = |seq, path, bytes_sent| PlaybackEvent { path, bytes_sent, ..event(1, seq) };
+        let events = [
+            of(1, segment(Rendition::P720), 10),
+            of(2, ArtifactPath::Variant(Rendition::P720), 1),
+            of(3, segment(Rendition::P1080), u64::MAX),
+            of(4, segment(Rendition::P1080), 7),
+            PlaybackEvent { node: "ash-0".parse().unwrap(), ..of(5, segment(Rendition::P720), 3) },
+        ];
+        let found = served(&events);
+        let told: Vec<_> =
+            found.iter().map(|part| (part.node.as_str(), part.rung, part.requests, part.bytes)).collect();
+        let expected = [
+            ("ash-0", Some(Rendition::P720), 1, 3),
+            ("ash-1", None, 1, 1),
+            ("ash-1", Some(Rendition::P1080), 2, u64::MAX),
+            ("ash-1", Some(Rendition::P720), 1, 10),
+        ];
+        assert_eq!(told, expected);
     }
 
     #[test]

@@ -37,6 +37,7 @@
 //! | [`webhook`] | who is told of it, and what becomes of the telling |
 //! | [`credential`] | what an API key may do |
 //! | [`suspension`] | what an operator took out of service, who and why |
+//! | [`retention`] | what is kept for how long, and what must stay whatever its age |
 //! | [`limit`] | how often somebody may ask |
 //! | [`config`] | what every variable means, and all that is wrong with a configuration at once |
 //!
@@ -67,6 +68,7 @@ pub mod media;
 pub mod metering;
 pub mod playback;
 pub mod prng;
+pub mod retention;
 pub mod routing;
 pub mod suspension;
 pub mod time;

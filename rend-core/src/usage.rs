@@ -182,6 +182,26 @@ pub fn incomplete(hours: &[RunHour], accounts: &[NodeAccount], from_start: bool)
     found
 }
 
+/// The hours of which it can no longer be told whether records are missing, since records die of age.
+///
+/// Those are the hours up to the last that has fewer records than were `counted`, and the first of each run whose beginning
+/// may have died with them. What was said of them stays said.
+pub fn aged(hours: &[RunHour], counted: &[CountedHour]) -> BTreeSet<Timestamp> {
+    let mut rows = BTreeMap::<Timestamp, u64>::new();
+    for run in hours {
+        *rows.entry(run.hour).or_default() += run.rows;
+    }
+    let died = |hour: &&CountedHour| rows.get(&hour.hour).copied().unwrap_or(0) < hour.rows;
+    let Some(last) = counted.iter().filter(died).map(|hour| hour.hour).max() else { return BTreeSet::new() };
+    let mut firsts = BTreeMap::<(&EdgeId, [u8; 8]), &RunHour>::new();
+    for hour in hours {
+        let first = firsts.entry((&hour.node, hour.boot)).or_insert(hour);
+        *first = (*first).min(hour);
+    }
+    let begun = firsts.into_values().filter(|first| first.seq_min > 1).map(|first| first.hour);
+    rows.into_keys().filter(|hour| *hour <= last).chain(begun).collect()
+}
+
 /// Every hour from `first` to `last`, at most [`GAP_HOURS_MAX`].
 fn between(first: Timestamp, last: Timestamp) -> impl Iterator<Item = Timestamp> {
     let next = move |hour: &Timestamp| (*hour < last).then_some(*hour + HOUR);
@@ -362,6 +382,19 @@ mod tests {
     fn the_gaps_of_one_run_say_nothing_of_another() {
         let other = RunHour { boot: [2; 8], ..run(4, 2, 1, 9) };
         check(&[run(0, 5, 1, 5), other], 0, true, &[]);
+    }
+
+    #[test]
+    fn of_hours_whose_records_died_and_of_what_began_with_them_nothing_new_is_said() {
+        let was = |n, rows| CountedHour { hour: hour(n), rows, complete: true, uncounted: 0, pass: 1, at: hour(9) };
+        let said = |hours: &[RunHour], counted: &[CountedHour]| aged(hours, counted).into_iter().collect::<Vec<_>>();
+        let other = RunHour { boot: [2; 8], ..run(3, 2, 1, 2) };
+        let hours = [run(1, 2, 4, 5), run(2, 5, 6, 10), other];
+        assert_eq!(said(&hours, &[was(1, 2), was(2, 5), was(3, 2)]), [], "all are there");
+        assert_eq!(said(&hours, &[was(2, 4)]), [], "and more than were counted");
+        assert_eq!(said(&hours, &[was(0, 3), was(2, 5)]), [hour(1)]);
+        assert_eq!(said(&hours, &[was(2, 6)]), [hour(1), hour(2)]);
+        assert_eq!(said(&[], &[was(0, 3)]), []);
     }
 
     #[test]

@@ -208,6 +208,7 @@ pub fn parts<'e>(events: impl IntoIterator<Item = &'e PlayerEvent>) -> Vec<ViewP
 /// What views come to. Parts are added in the order of their places.
 #[derive(Clone, Debug, Default)]
 pub struct Viewing {
+    regions: BTreeMap<EdgeId, String>,
     views: u64,
     viewers: BTreeSet<[u8; 7]>,
     intended: u64,
@@ -219,6 +220,7 @@ pub struct Viewing {
     stalled_ms: u64,
     by_device: BTreeMap<Device, Slice>,
     by_edge: BTreeMap<String, Slice>,
+    by_region: BTreeMap<String, Slice>,
     by_rung: BTreeMap<String, u64>,
     by_asset: BTreeMap<AssetId, Slice>,
     current: Option<Current>,
@@ -240,6 +242,7 @@ struct Current {
     asset: AssetId,
     device: Device,
     edges: BTreeMap<String, u64>,
+    regions: BTreeMap<String, u64>,
     intents: u64,
     startup_ms: Option<u32>,
     errors: u64,
@@ -273,6 +276,8 @@ pub struct Figures {
     pub by_device: BTreeMap<Device, Slice>,
     /// By edge; a view that moved counts at each.
     pub by_edge: BTreeMap<String, Slice>,
+    /// By region; a view that moved to an edge of another counts in each.
+    pub by_region: BTreeMap<String, Slice>,
     /// Watch time by rendition, in milliseconds.
     pub by_rung: BTreeMap<String, u64>,
     /// The assets that were watched longest, at most as many as were asked for.
@@ -280,6 +285,11 @@ pub struct Figures {
 }
 
 impl Viewing {
+    /// Nothing yet, of edges that stand in these `regions`. One that is not named stands in [`NO_REGION`].
+    pub fn of_fleet(regions: BTreeMap<EdgeId, String>) -> Self {
+        Self { regions, ..Self::default() }
+    }
+
     /// Adds a part.
     pub fn add(&mut self, part: &ViewPart) {
         if self.current.as_ref().is_none_or(|current| current.view != part.view) {
@@ -289,6 +299,7 @@ impl Viewing {
                 asset: part.asset,
                 device: part.device,
                 edges: BTreeMap::new(),
+                regions: BTreeMap::new(),
                 intents: 0,
                 startup_ms: None,
                 errors: 0,
@@ -303,6 +314,8 @@ impl Viewing {
         current.startup_ms = current.startup_ms.into_iter().chain(part.startup_ms).min();
         if let Some(edge) = &part.edge {
             *current.edges.entry(edge.to_string()).or_default() += part.playing_ms;
+            let region = self.regions.get(edge).map_or(NO_REGION, String::as_str);
+            *current.regions.entry(region.to_owned()).or_default() += part.playing_ms;
         }
         self.stalled_ms += part.stalled_ms;
         if let Some(rung) = part.rung {
@@ -332,6 +345,9 @@ impl Viewing {
         for (edge, playing_ms) in view.edges {
             slice(self.by_edge.entry(edge).or_default(), playing_ms);
         }
+        for (region, playing_ms) in view.regions {
+            slice(self.by_region.entry(region).or_default(), playing_ms);
+        }
     }
 
     /// What it comes to, naming `top` assets.
@@ -357,11 +373,15 @@ impl Viewing {
             failures: self.failed,
             by_device: self.by_device,
             by_edge: self.by_edge,
+            by_region: self.by_region,
             by_rung: self.by_rung,
             top_assets: assets,
         }
     }
 }
+
+/// What stands for the region of an edge that is not known, or not any more.
+pub const NO_REGION: &str = "unknown";
 
 /// The least of `sorted` that `percent` of 100 do not exceed.
 fn percentile(sorted: &[u32], percent: usize) -> Option<u32> {
@@ -424,6 +444,35 @@ mod tests {
         assert_eq!(found.by_device[&Device::Phone].views, 6);
         let watched: Vec<_> = found.top_assets.iter().map(|(_, slice)| slice.watch_ms).collect();
         assert_eq!(watched, [30_000, 20_000]);
+    }
+
+    #[test]
+    fn a_view_that_moves_within_a_region_counts_there_once() {
+        let edges = ["ash-1", "ash-2", "fra-1", "gone-1"].map(|id| id.parse::<EdgeId>().unwrap());
+        let region = |n: usize| edges[n].as_str()[..3].to_owned();
+        let mut viewing = Viewing::of_fleet((0..3).map(|n| (edges[n].clone(), region(n))).collect());
+        let moment = |view, seq, edge: Option<usize>| PlayerEvent {
+            edge: edge.map(|n| edges[n].clone()),
+            ..event(view, seq, Phase::Heartbeat)
+        };
+        let events = [
+            moment(1, 1, Some(0)),
+            moment(1, 2, Some(1)),
+            moment(1, 3, Some(2)),
+            moment(2, 1, Some(1)),
+            moment(3, 1, Some(3)),
+            moment(4, 1, None),
+        ];
+        parts(&events).iter().for_each(|part| viewing.add(part));
+        let slice = |views, watch_ms| Slice { views, watch_ms };
+        let found = viewing.figures(10);
+        let expected = [
+            ("ash".to_owned(), slice(2, 30_000)),
+            ("fra".to_owned(), slice(1, 10_000)),
+            (NO_REGION.to_owned(), slice(1, 10_000)),
+        ];
+        assert_eq!(found.by_region, expected.into());
+        assert_eq!((found.by_edge.len(), found.watch_ms), (4, 60_000));
     }
 
     #[test]

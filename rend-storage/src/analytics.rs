@@ -3,7 +3,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use rend_core::analytics::{NodeAccount, PlaybackBatch, PlaybackReport, Recorded};
+use rend_core::analytics::{NodeAccount, PlaybackBatch, PlaybackReport, Recorded, Served};
 use rend_core::id::{AssetId, OrgId};
 use rend_core::metering::Taking;
 use rend_core::time::Timestamp;
@@ -49,6 +49,14 @@ pub trait Analytics: fmt::Debug + Send + Sync {
         until: Timestamp,
         top: usize,
     ) -> Result<(PlaybackReport, Vec<(AssetId, PlaybackReport)>), StoreError>;
+
+    /// What was served of the assets of `org` by edge and rendition, as [`rend_core::analytics::served`] has it, from `from`
+    /// (included) until `until` (not included).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`].
+    async fn served(&self, org: OrgId, from: Timestamp, until: Timestamp) -> Result<Vec<Served>, StoreError>;
 
     /// How complete the account of each run of each edge is, by node, then boot.
     ///

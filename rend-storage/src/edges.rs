@@ -42,8 +42,9 @@ pub trait EdgeDirectory: fmt::Debug + Send + Sync {
 ///
 /// # Contract
 ///
-/// Places are 1, 2, 3, … without a gap. Once `append` returns, no crash loses the row. Every adapter passes
-/// `conformance::edges`.
+/// Places are given as 1, 2, 3, … without a gap. Once `append` returns, no crash loses the row; only
+/// [`Retention`](crate::retention::Retention) takes it, once every edge has carried it out, and never the newest. Every
+/// adapter passes `conformance::edges`.
 #[async_trait]
 pub trait PurgeLog: fmt::Debug + Send + Sync {
     /// Appends an order to forget `asset`, and answers its place.

@@ -14,7 +14,8 @@ use crate::StoreError;
 /// # Contract
 ///
 /// `seq` rises over the whole log and is never given twice; a reader that has seen *n* never later meets a new event at
-/// or below *n*. `asset_seq` counts the events of one asset without a gap. Moves of assets append through
+/// or below *n*. `asset_seq` counts the events of one asset without a gap; all of them stay for as long as it does, and for
+/// a while after: see [`Retention`](crate::retention::Retention). Moves of assets append through
 /// [`crate::assets::AssetStore::advance`]; this port appends what is not a move. Every adapter passes
 /// `conformance::events`.
 #[async_trait]

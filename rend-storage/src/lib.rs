@@ -22,6 +22,7 @@
 //! | [`usage::UsageLedger`] | what that came to, by organisation, tier and hour |
 //! | [`answers::AnswerStore`] | what was answered to requests that name themselves |
 //! | [`leads::Leads`] | which process does what only one should do |
+//! | [`retention::Retention`] | nothing: it lets go of what is old |
 //! | [`limits::Limiter`] | how often each asker has asked lately |
 //!
 //! ```
@@ -69,6 +70,7 @@ pub mod objects;
 pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
+pub mod retention;
 pub mod revocations;
 #[cfg(feature = "s3")]
 pub mod s3;

@@ -25,6 +25,7 @@ mod memory {
     rend_storage::answers_conformance!(block_on, (Memory::default(), ()));
     rend_storage::leads_conformance!(block_on, (Memory::default(), ()));
     rend_storage::usage_conformance!(block_on, (Memory::default(), ()));
+    rend_storage::retention_conformance!(block_on, (Memory::default(), ()));
     rend_storage::limiter_conformance!(block_on, (MemoryLimiter::default(), ()));
 }
 
@@ -73,6 +74,7 @@ mod sqlite {
     rend_storage::answers_conformance!(block_on, fresh());
     rend_storage::leads_conformance!(block_on, fresh());
     rend_storage::usage_conformance!(block_on, fresh());
+    rend_storage::retention_conformance!(block_on, fresh());
 }
 
 #[cfg(feature = "postgres")]
@@ -148,6 +150,11 @@ mod postgres {
         fresh()
     );
     rend_storage::usage_conformance!(
+        #[ignore = "needs PostgreSQL: cargo xtask test starts one"]
+        block_on,
+        fresh()
+    );
+    rend_storage::retention_conformance!(
         #[ignore = "needs PostgreSQL: cargo xtask test starts one"]
         block_on,
         fresh()

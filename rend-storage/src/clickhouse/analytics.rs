@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use std::str::FromStr;
 
 use async_trait::async_trait;
-use rend_core::analytics::{NodeAccount, PlaybackBatch, PlaybackEvent, PlaybackReport, Recorded};
+use rend_core::analytics::{NodeAccount, PlaybackBatch, PlaybackEvent, PlaybackReport, Recorded, Served};
 use rend_core::id::{AssetId, OrgId};
 use rend_core::metering::{BYTES_MAX, STRETCH_MS, Taking};
 use rend_core::time::Timestamp;
@@ -86,6 +86,22 @@ impl Analytics for ClickHouse {
         }
         let report = |asset: AssetId| (asset, reports.remove(asset.as_bytes()).unwrap_or_default());
         Ok((total, ranked.into_iter().map(report).collect()))
+    }
+
+    async fn served(&self, org: OrgId, from: Timestamp, until: Timestamp) -> Result<Vec<Served>, StoreError> {
+        let mut params = window(from, until);
+        params.push(("org", hex(org.as_bytes())));
+        let rows = self.0.server.rows(include_str!("sql/served.sql"), &params).await?;
+        let served = |row: &Vec<String>| {
+            let is_segment = row.get(1).is_some_and(|rung| !rung.is_empty());
+            Ok(Served {
+                node: parsed(row, 0)?,
+                rung: if is_segment { Some(parsed(row, 1)?) } else { None },
+                requests: parsed(row, 2)?,
+                bytes: u64::try_from(parsed::<u128>(row, 3)?).unwrap_or(u64::MAX),
+            })
+        };
+        Ok(rows.iter().map(served).collect::<Result<_, Fault>>()?)
     }
 
     async fn accounts(&self) -> Result<Vec<NodeAccount>, StoreError> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures::future;
-use rend_core::analytics::{CacheStatus, NodeAccount, PlaybackBatch, PlaybackEvent, PlaybackReport, Recorded};
+use rend_core::analytics::{CacheStatus, NodeAccount, PlaybackBatch, PlaybackEvent, PlaybackReport, Recorded, served};
 use rend_core::artifact::{ArtifactPath, Rendition};
 use rend_core::metering::{BYTES_MAX, Meter, Taking};
 use rend_core::time::Timestamp;
@@ -18,6 +18,7 @@ pub async fn an_empty_record_reports_nothing(store: &impl Analytics) {
     let nothing = PlaybackReport::default();
     assert_eq!(store.playback(asset_id(1), at(0), at(100)).await.unwrap(), nothing);
     assert_eq!(store.overview(org_id(1), at(0), at(100), 10).await.unwrap(), (nothing, Vec::new()));
+    assert_eq!(store.served(org_id(1), at(0), at(100)).await.unwrap(), []);
     assert_eq!(store.accounts().await.unwrap(), []);
 }
 
@@ -129,6 +130,40 @@ pub async fn an_overview_names_what_was_asked_for_most(store: &impl Analytics) {
     assert_eq!(store.playback(asset_id(2), at(0), at(100)).await.unwrap().requests, 4);
     let (theirs, _) = store.overview(org_id(2), at(0), at(100), 10).await.unwrap();
     assert_eq!(theirs.requests, 1);
+}
+
+/// What was served adds up by edge and rendition, each response once, and within its window and organisation.
+pub async fn what_was_served_adds_up_by_edge_and_rendition(store: &impl Analytics) {
+    let sound = Rendition::AudioAgain { lang: "de".parse().unwrap(), number: 2 };
+    let mut events = Vec::new();
+    for n in 0..120_u32 {
+        let rendition = [Rendition::P720, Rendition::P2160, Rendition::Source, sound][n as usize % 4];
+        let path = match n % 6 {
+            0 => ArtifactPath::Variant(rendition),
+            1 => ArtifactPath::Init(rendition),
+            2 => ArtifactPath::Master,
+            3 => ArtifactPath::Opener,
+            _ => ArtifactPath::Segment { rendition, index: n * 1000 },
+        };
+        events.push(PlaybackEvent {
+            node: ["ash-1", "ash-10", "fra-1"][n as usize / 5 % 3].parse().unwrap(),
+            org: [Some(org_id(1)), Some(org_id(1)), Some(org_id(2)), None][n as usize / 7 % 4],
+            observed_at: at(u64::from(n)),
+            bytes_sent: if n == 4 { u64::MAX } else { u64::from(n) << 30 },
+            path,
+            ..event(u64::from(n) + 1)
+        });
+    }
+    for told in [&events[..70], &events[50..], &events[..]] {
+        store.record(&batch(told.to_vec()), at(500)).await.unwrap();
+    }
+    for (from, until) in [(0, 1000), (20, 90)] {
+        let of_org = events.iter().filter(|event| event.org == Some(org_id(1)));
+        let expected = served(of_org.filter(|event| (at(from)..at(until)).contains(&event.observed_at)));
+        assert!(expected.len() > 6, "{}", expected.len());
+        assert_eq!(store.served(org_id(1), at(from), at(until)).await.unwrap(), expected);
+    }
+    assert_eq!(store.served(org_id(3), at(0), at(1000)).await.unwrap(), []);
 }
 
 /// Sums stop at the largest number instead of failing or starting over.
@@ -399,6 +434,7 @@ macro_rules! analytics_conformance {
             runs_count_their_own_places
             a_window_has_its_start_and_not_its_end
             an_overview_names_what_was_asked_for_most
+            what_was_served_adds_up_by_edge_and_rendition
             sums_stop_at_the_largest_number
             accounts_show_gaps_and_losses
             events_of_an_earlier_run_are_accounted_to_it

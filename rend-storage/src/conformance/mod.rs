@@ -29,6 +29,7 @@ pub mod limits;
 mod make;
 pub mod multipart;
 pub mod objects;
+pub mod retention;
 pub mod revocations;
 pub mod suspensions;
 pub mod transfers;
@@ -82,6 +83,7 @@ mod tests {
         check(include_str!("limits.rs"));
         check(include_str!("multipart.rs"));
         check(include_str!("objects.rs"));
+        check(include_str!("retention.rs"));
         check(include_str!("revocations.rs"));
         check(include_str!("suspensions.rs"));
         check(include_str!("transfers.rs"));

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use rend_core::analytics::{NodeAccount, PlaybackBatch, PlaybackEvent, PlaybackReport, Recorded};
+use rend_core::analytics::{NodeAccount, PlaybackBatch, PlaybackEvent, PlaybackReport, Recorded, Served, served};
 use rend_core::id::{AssetId, OrgId};
 use rend_core::metering::{Meter, Taking};
 use rend_core::time::Timestamp;
@@ -22,7 +22,7 @@ pub(super) struct Account {
 
 #[async_trait]
 impl Analytics for Memory {
-    async fn record(&self, batch: &PlaybackBatch, _now: Timestamp) -> Result<Recorded, StoreError> {
+    async fn record(&self, batch: &PlaybackBatch, now: Timestamp) -> Result<Recorded, StoreError> {
         Ok(self.with(|state| {
             let account = state.accounts.entry((batch.node.clone(), batch.boot)).or_default();
             account.dropped_total = account.dropped_total.max(batch.dropped_total);
@@ -33,6 +33,7 @@ impl Analytics for Memory {
                     continue;
                 }
                 state.played.insert(event.id(), event.clone());
+                state.recorded_at.insert(event.id(), now);
                 let account = state.accounts.entry((event.node.clone(), event.boot)).or_default();
                 account.received += 1;
                 account.seq_max = account.seq_max.max(event.seq);
@@ -68,6 +69,13 @@ impl Analytics for Memory {
             assets.sort_by_key(|(_, report)| std::cmp::Reverse(report.requests));
             assets.truncate(top);
             (report(served), assets)
+        }))
+    }
+
+    async fn served(&self, org: OrgId, from: Timestamp, until: Timestamp) -> Result<Vec<Served>, StoreError> {
+        Ok(self.with(|state| {
+            let of_org = state.played.values().filter(|event| event.org == Some(org));
+            served(of_org.filter(|event| (from..until).contains(&event.observed_at)))
         }))
     }
 

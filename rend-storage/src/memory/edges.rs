@@ -32,7 +32,8 @@ impl EdgeDirectory for Memory {
 impl PurgeLog for Memory {
     async fn append_purge(&self, asset: AssetId, now: Timestamp) -> Result<u64, StoreError> {
         Ok(self.with(|state| {
-            let seq = state.purges.len() as u64 + 1;
+            state.purge_head += 1;
+            let seq = state.purge_head;
             state.purges.push(PurgeRow { seq, asset, at: now });
             seq
         }))
@@ -46,6 +47,6 @@ impl PurgeLog for Memory {
     }
 
     async fn purge_head(&self) -> Result<u64, StoreError> {
-        Ok(self.with(|state| state.purges.len() as u64))
+        Ok(self.with(|state| state.purge_head))
     }
 }

@@ -12,7 +12,8 @@ impl State {
     pub(super) fn note(&mut self, asset: AssetId, org: OrgId, kind: EventKind, at: Timestamp) -> Event {
         let count = self.event_counts.entry(asset).or_default();
         *count += 1;
-        let event = Event { seq: self.events.len() as u64 + 1, asset_seq: *count, at, asset, org, kind };
+        self.event_head += 1;
+        let event = Event { seq: self.event_head, asset_seq: *count, at, asset, org, kind };
         self.events.push(event.clone());
         event
     }
@@ -39,6 +40,6 @@ impl EventLog for Memory {
     }
 
     async fn head(&self) -> Result<u64, StoreError> {
-        Ok(self.with(|state| state.events.len() as u64))
+        Ok(self.with(|state| state.event_head))
     }
 }

@@ -32,6 +32,7 @@ mod jobs;
 mod leads;
 mod limits;
 mod objects;
+mod retention;
 mod revocations;
 mod suspensions;
 mod transfers;
@@ -66,13 +67,17 @@ struct State {
     /// What came of those whose bytes come in pieces.
     come: BTreeMap<UploadId, transfers::Come>,
     jobs: BTreeMap<JobId, Held>,
-    /// The place of an event is its index and one.
+    /// By place; some have gone from among them.
     events: Vec<Event>,
+    /// The last place that was given to an event.
+    event_head: u64,
     /// How many events each asset has.
     event_counts: BTreeMap<AssetId, u64>,
     edges: BTreeMap<EdgeId, EdgeRow>,
-    /// The place of an order is its index and one.
+    /// By place; some have gone from among them.
     purges: Vec<PurgeRow>,
+    /// The last place that was given to a purge.
+    purge_head: u64,
     /// Those that have not expired, by place; some have gone from among them.
     revocations: Vec<RevocationRow>,
     /// The last place that was given.
@@ -83,6 +88,8 @@ struct State {
     credentials: BTreeMap<CredentialId, Credential>,
     digests: BTreeMap<[u8; 32], CredentialId>,
     played: BTreeMap<[u8; 16], PlaybackEvent>,
+    /// When each of those was recorded.
+    recorded_at: BTreeMap<[u8; 16], Timestamp>,
     accounts: BTreeMap<(EdgeId, [u8; 8]), analytics::Account>,
     viewed: BTreeMap<([u8; 16], u32), rend_core::viewing::PlayerEvent>,
     counted: BTreeMap<Timestamp, CountedHour>,

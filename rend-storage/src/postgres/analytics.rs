@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use rend_core::analytics::{NodeAccount, PlaybackBatch, PlaybackEvent, PlaybackReport, Recorded};
+use rend_core::analytics::{NodeAccount, PlaybackBatch, PlaybackEvent, PlaybackReport, Recorded, Served};
 use rend_core::id::{AssetId, EdgeId, OrgId};
 use rend_core::metering::{BYTES_MAX, STRETCH_MS, Taking};
 use rend_core::time::Timestamp;
@@ -59,6 +59,13 @@ impl Analytics for Postgres {
         };
         let reported = reported.await;
         db.commit(reported).await
+    }
+
+    async fn served(&self, org: OrgId, from: Timestamp, until: Timestamp) -> Result<Vec<Served>, StoreError> {
+        let db = self.session().await?;
+        let params: [&(dyn ToSql + Sync); 3] = [&Id(*org.as_bytes()), &millis(from), &millis(until)];
+        let found = db.all(include_str!("sql/playback_served.sql"), &params).await;
+        db.end(found.and_then(|rows| rows.iter().map(served).collect()))
     }
 
     async fn accounts(&self) -> Result<Vec<NodeAccount>, StoreError> {
@@ -220,10 +227,8 @@ async fn insert(db: &Session, events: &[PlaybackEvent], now: Timestamp) -> Resul
 async fn report(db: &Session, (totals, counts): Counting, params: Params<'_>) -> Result<PlaybackReport, Fault> {
     let mut report = PlaybackReport::default();
     if let Some(row) = db.first(totals, params).await? {
-        let half = |name| get::<&str>(&row, name)?.parse::<u128>().map_err(|_| Fault::from(Strange("bytes_sent")));
-        let sum = (half("bytes_high")? << 32) + half("bytes_low")?;
         report.requests = number(&row, "requests")?;
-        report.bytes = u64::try_from(sum).unwrap_or(u64::MAX);
+        report.bytes = both_halves(&row)?;
         report.sessions = number(&row, "sessions")?;
         report.first_seen = time_or_none(&row, "first_seen")?;
         report.last_seen = time_or_none(&row, "last_seen")?;
@@ -235,6 +240,22 @@ async fn report(db: &Session, (totals, counts): Counting, params: Params<'_>) ->
         *report.by_status.entry(status).or_default() += requests;
     }
     Ok(report)
+}
+
+/// Bytes that were summed in two halves.
+fn both_halves(row: &Row) -> Result<u64, Fault> {
+    let half = |name| get::<&str>(row, name)?.parse::<u128>().map_err(|_| Fault::from(Strange("bytes_sent")));
+    Ok(u64::try_from((half("bytes_high")? << 32) + half("bytes_low")?).unwrap_or(u64::MAX))
+}
+
+fn served(row: &Row) -> Result<Served, Fault> {
+    let is_segment = !get::<&str>(row, "rung")?.is_empty();
+    Ok(Served {
+        node: parsed(row, "node")?,
+        rung: if is_segment { Some(parsed(row, "rung")?) } else { None },
+        requests: number(row, "requests")?,
+        bytes: both_halves(row)?,
+    })
 }
 
 async fn insert_player(db: &Session, event: &PlayerEvent) -> Result<(), Fault> {

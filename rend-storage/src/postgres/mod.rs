@@ -34,6 +34,7 @@ mod jobs;
 mod leads;
 mod migrate;
 mod options;
+mod retention;
 mod revocations;
 mod session;
 mod suspensions;

@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use rend_core::analytics::{NodeAccount, PlaybackBatch, PlaybackEvent, PlaybackReport, Recorded};
+use rend_core::analytics::{NodeAccount, PlaybackBatch, PlaybackEvent, PlaybackReport, Recorded, Served};
 use rend_core::id::{AssetId, EdgeId, OrgId};
 use rend_core::metering::{BYTES_MAX, STRETCH_MS, Taking};
 use rend_core::time::Timestamp;
@@ -76,6 +76,22 @@ impl Analytics for Sqlite {
                 Ok((asset, scope.report(db, &[(":asset", asset.as_bytes()), (":org", org.as_bytes())])?))
             };
             Ok((total, assets.into_iter().map(report).collect::<Result<_, Fault>>()?))
+        })
+        .await
+    }
+
+    async fn served(&self, org: OrgId, from: Timestamp, until: Timestamp) -> Result<Vec<Served>, StoreError> {
+        self.read(move |db| {
+            let params = named_params! { ":org": org.as_bytes(), ":from": millis(from), ":until": millis(until) };
+            all(db, include_str!("sql/playback_served.sql"), params, |row| {
+                let rung: String = get(row, "rung")?;
+                Ok(Served {
+                    node: parsed(row, "node")?,
+                    rung: if rung.is_empty() { None } else { Some(parsed(row, "rung")?) },
+                    requests: number(row, "requests")?,
+                    bytes: both_halves(row)?,
+                })
+            })
         })
         .await
     }
@@ -238,6 +254,12 @@ fn view_part(row: &Row<'_>) -> Result<ViewPart, Fault> {
     })
 }
 
+/// Bytes that were summed in two halves, since a sum past 63 bits would be an error.
+fn both_halves(row: &Row<'_>) -> Result<u64, Fault> {
+    let bytes = (u128::from(number(row, "bytes_high")?) << 32) + u128::from(number(row, "bytes_low")?);
+    Ok(u64::try_from(bytes).unwrap_or(u64::MAX))
+}
+
 /// The account of one run of one edge while a batch is recorded.
 struct Account(NodeAccount);
 
@@ -285,7 +307,6 @@ impl Scope {
         let mut params: Vec<(&str, &dyn ToSql)> = vec![(":from", &from), (":until", &until)];
         params.extend_from_slice(of);
         let condition = format!("{} AND observed_at >= :from AND observed_at < :until", self.of);
-        // Bytes are summed in two halves, since a sum past 63 bits would be an error.
         let totals = format!(
             "SELECT count(*) AS requests, count(DISTINCT session) AS sessions,
                coalesce(sum((bytes_sent >> 32) & 4294967295), 0) AS bytes_high,
@@ -297,10 +318,9 @@ impl Scope {
             "SELECT cache, status, count(*) AS requests FROM playback WHERE {condition} GROUP BY cache, status"
         );
         let report = first(db, &totals, &params, |row| {
-            let bytes = (u128::from(number(row, "bytes_high")?) << 32) + u128::from(number(row, "bytes_low")?);
             Ok(PlaybackReport {
                 requests: number(row, "requests")?,
-                bytes: u64::try_from(bytes).unwrap_or(u64::MAX),
+                bytes: both_halves(row)?,
                 sessions: number(row, "sessions")?,
                 first_seen: time_or_none(row, "first_seen")?,
                 last_seen: time_or_none(row, "last_seen")?,

@@ -26,6 +26,7 @@ mod fault;
 mod jobs;
 mod leads;
 mod migrate;
+mod retention;
 mod revocations;
 mod suspensions;
 mod threads;

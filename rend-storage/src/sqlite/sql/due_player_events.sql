@@ -1,0 +1,1 @@
+SELECT view, seq FROM player_events WHERE at < :before ORDER BY at, view, seq LIMIT :limit
