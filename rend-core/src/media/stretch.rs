@@ -56,20 +56,22 @@ impl Plan {
                 let threads = slots.saturating_sub(1).max(1);
                 add(self, others.iter().map(|r| (*r, 0)).collect(), 0..count, self.effort, threads);
             }
-        } else if sparse {
-            for index in 0..count {
-                add(self, vec![(start, 0)], index..index + 1, self.effort, 1);
-            }
-            for index in 0..count {
-                let others: Vec<_> = all.iter().filter(|r| **r != start).map(|r| (*r, 0)).collect();
-                if !others.is_empty() {
-                    add(self, others, index..index + 1, self.effort, 1);
-                }
-            }
         } else if count == 1 {
+            // There is nothing to do side by side, so one run takes all the slots, however its frames come.
             add(self, vec![(start, 0)], 0..1, Effort::Opener, slots);
             if all.len() > 1 {
                 add(self, all[1..].iter().map(|r| (*r, 0)).collect(), 0..1, self.effort, slots);
+            }
+        } else if sparse {
+            add(self, vec![(start, 0)], 0..1, Effort::Opener, slots);
+            let others: Vec<_> = all.iter().filter(|r| **r != start).map(|r| (*r, 0)).collect();
+            for index in 1..count {
+                add(self, vec![(start, 0)], index..index + 1, self.effort, 1);
+            }
+            for index in 0..count {
+                if !others.is_empty() {
+                    add(self, others.clone(), index..index + 1, self.effort, 1);
+                }
             }
         } else {
             add(self, vec![(start, 0)], 0..1, Effort::Opener, slots);
@@ -154,8 +156,8 @@ const GAP_US_UNKNOWN: u64 = 10_000_000;
 #[cfg(test)]
 mod tests {
     use crate::media::plan::tests::source;
-    use crate::media::plan::{Policy, plan};
-    use crate::media::probe::Rate;
+    use crate::media::plan::{Effort, Policy, plan};
+    use crate::media::probe::{Cadence, Rate};
 
     /// The seconds at which the stretches of a minute of 720p begin, whose decoding can start at `keys_us`.
     fn starts(keys_us: Vec<u64>) -> Vec<u64> {
@@ -175,6 +177,27 @@ mod tests {
         source.keys_us = vec![0, 2_010_000];
         let plan = plan(&source, None, &Policy::default());
         assert_eq!(plan.fault(), None);
+    }
+
+    #[test]
+    fn what_is_waited_for_and_what_stands_alone_take_all_the_slots_also_when_frames_come_unevenly() {
+        for (secs, cadence, alone) in [
+            (2, Cadence::Constant, 2),
+            (2, Cadence::Variable, 2),
+            (60, Cadence::Constant, 1),
+            (60, Cadence::Variable, 1),
+        ] {
+            let mut source = source(1920, 1080, secs);
+            if let Some(video) = &mut source.video {
+                video.cadence = cadence;
+            }
+            let plan = plan(&source, None, &Policy { slots: 4, ..Policy::default() });
+            let first = &plan.units[0];
+            assert_eq!((first.effort, first.threads, first.sparse), (Effort::Opener, 4, cadence == Cadence::Variable));
+            assert!(plan.units.iter().take(alone).all(|unit| unit.threads == 4), "{secs} {cadence:?}");
+            assert!(plan.units.iter().skip(alone).all(|unit| unit.threads == 1), "{secs} {cadence:?}");
+            assert_eq!(plan.fault(), None);
+        }
     }
 
     #[test]
