@@ -58,6 +58,8 @@ pub enum Reason {
     SoundClock,
     /// Its sound goes on after the picture has ended.
     SoundLonger,
+    /// Its sound is there for so little of it that most would be silence.
+    Silent,
     /// It was cut by an edit list.
     Edited,
     /// Its picture begins later than its sound.
@@ -101,6 +103,7 @@ impl fmt::Display for Reason {
             Self::SoundCodec(codec) => write!(f, "its sound is {codec}, not AAC"),
             Self::Sound => f.write_str("its sound is not AAC-LC with one or two channels at 44.1 or 48 kHz"),
             Self::SoundClock => f.write_str("its sound has holes or an uneven clock"),
+            Self::Silent => f.write_str("its sound is there for a small part of it only"),
             Self::SoundLonger => f.write_str("its sound goes on after the picture ends"),
             Self::Edited => f.write_str("an edit list cuts it"),
             Self::LateStart => f.write_str("its picture begins later than its sound"),

@@ -90,7 +90,7 @@ pub(super) fn heard(
     if late > ends_at.cast_signed().saturating_add(i64::from(aac.sample_rate) / 2) {
         return Err(Reason::SoundLonger);
     }
-    let frames = padded(frames, ends_at, u32::try_from(silence.len()).unwrap_or(0)).ok_or(Reason::Limit)?;
+    let frames = padded(frames, ends_at, u32::try_from(silence.len()).unwrap_or(0))?;
     let new = NewTrack {
         id: SOUND,
         kind: TrackKind::Audio,
@@ -103,20 +103,25 @@ pub(super) fn heard(
 }
 
 /// `frames` with silence before the first and after the last, as many whole frames as there is room for until `ends_at`.
-fn padded(mut frames: Vec<Heard>, ends_at: u64, size: u32) -> Option<Vec<Heard>> {
+///
+/// Silence costs the file nothing, and so there is no more of it than a few minutes and as much again as there is sound.
+fn padded(mut frames: Vec<Heard>, ends_at: u64, size: u32) -> Result<Vec<Heard>, Reason> {
     let frame = u64::from(FRAME);
     let silent = |starts_at| Heard { offset: None, size, starts_at, duration: FRAME };
     let first = frames.first().map_or(ends_at, |heard| heard.starts_at);
     let last = frames.last().map_or(first, |heard| heard.starts_at + u64::from(heard.duration));
     let (before, after) = (first / frame, ends_at.saturating_sub(last) / frame);
     if before + after + frames.len() as u64 > u64::from(SAMPLES_MAX) {
-        return None;
+        return Err(Reason::Limit);
+    }
+    if before + after > SILENT_MAX + frames.len() as u64 {
+        return Err(Reason::Silent);
     }
     let lead = first - before * frame;
     let mut all: Vec<Heard> = (0..before).map(|number| silent(lead + number * frame)).collect();
     all.append(&mut frames);
     all.extend((0..after).map(|number| silent(last + number * frame)));
-    Some(all)
+    Ok(all)
 }
 
 /// A frame of AAC-LC in which nothing is heard, written out bit by bit: one element whose highest band is none.
@@ -136,6 +141,8 @@ fn silence(aac: Aac) -> Option<Bytes> {
 const FRAME: u32 = 1024;
 /// A frame that lasts longer than this, in samples, leaves a hole that is heard.
 const GAP_MAX: u32 = 4 * FRAME;
+/// Frames of silence that are made up for a sound, beside as many as it has of its own: ten minutes at 48 kHz.
+const SILENT_MAX: u64 = 28_125;
 
 #[cfg(test)]
 mod tests {
@@ -154,6 +161,16 @@ mod tests {
             [(452, false), (1476, false), (2500, true), (3524, true), (4548, false), (5572, false), (6596, false)]
         );
         assert_eq!(padded(Vec::new(), 2048, 6).unwrap().len(), 2);
-        assert!(padded(vec![frame(u64::from(SAMPLES_MAX) * 1024)], 0, 6).is_none());
+        assert_eq!(padded(vec![frame(u64::from(SAMPLES_MAX) * 1024)], 0, 6), Err(Reason::Limit));
+    }
+
+    #[test]
+    fn a_sound_that_would_be_silence_for_the_most_part_is_made_anew() {
+        let ends_at = |silent: u64| (silent + 2) * 1024;
+        let sound = || vec![frame(0), frame(1024)];
+        assert_eq!(padded(sound(), ends_at(SILENT_MAX + 2), 6).unwrap().len(), 28_129);
+        assert_eq!(padded(sound(), ends_at(SILENT_MAX + 3), 6), Err(Reason::Silent));
+        let before = SILENT_MAX + 2;
+        assert_eq!(padded(vec![frame(before * 1024)], 0, 6), Err(Reason::Silent));
     }
 }
