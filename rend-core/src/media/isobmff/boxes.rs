@@ -17,6 +17,8 @@ pub(crate) struct Boxed {
 
 /// The kind, the length of the header and the length of the whole box that `bytes` begin with.
 pub(crate) fn head(bytes: &[u8]) -> Result<Option<([u8; 4], usize, usize)>, BoxError> {
+    #[cfg(test)]
+    super::work::step();
     let (Some(short), Some(kind)) = (bytes.first_chunk::<4>(), bytes.get(4..8)) else { return Ok(None) };
     let kind = [kind[0], kind[1], kind[2], kind[3]];
     let (header, len) = match u32::from_be_bytes(*short) {
@@ -65,6 +67,8 @@ impl Cursor {
     }
 
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], BoxError> {
+        #[cfg(test)]
+        super::work::step();
         let array = *self.0.first_chunk::<N>().ok_or(BoxError("a box is cut short"))?;
         self.0.advance(N);
         Ok(array)

@@ -19,6 +19,9 @@ pub(super) fn read_moov(body: &Bytes) -> Result<Init, BoxError> {
     let mut init = Init::default();
     let parts = children(body)?;
     for trak in parts.iter().filter(|b| &b.kind == b"trak") {
+        if init.tracks.len() == TRACKS_MAX {
+            return Err(BoxError("it describes too many tracks"));
+        }
         init.tracks.push(read_trak(&trak.body)?);
     }
     for mvex in parts.iter().filter(|b| &b.kind == b"mvex") {
@@ -33,6 +36,9 @@ pub(super) fn read_moov(body: &Bytes) -> Result<Init, BoxError> {
     }
     if init.tracks.is_empty() { Err(BoxError("no track")) } else { Ok(init) }
 }
+
+/// Tracks of an initialisation segment at most: each fragment looks for its own among them.
+const TRACKS_MAX: usize = 64;
 
 fn read_trak(body: &Bytes) -> Result<Track, BoxError> {
     let mut tkhd = Cursor(descend(body, &[b"tkhd"])?.body);

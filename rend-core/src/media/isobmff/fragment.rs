@@ -1,5 +1,7 @@
 //! Fragments, as an encoder writes them on a pipe and as segments hold them.
 
+use std::collections::BTreeMap;
+
 use bytes::{Bytes, BytesMut};
 
 use super::boxes::{BoxError, Cursor, children, head};
@@ -74,6 +76,8 @@ impl FragmentReader {
 /// [`BoxError`] when it is none.
 pub fn read_segment(init: &Init, bytes: &Bytes) -> Result<Vec<Run>, BoxError> {
     let mut runs: Vec<Run> = Vec::new();
+    // Where the run of each track is, since a forged segment may name a new one in every header.
+    let mut places: BTreeMap<u32, usize> = BTreeMap::new();
     let mut at = 0;
     while let Some((kind, _, len)) = head(&bytes[at..])? {
         if &kind == b"moof" {
@@ -93,21 +97,24 @@ pub fn read_segment(init: &Init, bytes: &Bytes) -> Result<Vec<Run>, BoxError> {
                     .unwrap_or(u64::MAX)
                     .saturating_add(traf.data_at)
                     .saturating_add(first.size.into());
-                match runs.iter_mut().find(|run| run.track == track) {
+                match places.get(&track).and_then(|place| runs.get_mut(*place)) {
                     Some(run) => {
                         run.duration = run.duration.saturating_add(duration);
                         run.samples += traf.entries.len() as u64;
                         run.shown_at = run.shown_at.min(shown);
                     }
-                    None => runs.push(Run {
-                        track,
-                        starts_at: traf.starts_at,
-                        duration,
-                        samples: traf.entries.len() as u64,
-                        starts_with_key: first.key,
-                        shown_at: shown,
-                        first_sample_end: end,
-                    }),
+                    None => {
+                        places.insert(track, runs.len());
+                        runs.push(Run {
+                            track,
+                            starts_at: traf.starts_at,
+                            duration,
+                            samples: traf.entries.len() as u64,
+                            starts_with_key: first.key,
+                            shown_at: shown,
+                            first_sample_end: end,
+                        });
+                    }
                 }
             }
         }

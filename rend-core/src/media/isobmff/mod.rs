@@ -17,6 +17,8 @@ pub(crate) mod boxes;
 mod description;
 mod fragment;
 mod join;
+#[cfg(test)]
+pub(crate) mod work;
 pub(crate) mod write;
 
 pub use boxes::BoxError;
@@ -35,7 +37,11 @@ pub struct Init {
 impl Init {
     /// The track with this id.
     pub fn track(&self, id: u32) -> Option<&Track> {
-        self.tracks.iter().find(|track| track.id == id)
+        self.tracks.iter().find(|track| {
+            #[cfg(test)]
+            work::step();
+            track.id == id
+        })
     }
 
     /// The first track of this kind.

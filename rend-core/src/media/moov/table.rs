@@ -173,6 +173,8 @@ pub struct Samples<'a> {
 
 impl Samples<'_> {
     fn step(&mut self) -> Result<Stored, BoxError> {
+        #[cfg(test)]
+        crate::media::isobmff::work::step();
         let table = self.table;
         while self.left_in_chunk == 0 {
             // The run of the next chunk is the last that begins at or before it.
@@ -254,6 +256,8 @@ impl<'a> Repeat<'a> {
 }
 
 fn word(table: &[u8], index: usize) -> Option<u32> {
+    #[cfg(test)]
+    crate::media::isobmff::work::step();
     table.get(index.checked_mul(4)?..)?.first_chunk().map(|word| u32::from_be_bytes(*word))
 }
 
