@@ -184,6 +184,8 @@ fn p1_a_playlist_has_its_form() {
         },
         &["error P1"],
     );
+    check(|p| text(p, 0, "#EXT-X-MEDIA-SEQUENCE:0\n", ""), &["warning P1"]);
+    check(|p| text(p, 1, "#EXT-X-PLAYLIST-TYPE:EVENT\n", ""), &["warning P1"]);
 }
 
 #[test]

@@ -170,6 +170,14 @@ pub(super) fn every(name: &str, text: &str, found: &mut Findings) {
     }
 }
 
+/// P1 of a media playlist: where it begins and how it grows are said, though players take them for granted.
+pub(super) fn placed(name: &str, text: &str, found: &mut Findings) {
+    for tag in ["#EXT-X-MEDIA-SEQUENCE", "#EXT-X-PLAYLIST-TYPE"] {
+        let is_said = text.lines().any(|line| line.split(':').next() == Some(tag));
+        found.warning(is_said, "P1", || format!("{name}: {tag} is missing"));
+    }
+}
+
 /// M1 and M6: what a list that grew may have changed. `before` and `after` are two states of one list.
 pub(super) fn growth(name: &str, before: &str, after: &str, found: &mut Findings) {
     let (old, new) = (MediaLines::read(before), MediaLines::read(after));

@@ -44,6 +44,7 @@ pub fn presentation(all: &Presentation) -> Vec<Broken> {
     let by_uri = |uri: &str| read.iter().find(|list| list.list.uri == uri);
     for list in &read {
         lists::every(&list.list.uri, &list.list.text, &mut found);
+        lists::placed(&list.list.uri, &list.list.text, &mut found);
         if texts::is_captions(&master, &list.list.uri) {
             let beside = master.variants.first().and_then(|(_, uri)| by_uri(uri)).map(|read| &read.lines);
             texts::list(list.list, &list.lines, beside, &mut found);
