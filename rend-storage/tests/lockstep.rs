@@ -20,6 +20,7 @@ use rend_core::event::{EventKind, FanoutOutcome};
 use rend_core::fleet::{Beat, EdgeRow, EdgeState};
 use rend_core::id::{AssetId, CredentialId, JobId, LeaseToken, OrgId, UploadId, WebhookId};
 use rend_core::job::{ErrorClass, JobError, JobKind, Lease, NewJob, Outcome};
+use rend_core::retention::Due;
 use rend_core::suspension::{Action, Order, Signed, Subject};
 use rend_core::time::Timestamp;
 use rend_core::upload::transfer::{Part, Pull, Step, Transfer};
@@ -34,6 +35,7 @@ use rend_storage::events::{EventLog, EventsOf};
 use rend_storage::jobs::{Claim, JobQueue};
 use rend_storage::memory::Memory;
 use rend_storage::postgres::Postgres;
+use rend_storage::retention::Retention;
 use rend_storage::sqlite::Sqlite;
 use rend_storage::suspensions::SuspensionLog;
 use rend_storage::transfers::TransferStore;
@@ -73,6 +75,7 @@ enum Ask {
     Hook(u8, u8, usize),
     Rehook { n: u8, late: bool, change: Rehook },
     Unhook(u8),
+    Old(Due, usize),
 }
 
 /// What becomes of an endpoint.
@@ -111,6 +114,7 @@ trait Every:
     + Analytics
     + SuspensionLog
     + WebhookStore
+    + Retention
 {
 }
 impl Every for Memory {}
@@ -183,7 +187,10 @@ async fn perform(store: &impl Every, ask: &Ask, story: &mut Story) -> String {
         Ask::Revoke(n) => told(&store.revoke(credential(*n, 0, now).id, now).await),
         Ask::Touch(n) => told(&store.touch(credential(*n, 0, now).id, now).await),
         Ask::Record(batch) => told(&store.record(batch, now).await),
-        Ask::Overview(n, from, until, top) => told(&store.overview(org(*n), at(*from), at(*until), *top).await),
+        Ask::Overview(n, from, until, top) => {
+            let (of, from, until) = (org(*n), at(*from), at(*until));
+            told(&store.overview(of, from, until, *top).await) + &told(&store.served(of, from, until).await)
+        }
         Ask::Playback(n, from, until) => told(&store.playback(asset(*n), at(*from), at(*until)).await),
         Ask::Order(subject, action) => {
             let signed = Signed::new("ada \u{1f600}", "a \"court's\"\norder").unwrap();
@@ -194,6 +201,9 @@ async fn perform(store: &impl Every, ask: &Ask, story: &mut Story) -> String {
         Ask::Hook(n, org_n, most) => told(&store.insert_webhook(&endpoint(*n, *org_n, now), *most).await),
         Ask::Rehook { n, late, change } => rehook(store, *n, *late, change, now).await,
         Ask::Unhook(n) => told(&store.remove_webhook(hook(*n)).await),
+        Ask::Old(due, rows) => {
+            told(&store.count_due(due, *rows + 1).await) + &told(&store.remove_due(due, *rows).await)
+        }
     }
 }
 
@@ -392,6 +402,19 @@ fn trouble() -> JobError {
     }
 }
 
+fn any_due() -> impl Strategy<Value = Due> {
+    (0..5_u8, 0..400_u64, 0..6_u64).prop_map(|(shelf, secs, upto)| {
+        let before = at(secs);
+        match shelf {
+            0 => Due::Events { before },
+            1 => Due::Jobs { before },
+            2 => Due::Uploads { before },
+            3 => Due::Purges { before, upto },
+            _ => Due::PlayerEvents { before },
+        }
+    })
+}
+
 fn any_move() -> impl Strategy<Value = Move> {
     let media = MediaFacts {
         container: "mov".into(),
@@ -538,6 +561,7 @@ fn any_ask() -> impl Strategy<Value = Ask> {
         3 => (some(), prop::bool::weighted(0.2), any_rehook())
             .prop_map(|(n, late, change)| Ask::Rehook { n, late, change }),
         1 => some().prop_map(Ask::Unhook),
+        2 => (any_due(), 0..9_usize).prop_map(|(due, rows)| Ask::Old(due, rows)),
     ];
     let rows = 0..6_usize;
     let of = prop_oneof![some().prop_map(|n| EventsOf::Asset(asset(n))), some().prop_map(|n| EventsOf::Org(org(n)))];
