@@ -2,7 +2,8 @@
 //! read within itself.
 #![no_main]
 use bytes::Bytes;
-use rend_core::media::isobmff::{FragmentReader, read_init, read_segment};
+use rend_core::artifact::Lang;
+use rend_core::media::isobmff::{FragmentReader, Progressive, read_init, read_segment};
 use rend_core::media::ladder::LadderPolicy;
 use rend_core::media::moov::{Place, locate};
 use rend_core::media::passthrough::survey;
@@ -13,6 +14,12 @@ fuzz_target!(|input: &[u8]| {
     let bytes = Bytes::copy_from_slice(input);
     if let Ok(init) = read_init(&bytes) {
         let _ = read_segment(&init, &bytes);
+    }
+    if let Ok(mut file) = Progressive::new(&[(bytes.clone(), Lang::UND)]) {
+        let _ = file.segment(0, &bytes, bytes.len() as u64);
+        if let Ok(layout) = file.finish() {
+            assert!(layout.copied.iter().all(|copied| copied.range.end <= bytes.len() as u64), "a copy past the end");
+        }
     }
     pass(&bytes);
     let mut reader = FragmentReader::default();

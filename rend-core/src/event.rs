@@ -84,6 +84,28 @@ pub enum EventKind {
         /// How many languages.
         languages: usize,
     },
+    /// A rendition was asked for as one file.
+    DownloadRequested {
+        /// Which.
+        rendition: Rendition,
+    },
+    /// The file is there.
+    DownloadReady {
+        /// Of which rendition.
+        rendition: Rendition,
+    },
+    /// The file could not be made.
+    DownloadFailed {
+        /// Of which rendition.
+        rendition: Rendition,
+        /// The stable word for why.
+        code: String,
+    },
+    /// The file was taken away.
+    DownloadRemoved {
+        /// Of which rendition.
+        rendition: Rendition,
+    },
     /// What a viewer can do changed.
     PlayableStateChanged {
         /// To this.
@@ -145,6 +167,10 @@ pub const NAMES: &[&str] = &[
     "captions.stored",
     "captions.removed",
     "captions.published",
+    "download.requested",
+    "download.ready",
+    "download.failed",
+    "download.removed",
     "playable_state.changed",
     "edge.warming_attempted",
     "edge.warming_succeeded",
@@ -185,6 +211,10 @@ impl EventKind {
             Self::CaptionsStored { .. } => "captions.stored",
             Self::CaptionsRemoved { .. } => "captions.removed",
             Self::CaptionsPublished { .. } => "captions.published",
+            Self::DownloadRequested { .. } => "download.requested",
+            Self::DownloadReady { .. } => "download.ready",
+            Self::DownloadFailed { .. } => "download.failed",
+            Self::DownloadRemoved { .. } => "download.removed",
             Self::PlayableStateChanged { .. } => "playable_state.changed",
             Self::EdgeWarm { outcome: FanoutOutcome::Attempted, .. } => "edge.warming_attempted",
             Self::EdgeWarm { outcome: FanoutOutcome::Succeeded, .. } => "edge.warming_succeeded",
@@ -204,8 +234,11 @@ impl EventKind {
             Self::SourceUploaded { bytes } => vec![("bytes", bytes.to_string())],
             Self::Planned { renditions } => vec![("renditions", renditions.to_string())],
             Self::ProcessingFailed { code } => vec![("code", code.clone())],
-            Self::RenditionReady { rendition } => vec![("rendition", rendition.to_string())],
-            Self::RenditionFailed { rendition, code } => {
+            Self::RenditionReady { rendition }
+            | Self::DownloadRequested { rendition }
+            | Self::DownloadReady { rendition }
+            | Self::DownloadRemoved { rendition } => vec![("rendition", rendition.to_string())],
+            Self::RenditionFailed { rendition, code } | Self::DownloadFailed { rendition, code } => {
                 vec![("rendition", rendition.to_string()), ("code", code.clone())]
             }
             Self::CaptionsStored { lang } | Self::CaptionsRemoved { lang } => vec![("lang", lang.to_string())],
@@ -233,6 +266,7 @@ impl EventKind {
         let field = |key: &str| data.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str());
         let edge = || field("edge")?.parse().ok();
         let warm = |outcome| Some(Self::EdgeWarm { edge: edge()?, outcome });
+        let rendition = || field("rendition")?.parse().ok();
         let purge = |outcome| Some(Self::EdgePurge { edge: edge()?, outcome });
         match name {
             "asset.created" => Some(Self::AssetCreated),
@@ -245,14 +279,19 @@ impl EventKind {
             "media.processing_started" => Some(Self::ProcessingStarted),
             "media.planned" => Some(Self::Planned { renditions: field("renditions")?.parse().ok()? }),
             "media.processing_failed" => Some(Self::ProcessingFailed { code: field("code")?.to_owned() }),
-            "rendition.ready" => Some(Self::RenditionReady { rendition: field("rendition")?.parse().ok()? }),
-            "rendition.failed" => Some(Self::RenditionFailed {
-                rendition: field("rendition")?.parse().ok()?,
-                code: field("code")?.to_owned(),
-            }),
+            "rendition.ready" => Some(Self::RenditionReady { rendition: rendition()? }),
+            "rendition.failed" => {
+                Some(Self::RenditionFailed { rendition: rendition()?, code: field("code")?.to_owned() })
+            }
             "captions.stored" => Some(Self::CaptionsStored { lang: field("lang")?.parse().ok()? }),
             "captions.removed" => Some(Self::CaptionsRemoved { lang: field("lang")?.parse().ok()? }),
             "captions.published" => Some(Self::CaptionsPublished { languages: field("languages")?.parse().ok()? }),
+            "download.requested" => Some(Self::DownloadRequested { rendition: rendition()? }),
+            "download.ready" => Some(Self::DownloadReady { rendition: rendition()? }),
+            "download.failed" => {
+                Some(Self::DownloadFailed { rendition: rendition()?, code: field("code")?.to_owned() })
+            }
+            "download.removed" => Some(Self::DownloadRemoved { rendition: rendition()? }),
             "playable_state.changed" => Some(Self::PlayableStateChanged { to: field("playable_state")?.parse().ok()? }),
             "edge.warming_attempted" => warm(FanoutOutcome::Attempted),
             "edge.warming_succeeded" => warm(FanoutOutcome::Succeeded),
@@ -299,6 +338,10 @@ mod tests {
             EventKind::CaptionsPublished { languages: 2 },
             EventKind::RenditionReady { rendition: Rendition::P720 },
             EventKind::RenditionFailed { rendition: Rendition::Source, code: "timeout".into() },
+            EventKind::DownloadRequested { rendition: Rendition::P1080 },
+            EventKind::DownloadReady { rendition: Rendition::P1080 },
+            EventKind::DownloadFailed { rendition: Rendition::Source, code: "media_missing".into() },
+            EventKind::DownloadRemoved { rendition: Rendition::P1080 },
             EventKind::PlayableStateChanged { to: PlayableState::HlsReady },
             EventKind::Suspended { by: "ada".into(), reason: "a court's order".into() },
             EventKind::Restored { by: "ada".into(), reason: String::new() },

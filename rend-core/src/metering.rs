@@ -2,7 +2,8 @@
 //!
 //! Of a segment that was sent with 200 or 206, the share of its bytes that left counts as that share of its length. Ranges
 //! add up; what one session takes of one segment within ten minutes counts once at most, so that a player which asks again
-//! is not billed again. Playlists, initialisation segments, key-frame lists, stills and refusals count nothing. A record
+//! is not billed again. Playlists, initialisation segments, key-frame lists, stills, downloads and refusals count nothing: a
+//! download is a file to keep, not minutes that were watched, and what was sent of it stands in the records. A record
 //! that comes twice counts once, and the order in which records come changes nothing.
 //!
 //! ```

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use rend_core::asset::{CaptionRow, Failure, MediaFacts, RenditionRow, RenditionState};
+use rend_core::asset::{CaptionRow, DownloadRow, DownloadState, Failure, MediaFacts, RenditionRow, RenditionState};
 use rend_core::event::EventKind;
 use rend_core::id::{OrgId, WebhookId};
 use rend_core::job::JobError;
@@ -84,6 +84,36 @@ pub(crate) fn captions_of(text: &str) -> Result<Vec<CaptionRow>, Strange> {
         })
     };
     list(&value(text, "captions")?, "captions")?.iter().map(row).collect()
+}
+
+pub(crate) fn downloads(rows: &[DownloadRow]) -> String {
+    let row = |row: &DownloadRow| {
+        let (bytes, failure) = match &row.state {
+            DownloadState::Pending => (Value::Null, Value::Null),
+            DownloadState::Ready { bytes } => ((*bytes).into(), Value::Null),
+            DownloadState::Failed(failure) => (Value::Null, failure_value(failure)),
+        };
+        object([
+            ("rendition", row.rendition.to_string().into()),
+            ("state", row.state.as_str().into()),
+            ("bytes", bytes),
+            ("failure", failure),
+        ])
+    };
+    Value::Array(rows.iter().map(row).collect()).to_string()
+}
+
+pub(crate) fn downloads_of(text: &str) -> Result<Vec<DownloadRow>, Strange> {
+    let row = |value: &Value| {
+        let state = match text_of(value, "state")?.as_str() {
+            "pending" => DownloadState::Pending,
+            "ready" => DownloadState::Ready { bytes: number_of(value, "bytes")? },
+            "failed" => DownloadState::Failed(read_failure(value.get("failure").ok_or(Strange("failure"))?)?),
+            _ => return Err(Strange("downloads")),
+        };
+        Ok(DownloadRow { rendition: word_of(value, "rendition")?, state })
+    };
+    list(&value(text, "downloads")?, "downloads")?.iter().map(row).collect()
 }
 
 pub(crate) fn media(media: &MediaFacts) -> String {

@@ -435,7 +435,7 @@ fn any_move() -> impl Strategy<Value = Move> {
         3 => Just(planned),
         1 => (rendition.clone(), any::<u64>())
             .prop_map(|(rendition, bandwidth)| Move::RenditionReady { rendition, bandwidth }),
-        1 => rendition.prop_map(|rendition| Move::RenditionFailed { rendition, failure: failure() }),
+        1 => rendition.clone().prop_map(|rendition| Move::RenditionFailed { rendition, failure: failure() }),
         1 => Just(Move::OpenerReady),
         1 => any::<bool>().prop_map(|degraded| Move::HlsReady { degraded }),
         1 => Just(Move::Fail(failure())),
@@ -456,6 +456,10 @@ fn any_move() -> impl Strategy<Value = Move> {
         }),
         1 => any_captions().prop_map(|captions| Move::RemoveCaptions(captions.lang)),
         1 => vec(any_captions(), 0..3).prop_map(Move::CaptionsPublished),
+        1 => rendition.clone().prop_map(Move::RequestDownload),
+        1 => (rendition.clone(), any::<u64>()).prop_map(|(rendition, bytes)| Move::DownloadReady { rendition, bytes }),
+        1 => rendition.clone().prop_map(|rendition| Move::DownloadFailed { rendition, failure: failure() }),
+        1 => rendition.prop_map(Move::RemoveDownload),
         1 => Just(Move::RequestDeletion),
         1 => Just(Move::Deleted),
     ]

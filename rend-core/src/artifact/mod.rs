@@ -27,6 +27,7 @@ pub use rendition::{Lang, Rendition};
 /// | `opener.mp4` | the first seconds as one progressive file |
 /// | `poster.jpg` | a still |
 /// | `thumbs.jpg`, `thumbs.vtt` | the storyboard and its index |
+/// | `downloads/{rung}.mp4` | one rendition as one file, with its sound |
 /// | `hls/master.m3u8` | the multivariant playlist |
 /// | `hls/{rung}/index.m3u8` | one rendition's media playlist |
 /// | `hls/{rung}/iframe.m3u8` | one rendition's I-frame playlist |
@@ -92,6 +93,8 @@ pub enum ArtifactPath {
         /// The clip.
         clip: ClipRef,
     },
+    /// One rendition as one ordinary file, with its sound.
+    Download(Rendition),
     /// The first seconds as one progressive file.
     Opener,
     /// The still that stands before playback.
@@ -115,6 +118,7 @@ impl ArtifactPath {
             | Self::ClipMaster(_)
             | Self::ClipVariant { .. }
             | Self::ClipCaptions { .. }
+            | Self::Download(_)
             | Self::ThumbSprite
             | Self::ThumbTrack => Retention::Tail,
         }
@@ -126,6 +130,7 @@ impl ArtifactPath {
             Self::Variant(r)
             | Self::IFrames(r)
             | Self::Init(r)
+            | Self::Download(r)
             | Self::Segment { rendition: r, .. }
             | Self::ClipVariant { rendition: r, .. } => Some(*r),
             Self::Master
@@ -156,7 +161,7 @@ impl ArtifactPath {
             | Self::ClipMaster(_)
             | Self::ClipVariant { .. }
             | Self::ClipCaptions { .. } => "application/vnd.apple.mpegurl",
-            Self::Init(_) | Self::Segment { .. } | Self::Opener => "video/mp4",
+            Self::Init(_) | Self::Segment { .. } | Self::Download(_) | Self::Opener => "video/mp4",
             Self::Poster | Self::ThumbSprite => "image/jpeg",
             Self::ThumbTrack | Self::CaptionSegment { .. } => "text/vtt",
         }
@@ -185,7 +190,7 @@ impl FromStr for ArtifactPath {
                 "poster.jpg" => Some(Self::Poster),
                 "thumbs.jpg" => Some(Self::ThumbSprite),
                 "thumbs.vtt" => Some(Self::ThumbTrack),
-                _ => None,
+                _ => download_of(path).map(Self::Download),
             },
         };
         parsed.ok_or(UnknownArtifact)
@@ -199,6 +204,7 @@ impl fmt::Display for ArtifactPath {
             Self::Poster => f.write_str("poster.jpg"),
             Self::ThumbSprite => f.write_str("thumbs.jpg"),
             Self::ThumbTrack => f.write_str("thumbs.vtt"),
+            Self::Download(r) => write!(f, "{DOWNLOADS}{r}.mp4"),
             Self::Master => f.write_str("hls/master.m3u8"),
             Self::Variant(r) => write!(f, "hls/{r}/index.m3u8"),
             Self::IFrames(r) => write!(f, "hls/{r}/iframe.m3u8"),
@@ -256,6 +262,14 @@ fn in_captions(captions: CaptionRef, file: &str) -> Option<ArtifactPath> {
     let digits = file.strip_prefix("text_")?.strip_suffix(".vtt")?;
     segment_index(digits.as_bytes()).map(|index| ArtifactPath::CaptionSegment { captions, index })
 }
+
+/// The rendition that a download is named by.
+fn download_of(path: &str) -> Option<Rendition> {
+    path.strip_prefix(DOWNLOADS)?.strip_suffix(".mp4")?.parse().ok()
+}
+
+/// What the names of downloads begin with.
+const DOWNLOADS: &str = "downloads/";
 
 /// The clip that a playlist is named by.
 fn clip_of(file: &str) -> Option<ClipRef> {

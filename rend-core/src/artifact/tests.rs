@@ -25,6 +25,8 @@ fn what_starts_playback_outlives_the_rest() {
     check("hls/360p/segment_4294967295.m4s", Some(Retention::Tail));
     check("hls/360p/iframe.m3u8", Some(Retention::Tail));
     check("opener.mp4", Some(Retention::Still));
+    check("downloads/720p.mp4", Some(Retention::Tail));
+    check("downloads/a-eng-2.mp4", Some(Retention::Tail));
     check("poster.jpg", Some(Retention::Still));
     check("thumbs.jpg", Some(Retention::Tail));
     check("thumbs.vtt", Some(Retention::Tail));
@@ -78,6 +80,14 @@ fn what_is_not_published_does_not_parse() {
         "hls/c-en_00000001/text_0.vtt",
         "hls/c-en_00000001/segment_00000.m4s",
         "hls/c-en_00000001/",
+        "downloads/",
+        "downloads/.mp4",
+        "downloads/720p",
+        "downloads/720p.m4s",
+        "downloads/999p.mp4",
+        "downloads/720p/720p.mp4",
+        "downloads/../opener.mp4",
+        "hls/downloads/720p.mp4",
         "hls/clip_1.m3u8",
         "hls/clip_2-2.m3u8",
         "hls/clip_01-2.m3u8",
@@ -128,6 +138,7 @@ fn path() -> impl Strategy<Value = ArtifactPath> {
         rendition().prop_map(ArtifactPath::Variant),
         rendition().prop_map(ArtifactPath::IFrames),
         rendition().prop_map(ArtifactPath::Init),
+        rendition().prop_map(ArtifactPath::Download),
         (rendition(), any::<u32>()).prop_map(|(rendition, index)| ArtifactPath::Segment { rendition, index }),
         clip().prop_map(ArtifactPath::ClipMaster),
         (rendition(), clip()).prop_map(|(rendition, clip)| ArtifactPath::ClipVariant { rendition, clip }),
@@ -145,7 +156,7 @@ proptest! {
     }
 
     #[test]
-    fn two_texts_never_give_one_path(text in "(hls/)?[0-9a-z_-]{1,5}/?[a-z_.0-9%-]{0,24}") {
+    fn two_texts_never_give_one_path(text in "(hls/|downloads/)?[0-9a-z_-]{1,5}/?[a-z_.0-9%-]{0,24}") {
         if let Ok(path) = text.parse::<ArtifactPath>() {
             prop_assert_eq!(path.to_string(), text);
         }

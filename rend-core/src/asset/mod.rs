@@ -8,7 +8,8 @@ mod tests;
 
 pub use moves::{Edit, IllegalMove, Move};
 pub use rows::{
-    CaptionKind, CaptionOrigin, CaptionRow, Failure, MediaFacts, RenditionRow, RenditionState, StoredSource,
+    CaptionKind, CaptionOrigin, CaptionRow, DownloadRow, DownloadState, Failure, MediaFacts, RenditionRow,
+    RenditionState, StoredSource,
 };
 pub(crate) use states::named;
 pub use states::{PlayableState, PlaybackPolicy, SourceState, UnknownWord};
@@ -58,6 +59,8 @@ pub struct Asset {
     pub renditions: Vec<RenditionRow>,
     /// Its captions, each language once, in the order of their tags; at most [`CAPTIONS_MAX`].
     pub captions: Vec<CaptionRow>,
+    /// Its downloads, each rendition once, in the order of the renditions.
+    pub downloads: Vec<DownloadRow>,
     /// How many moves led here.
     pub revision: u64,
     /// When it was created.
@@ -72,6 +75,8 @@ pub const TITLE_CHARS_MAX: usize = 255;
 pub const METADATA_BYTES_MAX: usize = 4096;
 /// Languages that an asset may have captions in.
 pub const CAPTIONS_MAX: usize = 32;
+/// The short side in pixels of what is downloaded at most, unless somebody says which rendition.
+pub const DOWNLOAD_SIDE_MAX: u32 = 1080;
 /// Characters that the name of captions may have.
 pub const CAPTION_LABEL_CHARS_MAX: usize = 64;
 
@@ -93,6 +98,7 @@ impl Asset {
             media: None,
             renditions: Vec::new(),
             captions: Vec::new(),
+            downloads: Vec::new(),
             revision: 1,
             created_at: now,
             updated_at: now,
@@ -123,6 +129,7 @@ impl Asset {
             }
             Move::Planned { media, renditions } if self.source == SourceState::Processing => {
                 next.media = Some(media.clone());
+                next.downloads.clear();
                 next.renditions = renditions
                     .iter()
                     .map(|rendition| RenditionRow {
@@ -176,6 +183,7 @@ impl Asset {
                 next.degraded = false;
                 next.failure = None;
                 next.renditions.clear();
+                next.downloads.clear();
                 EventKind::ProcessingQueued
             }
             Move::Edit(edit) if self.source != SourceState::Deleted => {
@@ -204,6 +212,29 @@ impl Asset {
                 }
                 EventKind::CaptionsPublished { languages: published.len() }
             }
+            Move::RequestDownload(rendition) if self.can_download(*rendition) => {
+                next.downloads.retain(|row| row.rendition != *rendition);
+                next.downloads.push(DownloadRow { rendition: *rendition, state: DownloadState::Pending });
+                let place = |row: &DownloadRow| self.renditions.iter().position(|own| own.rendition == row.rendition);
+                next.downloads.sort_by_key(place);
+                EventKind::DownloadRequested { rendition: *rendition }
+            }
+            Move::DownloadReady { rendition, bytes } if self.source == SourceState::Ready => {
+                let row = next.download_mut(*rendition).ok_or(illegal)?;
+                row.state = DownloadState::Ready { bytes: *bytes };
+                EventKind::DownloadReady { rendition: *rendition }
+            }
+            Move::DownloadFailed { rendition, failure } if self.source == SourceState::Ready => {
+                let row = next.download_mut(*rendition).ok_or(illegal)?;
+                row.state = DownloadState::Failed(failure.clone());
+                EventKind::DownloadFailed { rendition: *rendition, code: failure.code.clone() }
+            }
+            Move::RemoveDownload(rendition)
+                if self.source != SourceState::Deleted && self.download(*rendition).is_some() =>
+            {
+                next.downloads.retain(|row| row.rendition != *rendition);
+                EventKind::DownloadRemoved { rendition: *rendition }
+            }
             Move::RequestDeletion if self.source != SourceState::Deleted => {
                 next.source = SourceState::Deleted;
                 next.playable = PlayableState::Deleted;
@@ -225,6 +256,10 @@ impl Asset {
             | Move::StoreCaptions(_)
             | Move::RemoveCaptions(_)
             | Move::CaptionsPublished(_)
+            | Move::RequestDownload(_)
+            | Move::DownloadReady { .. }
+            | Move::DownloadFailed { .. }
+            | Move::RemoveDownload(_)
             | Move::RequestDeletion
             | Move::Deleted => return Err(illegal),
         };
@@ -245,6 +280,48 @@ impl Asset {
             Some(there) => row.origin == CaptionOrigin::Given || there.origin == CaptionOrigin::Original,
             None => self.captions.len() < CAPTIONS_MAX,
         }
+    }
+
+    /// The download of `rendition`, if it was asked for.
+    pub fn download(&self, rendition: Rendition) -> Option<&DownloadRow> {
+        self.downloads.iter().find(|row| row.rendition == rendition)
+    }
+
+    /// The renditions that can be downloaded, lowest first: those of the pictures that are complete, or the sound where there
+    /// are no pictures. None before all is ready, since what is made of a rendition has to be whole.
+    pub fn downloadable(&self) -> Vec<Rendition> {
+        if self.source != SourceState::Ready {
+            return Vec::new();
+        }
+        let complete = self.renditions.iter().filter(|row| row.state == RenditionState::Ready);
+        let complete: Vec<Rendition> = complete.map(|row| row.rendition).collect();
+        let pictures: Vec<Rendition> =
+            complete.iter().copied().filter(|rendition| rendition.sound_lang().is_none()).collect();
+        if pictures.is_empty() { complete } else { pictures }
+    }
+
+    /// The rendition that is downloaded unless somebody says which: the best with a short side of at most
+    /// [`DOWNLOAD_SIDE_MAX`], or the least where all have more.
+    pub fn usual_download(&self) -> Option<Rendition> {
+        let own = self.media.as_ref().map_or(0, |media| media.width.min(media.height));
+        let fits = |rendition: &Rendition| rendition.short_side().unwrap_or(own) <= DOWNLOAD_SIDE_MAX;
+        let all = self.downloadable();
+        all.iter().rev().copied().find(fits).or_else(|| all.first().copied())
+    }
+
+    /// The sound beside a picture that has none of its own: the one that is heard unless somebody chooses otherwise.
+    pub fn sound_beside(&self) -> Option<Rendition> {
+        let complete = self.renditions.iter().filter(|row| row.state == RenditionState::Ready);
+        complete.map(|row| row.rendition).find(|rendition| rendition.sound_lang().is_some())
+    }
+
+    fn can_download(&self, rendition: Rendition) -> bool {
+        let is_there = self.download(rendition).is_some_and(|row| matches!(row.state, DownloadState::Ready { .. }));
+        !is_there && self.downloadable().contains(&rendition)
+    }
+
+    fn download_mut(&mut self, rendition: Rendition) -> Option<&mut DownloadRow> {
+        self.downloads.iter_mut().find(|row| row.rendition == rendition)
     }
 
     fn rendition_mut(&mut self, rendition: Rendition) -> Option<&mut RenditionRow> {

@@ -55,6 +55,24 @@ pub enum Move {
     RemoveCaptions(LangTag),
     /// Viewers can choose these captions, and no others.
     CaptionsPublished(Vec<CaptionRef>),
+    /// The owner wants this rendition as one file. It is made by a job.
+    RequestDownload(Rendition),
+    /// The file is there.
+    DownloadReady {
+        /// Of which rendition.
+        rendition: Rendition,
+        /// Its length.
+        bytes: u64,
+    },
+    /// The file could not be made.
+    DownloadFailed {
+        /// Of which rendition.
+        rendition: Rendition,
+        /// Why.
+        failure: Failure,
+    },
+    /// The owner does not want the file any more.
+    RemoveDownload(Rendition),
     /// The owner wants it gone. From here on nothing of it is served.
     RequestDeletion,
     /// Its last byte is gone.
@@ -78,6 +96,10 @@ impl Move {
             Self::StoreCaptions(_) => "store_captions",
             Self::RemoveCaptions(_) => "remove_captions",
             Self::CaptionsPublished(_) => "captions_published",
+            Self::RequestDownload(_) => "request_download",
+            Self::DownloadReady { .. } => "download_ready",
+            Self::DownloadFailed { .. } => "download_failed",
+            Self::RemoveDownload(_) => "remove_download",
             Self::RequestDeletion => "request_deletion",
             Self::Deleted => "deleted",
         }

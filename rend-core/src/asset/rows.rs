@@ -1,4 +1,4 @@
-//! What is known of an asset's parts: its original, its renditions, its captions.
+//! What is known of an asset's parts: its original, its renditions, its captions, its downloads.
 
 use std::fmt;
 use std::str::FromStr;
@@ -105,4 +105,38 @@ pub enum RenditionState {
     Ready,
     /// It could not be made.
     Failed(Failure),
+}
+
+/// One rendition as one file.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DownloadRow {
+    /// Which.
+    pub rendition: Rendition,
+    /// How far it is.
+    pub state: DownloadState,
+}
+
+/// How far a download is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum DownloadState {
+    /// It will be made.
+    Pending,
+    /// It is there.
+    Ready {
+        /// Its length.
+        bytes: u64,
+    },
+    /// It could not be made. Asking again makes another try.
+    Failed(Failure),
+}
+
+impl DownloadState {
+    /// The word for it in APIs and databases.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Ready { .. } => "ready",
+            Self::Failed(_) => "failed",
+        }
+    }
 }

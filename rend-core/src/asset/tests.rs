@@ -39,6 +39,9 @@ fn asset(source: SourceState, playable: PlayableState, stored: bool) -> Asset {
     asset.stored = stored.then_some(StoredSource { bytes: 7, sha256: [3; 32] });
     asset.renditions =
         vec![RenditionRow { rendition: Rendition::P360, state: RenditionState::Planned, bandwidth: None }];
+    let ready = |rendition| RenditionRow { rendition, state: RenditionState::Ready, bandwidth: Some(9) };
+    asset.renditions.push(ready(Rendition::P480));
+    asset.downloads = vec![DownloadRow { rendition: Rendition::P480, state: DownloadState::Pending }];
     asset.captions = vec![captions("de", false)];
     asset
 }
@@ -61,6 +64,13 @@ fn moves() -> Vec<Move> {
         Move::StoreCaptions(captions("en", true)),
         Move::RemoveCaptions("de".parse().unwrap()),
         Move::CaptionsPublished(vec![captions("de", false).captions]),
+        Move::RequestDownload(Rendition::P360),
+        Move::RequestDownload(Rendition::P480),
+        Move::DownloadReady { rendition: Rendition::P480, bytes: 9 },
+        Move::DownloadReady { rendition: Rendition::P360, bytes: 9 },
+        Move::DownloadFailed { rendition: Rendition::P480, failure: failure() },
+        Move::RemoveDownload(Rendition::P480),
+        Move::RemoveDownload(Rendition::P360),
         Move::RequestDeletion,
         Move::Deleted,
     ]
@@ -91,6 +101,14 @@ fn leads_to(
         (Move::StoreCaptions(_) | Move::RemoveCaptions(_) | Move::CaptionsPublished(_), s, p) if s != S::Deleted => {
             Some((s, p))
         }
+        (
+            Move::RequestDownload(Rendition::P480)
+            | Move::DownloadReady { rendition: Rendition::P480, .. }
+            | Move::DownloadFailed { rendition: Rendition::P480, .. },
+            S::Ready,
+            p,
+        ) => Some((S::Ready, p)),
+        (Move::RemoveDownload(Rendition::P480), s, p) if s != S::Deleted => Some((s, p)),
         (Move::RequestDeletion, s, _) if s != S::Deleted => Some((S::Deleted, P::Deleted)),
         (Move::Deleted, S::Deleted, p) => Some((S::Deleted, p)),
         _ => None,
@@ -241,4 +259,66 @@ fn an_asset_has_captions_in_so_many_languages_and_no_more() {
     assert_eq!(full.captions.len(), CAPTIONS_MAX);
     assert!(full.after(&Move::StoreCaptions(captions("en", false)), NOW).is_err());
     assert!(full.after(&Move::StoreCaptions(captions("de", false)), NOW).is_ok(), "one that is there is replaced");
+}
+
+/// An asset that is ready, with these renditions complete and a picture of this size.
+fn ready(names: &[&str], width: u32, height: u32) -> Asset {
+    let mut asset = asset(SourceState::Ready, PlayableState::HlsReady, true);
+    let row = |name: &&str| RenditionRow {
+        rendition: name.parse().unwrap(),
+        state: RenditionState::Ready,
+        bandwidth: Some(1),
+    };
+    asset.renditions = names.iter().map(row).collect();
+    asset.media = Some(MediaFacts { width, height, ..media() });
+    asset.downloads.clear();
+    asset
+}
+
+#[track_caller]
+fn check_usual(names: &[&str], size: (u32, u32), expect: &str) {
+    let asset = ready(names, size.0, size.1);
+    assert_eq!(asset.usual_download().map(|rendition| rendition.to_string()).as_deref(), Some(expect), "{names:?}");
+}
+
+#[test]
+fn the_best_that_most_screens_show_is_downloaded_unless_somebody_says_which() {
+    check_usual(&["360p", "480p", "720p"], (1280, 720), "720p");
+    check_usual(&["360p", "720p", "1080p", "1440p", "2160p"], (3840, 2160), "1080p");
+    check_usual(&["360p", "src", "a-eng", "a-deu"], (854, 480), "src");
+    check_usual(&["360p", "1080p", "src"], (2160, 1350), "1080p");
+    check_usual(&["1440p"], (2560, 1440), "1440p");
+    check_usual(&["a-und"], (0, 0), "a-und");
+}
+
+#[test]
+fn only_what_is_complete_is_downloaded_and_a_sound_beside_pictures_is_not() {
+    let mut asset = ready(&["360p", "720p", "a-eng", "a-deu"], 1280, 720);
+    assert_eq!(asset.downloadable(), [Rendition::P360, Rendition::P720]);
+    assert_eq!(asset.sound_beside().map(|sound| sound.to_string()).as_deref(), Some("a-eng"));
+    asset.renditions[1].state = RenditionState::Failed(failure());
+    assert_eq!(asset.downloadable(), [Rendition::P360]);
+    let refused = asset.after(&Move::RequestDownload("a-eng".parse().unwrap()), NOW);
+    assert!(refused.is_err());
+    asset.source = SourceState::Processing;
+    assert_eq!((asset.downloadable(), asset.usual_download()), (Vec::new(), None));
+}
+
+#[test]
+fn a_download_is_asked_for_once_and_again_only_while_it_is_not_there() {
+    let asset = ready(&["360p", "720p"], 1280, 720);
+    let step = |asset: &Asset, step: Move| asset.after(&step, NOW).map(|(next, _)| next);
+    let one = step(&asset, Move::RequestDownload(Rendition::P720)).unwrap();
+    let both = step(&one, Move::RequestDownload(Rendition::P360)).unwrap();
+    assert_eq!(both.downloads.iter().map(|row| row.rendition).collect::<Vec<_>>(), [Rendition::P360, Rendition::P720]);
+    let failed = step(&both, Move::DownloadFailed { rendition: Rendition::P720, failure: failure() }).unwrap();
+    assert_eq!(failed.download(Rendition::P720).unwrap().state.as_str(), "failed");
+    let again = step(&failed, Move::RequestDownload(Rendition::P720)).unwrap();
+    assert_eq!(again.download(Rendition::P720).unwrap().state, DownloadState::Pending);
+    let made = step(&again, Move::DownloadReady { rendition: Rendition::P720, bytes: 7 }).unwrap();
+    assert_eq!(made.download(Rendition::P720).unwrap().state, DownloadState::Ready { bytes: 7 });
+    assert!(step(&made, Move::RequestDownload(Rendition::P720)).is_err());
+    let gone = step(&made, Move::RemoveDownload(Rendition::P720)).unwrap();
+    assert!(gone.download(Rendition::P720).is_none());
+    assert!(step(&gone, Move::DownloadReady { rendition: Rendition::P720, bytes: 7 }).is_err(), "nobody wants it");
 }

@@ -219,6 +219,14 @@ variables! {
     REND_API_RATE_LIMIT_WRITES_PER_MINUTE: [API] Kind::Number { min: 0, max: 60_000 }, Need::Default("1200"), "1200";
     /// How often one public address, as the network of `REND_PLAYER_GEO_HEADERS` names it, may ask in a minute; 0: no bound.
     REND_API_RATE_LIMIT_ADDRESS_PER_MINUTE: [API] Kind::Number { min: 0, max: 60_000 }, Need::Default("3000"), "3000";
+    /// How many days the history of an asset is kept after it was deleted. 36500 keeps it for good.
+    REND_RETENTION_EVENTS_DAYS: [API] Kind::Number { min: 7, max: 36_500 }, Need::Default("30"), "30";
+    /// How many days finished jobs, ended uploads, and purges that every edge has carried out are kept.
+    REND_RETENTION_WORK_DAYS: [API] Kind::Number { min: 7, max: 36_500 }, Need::Default("30"), "30";
+    /// How many days the database keeps records of playback once their hour was counted. ClickHouse keeps its own for 90.
+    REND_RETENTION_PLAYBACK_DAYS: [API] Kind::Number { min: 7, max: 36_500 }, Need::Default("90"), "90";
+    /// Tells in the log what is old enough to go, and lets it stay.
+    REND_RETENTION_DRY_RUN: [API] Kind::Bool, Need::Default("false"), "true";
     /// Lets webhooks be sent to 127.0.0.1, to try them out on one machine. Refused in production.
     REND_WEBHOOK_ALLOW_LOOPBACK: [API] Kind::Bool, Need::Default("false"), "true";
     /// Browser origins that may fetch media with credentials. Unset: the origin of `REND_SITE_BASE_URL`.

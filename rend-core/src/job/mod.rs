@@ -26,6 +26,8 @@ named! {
         Pull = "pull",
         /// Publishes the captions that an asset has, and no others.
         Captions = "captions",
+        /// Makes the downloads that an asset has none of yet.
+        Download = "download",
     }
 }
 

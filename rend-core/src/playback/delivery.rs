@@ -16,6 +16,8 @@ pub enum TokenClass {
     Init = 2,
     /// A media segment with video.
     Segment = 3,
+    /// A whole rendition as one file.
+    Progressive = 4,
     /// The first seconds as one file.
     Opener = 5,
     /// A still.
@@ -40,6 +42,7 @@ impl TokenClass {
             ArtifactPath::Init(_) => Self::Init,
             ArtifactPath::Segment { rendition: Rendition::Audio(_) | Rendition::AudioAgain { .. }, .. } => Self::Audio,
             ArtifactPath::Segment { .. } => Self::Segment,
+            ArtifactPath::Download(_) => Self::Progressive,
             ArtifactPath::Opener => Self::Opener,
             ArtifactPath::Poster => Self::Thumbnail,
             ArtifactPath::ThumbSprite | ArtifactPath::ThumbTrack => Self::Storyboard,
@@ -55,7 +58,7 @@ impl TokenClass {
     }
 }
 
-/// The classes that a player needs: everything that is published for viewers.
+/// The classes that a player needs: everything that is published for viewers but downloads, which are a right of their own.
 pub const PLAYER_CLASSES: u16 = 0x3ef;
 
 /// The ladder index that a token's rung ceiling is compared with; `None` for what belongs to no rung.
@@ -123,5 +126,13 @@ mod tests {
         check("thumbs.vtt", TokenClass::Storyboard, None, ever, ever);
         check("hls/c-en_00000001/index.m3u8", TokenClass::Captions, None, ever, ever);
         check("hls/c-en_00000001/text_00000.vtt", TokenClass::Captions, None, ever, ever);
+    }
+
+    #[test]
+    fn a_download_is_opened_by_its_own_class_and_by_no_players_token() {
+        let path: ArtifactPath = "downloads/720p.mp4".parse().unwrap();
+        assert_eq!((TokenClass::of(&path), token_rung(&path)), (TokenClass::Progressive, Some(2)));
+        assert_eq!(PLAYER_CLASSES & TokenClass::of(&path).bit(), 0);
+        assert_eq!(Life::of(&path, false), Life::Immutable);
     }
 }

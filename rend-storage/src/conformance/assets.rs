@@ -1,8 +1,9 @@
 //! What every [`AssetStore`] must do, together with the log and the queue that its moves write to.
 
 use futures::future;
+use rend_core::artifact::Rendition;
 use rend_core::asset::{
-    Asset, CaptionKind, CaptionOrigin, CaptionRow, Edit, Move, PlayableState, PlaybackPolicy, SourceState,
+    Asset, CaptionKind, CaptionOrigin, CaptionRow, DownloadRow, DownloadState, Edit, Move, PlayableState, PlaybackPolicy, SourceState,
 };
 use rend_core::event::EventKind;
 use rend_core::job::{JobState, NewJob, Outcome};
@@ -24,6 +25,11 @@ pub async fn an_asset_reads_back_as_it_was_created(store: &(impl AssetStore + Ev
         captions: vec![
             CaptionRow { default: true, published: true, ..captions("en") },
             CaptionRow { kind: CaptionKind::Captions, origin: CaptionOrigin::Original, ..captions("pt-br") },
+        ],
+        downloads: vec![
+            DownloadRow { rendition: Rendition::P360, state: DownloadState::Pending },
+            DownloadRow { rendition: Rendition::P720, state: DownloadState::Ready { bytes: u64::MAX } },
+            DownloadRow { rendition: Rendition::Source, state: DownloadState::Failed(failure("media_missing")) },
         ],
         ..asset(2)
     };

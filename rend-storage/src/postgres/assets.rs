@@ -77,7 +77,7 @@ async fn find(db: &Session, sql: &str, id: AssetId) -> Result<Asset, Fault> {
 }
 
 async fn write(db: &Session, sql: &str, asset: &Asset) -> Result<u64, Fault> {
-    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 18] = [
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 19] = [
         &Id(*asset.id.as_bytes()),
         &Id(*asset.org.as_bytes()),
         &escape(&asset.title),
@@ -96,6 +96,7 @@ async fn write(db: &Session, sql: &str, asset: &Asset) -> Result<u64, Fault> {
         &millis(asset.created_at),
         &millis(asset.updated_at),
         &documents::captions(&asset.captions),
+        &documents::downloads(&asset.downloads),
     ];
     db.run(sql, &params).await
 }
@@ -122,6 +123,7 @@ fn decode(row: &Row) -> Result<Asset, Fault> {
         media: get::<Option<&str>>(row, "media")?.map(documents::media_of).transpose()?,
         renditions: documents::renditions_of(get(row, "renditions")?)?,
         captions: documents::captions_of(get(row, "captions")?)?,
+        downloads: documents::downloads_of(get(row, "downloads")?)?,
         revision: number(row, "revision")?,
         created_at: time(row, "created_at")?,
         updated_at: time(row, "updated_at")?,

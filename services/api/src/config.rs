@@ -6,6 +6,7 @@ use std::time::Duration;
 use rend_core::config::{Profile, Settings, Variable, variable as v};
 use rend_core::fleet::ExpectedEdges;
 use rend_core::id::OrgId;
+use rend_core::retention::Ages;
 use rend_core::routing::GeoHeaders;
 use rend_core::upload::pull::Guard;
 use rend_token::{KeyProblems, KeyRingBuf, Policy, RingValues};
@@ -57,6 +58,10 @@ pub struct ApiConfig {
     pub gate_report: Option<PathBuf>,
     /// Origins whose pages may read answers.
     pub cors_origins: Vec<String>,
+    /// How long what nobody reads any more is kept.
+    pub ages: Ages,
+    /// Whether what is old is only told, and stays.
+    pub retention_dry_run: bool,
     /// How often callers and viewers may ask.
     pub rate_limits: RateLimits,
     /// The organisation that everything belongs to.
@@ -94,6 +99,12 @@ impl ApiConfig {
                 .unwrap_or(usize::MAX),
             gate_report: None,
             cors_origins: settings.list(&v::REND_API_CORS_ALLOWED_ORIGINS),
+            ages: Ages {
+                events: days(settings, &v::REND_RETENTION_EVENTS_DAYS),
+                work: days(settings, &v::REND_RETENTION_WORK_DAYS),
+                playback: days(settings, &v::REND_RETENTION_PLAYBACK_DAYS),
+            },
+            retention_dry_run: settings.bool(&v::REND_RETENTION_DRY_RUN),
             rate_limits: RateLimits {
                 reads: rate(settings, &v::REND_API_RATE_LIMIT_READS_PER_MINUTE),
                 writes: rate(settings, &v::REND_API_RATE_LIMIT_WRITES_PER_MINUTE),
@@ -110,6 +121,10 @@ fn webhook_guard(settings: &Settings) -> Guard {
     let local = settings.profile() == Profile::Local;
     let here = local && settings.bool(&v::REND_WEBHOOK_ALLOW_LOOPBACK);
     Guard { plain_http: local, also: here.then_some(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)) }
+}
+
+fn days(settings: &Settings, variable: &Variable) -> Duration {
+    Duration::from_secs(settings.number(variable).saturating_mul(86_400))
 }
 
 fn rate(settings: &Settings, variable: &Variable) -> u32 {

@@ -12,7 +12,7 @@ use warp::{Filter, Rejection, Reply};
 
 use crate::error::ApiError;
 use crate::http::{
-    Answer, REQUEST_ID, analytics, assets, captions, edges, events, fleet, get, health, keys, openapi, operator, pages,
+    Answer, REQUEST_ID, analytics, assets, captions, downloads, edges, events, fleet, get, health, keys, openapi, operator, pages,
     player, revocations, telemetry, uploads, usage, videos, viewing, webhooks,
 };
 use crate::limits::{self, Counted, TooOften};
@@ -29,12 +29,13 @@ use crate::state::State;
 /// | `GET /v1/assets` · `GET PATCH DELETE /v1/assets/{id}` · `POST …/retry` | what there is |
 /// | `GET /v1/assets/{id}/artifacts` · `…/events` · `…/playback` · `…/analytics/playback` | about one of them |
 /// | `GET /v1/assets/{id}/captions` · `GET PUT DELETE …/captions/{lang}` | captions of one of them |
+/// | `GET POST /v1/assets/{id}/downloads` · `DELETE …/downloads/{rung}` | renditions of one of them as ordinary files |
 /// | `GET /v1/events` | the event log as a stream |
 /// | `POST /v1/player/events` | what players saw |
 /// | `GET /v1/analytics/overview` · `…/live` · `GET /v1/usage` · `GET /v1/fleet` | about all of them |
 /// | `GET POST /v1/keys` · `DELETE /v1/keys/{id}` | API keys |
 /// | `GET POST /v1/webhook-endpoints` · `GET PATCH DELETE …/{id}` · `POST …/{rotate-secret,replay,test}` | who is told of events |
-/// | `GET /api/player/{id}` | bootstrap for browsers |
+/// | `GET /api/player/{id}` · `…/downloads/{file}` | bootstrap for browsers; where a file of it is |
 /// | `GET /watch/{id}` · `/embed/{id}` · `/oembed` · `/dashboard` · `/assets/{file}` | pages |
 /// | `GET /openapi.json` · `/healthz` · `/readyz` | this list for programs; health |
 pub fn public(state: &Arc<State>) -> BoxedFilter<(Response,)> {
@@ -46,6 +47,8 @@ pub fn public(state: &Arc<State>) -> BoxedFilter<(Response,)> {
         .or(assets::routes(state))
         .unify()
         .or(captions::routes(state))
+        .unify()
+        .or(downloads::routes(state))
         .unify()
         .or(events::routes(state))
         .unify()

@@ -102,6 +102,7 @@ pub async fn serve(state: Arc<State>, public: Listening, private: Listening, gra
         spawn("captions", sync::captions::run(Arc::clone(&state))),
         spawn("sweep", sync::sweep::run(Arc::clone(&state))),
         spawn("usage", sync::usage::run(Arc::clone(&state))),
+        spawn("retain", sync::retain::run(Arc::clone(&state))),
         spawn("ingest", ingest::run(Arc::clone(&state))),
         spawn("webhooks", webhooks::run(Arc::clone(&state))),
         spawn("private", rend_shell::serve(private, warp::service(routes::private(&state)), options, shutdown.clone())),

@@ -18,6 +18,7 @@ use rend_storage::events::EventLog;
 use rend_storage::jobs::JobQueue;
 use rend_storage::leads::Leads;
 use rend_storage::objects::ObjectStore;
+use rend_storage::retention::Retention;
 use rend_storage::revocations::RevocationLog;
 use rend_storage::suspensions::SuspensionLog;
 use rend_storage::transfers::TransferStore;
@@ -70,6 +71,8 @@ pub struct Stores {
     pub answers: Arc<dyn AnswerStore>,
     /// Which process does what only one should do.
     pub leads: Arc<dyn Leads>,
+    /// Lets go of what is old.
+    pub retention: Arc<dyn Retention>,
 }
 
 impl Stores {
@@ -92,6 +95,7 @@ impl Stores {
             usage: memory.clone(),
             answers: memory.clone(),
             leads: memory.clone(),
+            retention: memory.clone(),
             analytics: memory,
         }
     }
@@ -115,6 +119,7 @@ impl Stores {
             usage: database.clone(),
             answers: database.clone(),
             leads: database.clone(),
+            retention: database.clone(),
             analytics: database,
         }
     }

@@ -45,6 +45,8 @@ pub const BOOTSTRAP_TTL_SECS: u32 = 120;
 /// How long a viewer may go on playing without asking the owner's server again, in seconds: four hours, a long film with
 /// its pauses. It is the hard end of every chain of refreshes.
 pub const SESSION_SECS: u32 = 4 * 3600;
+/// How long the URL of a download works, in seconds: as long as a session, since it is fetched in pieces and with pauses too.
+pub(crate) const DOWNLOAD_TTL_SECS: u32 = SESSION_SECS;
 /// The cookie that a running session refreshes with, sent to the bootstrap route of its asset alone.
 const SESSION_COOKIE: &str = "rend_session";
 
@@ -100,6 +102,17 @@ impl Tickets {
     /// When no key signs at `now`.
     pub(crate) fn bootstrap(&self, asset: &Asset, now: Timestamp) -> Result<TokenBuf, SignError> {
         self.sign_bootstrap(asset, SessionId::new(rend_shell::entropy()), now)
+    }
+
+    /// A token that opens the downloads of `asset` and nothing else, for [`DOWNLOAD_TTL_SECS`].
+    ///
+    /// # Errors
+    ///
+    /// When no key signs at `now`.
+    pub(crate) fn download(&self, asset: &Asset, now: Timestamp) -> Result<TokenBuf, SignError> {
+        let reference = AssetRef::uuid(*asset.id.as_bytes());
+        let grant = Grant::playback(&reference, DOWNLOADS, DOWNLOAD_TTL_SECS);
+        self.sign(grant, asset, SessionId::new(rend_shell::entropy()), now)
     }
 
     /// The session that `token` begins or goes on with, if it is a token for `asset` that works at `now`: a bootstrap
@@ -251,13 +264,15 @@ const STEP_SECS_MAX: u32 = 65_535;
 /// What a session token is for: refreshing. No edge serves anything of this class.
 const SESSION: ClassMask = ClassMask::of(&[ArtifactClass::App]);
 
-/// Everything that plays. Not the original: that is never behind an edge.
+/// What the URL of a download opens.
+const DOWNLOADS: ClassMask = ClassMask::of(&[ArtifactClass::Progressive]);
+
+/// Everything that plays. Not a download, which is a right of its own, nor the original, which is never behind an edge.
 const PLAYABLE: ClassMask = ClassMask::of(&[
     ArtifactClass::MasterManifest,
     ArtifactClass::VariantManifest,
     ArtifactClass::Init,
     ArtifactClass::Segment,
-    ArtifactClass::Progressive,
     ArtifactClass::Opener,
     ArtifactClass::Thumbnail,
     ArtifactClass::Storyboard,
@@ -333,6 +348,23 @@ mod tests {
             let session = tickets.resume(&asset, &again, at(later)).unwrap();
             assert_eq!(deadline(&session.cookie, at(later)).deadline(), Some(end), "the end stays where it is");
         }
+    }
+
+    #[test]
+    fn a_token_for_downloads_opens_them_alone_and_a_viewers_does_not() {
+        let (tickets, asset, now) = (tickets(), asset(1), Timestamp::from_secs(1_800_000_000));
+        let reference = AssetRef::uuid(*asset.id.as_bytes());
+        let opens = |token: &TokenBuf, class, path: &str, at: Timestamp| {
+            let request = Request::new(&reference, Artifact::new(class, path), unix(at));
+            Verifier::playback(tickets.ring.as_ref()).verify(token.as_bytes(), &request).is_ok()
+        };
+        let download = |token: &TokenBuf, at| opens(token, ArtifactClass::Progressive, "downloads/720p.mp4", at);
+        let master = |token: &TokenBuf| opens(token, ArtifactClass::MasterManifest, "hls/master.m3u8", now);
+        let (own, viewers) = (tickets.download(&asset, now).unwrap(), tickets.open(&asset, now).unwrap().playback);
+        let end = now + std::time::Duration::from_secs(DOWNLOAD_TTL_SECS.into());
+        assert!(download(&own, now) && !download(&own, end) && !master(&own));
+        assert!(master(&viewers) && !download(&viewers, now));
+        assert!(tickets.admit(own.as_bytes(), asset.id, now).is_none(), "it begins no session");
     }
 
     #[test]

@@ -7,6 +7,8 @@ mod captions;
 mod clips;
 #[path = "routes/contract.rs"]
 mod contract;
+#[path = "routes/downloads.rs"]
+mod downloads;
 #[path = "routes/manners.rs"]
 mod manners;
 #[path = "routes/operator.rs"]

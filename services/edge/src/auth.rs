@@ -197,6 +197,7 @@ pub fn artifact_of<'a>(path: &ArtifactPath, name: &'a str) -> Artifact<'a> {
         ArtifactPath::Init(_) => ArtifactClass::Init,
         ArtifactPath::Segment { .. } if audio => ArtifactClass::Audio,
         ArtifactPath::Segment { .. } => ArtifactClass::Segment,
+        ArtifactPath::Download(_) => ArtifactClass::Progressive,
         ArtifactPath::Opener => ArtifactClass::Opener,
         ArtifactPath::Poster => ArtifactClass::Thumbnail,
         ArtifactPath::ThumbSprite | ArtifactPath::ThumbTrack => ArtifactClass::Storyboard,

@@ -6,7 +6,7 @@ use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use rend_core::analytics::CacheStatus;
 use rend_core::artifact::ArtifactPath;
-use rend_core::id::EdgeId;
+use rend_core::id::{AssetId, EdgeId};
 use rend_core::time::{Mono, Timestamp};
 
 use crate::conditional::Validators;
@@ -88,9 +88,11 @@ impl Life {
     }
 }
 
-/// Writes what a 200, 206 or 304 says of an artifact.
+/// Writes what a 200, 206 or 304 says of an artifact of `asset`. A download is to be kept as a file, under a name that tells
+/// the asset and the rung: both are plain, so the name needs no quoting beyond its quotes.
 pub(crate) fn artifact(
     response: &mut HeaderMap,
+    asset: AssetId,
     path: &ArtifactPath,
     validators: &Validators,
     life: Life,
@@ -99,6 +101,11 @@ pub(crate) fn artifact(
     response.insert(header::CONTENT_TYPE, HeaderValue::from_static(path.content_type()));
     response.insert(header::CACHE_CONTROL, HeaderValue::from_static(life.cache_control()));
     response.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    if let ArtifactPath::Download(rendition) = path
+        && let Ok(value) = HeaderValue::try_from(format!("attachment; filename=\"{asset}-{rendition}.mp4\""))
+    {
+        response.insert(header::CONTENT_DISPOSITION, value);
+    }
     validators.write(response);
     response.insert(CACHE, HeaderValue::from_static(cache.as_str()));
     response.insert(header::CACHE_STATUS, HeaderValue::from_static(cache_status(cache)));
@@ -108,13 +115,14 @@ pub(crate) fn artifact(
 /// belongs to the viewer.
 pub(crate) fn hit_text(
     identity: &Identity,
+    asset: AssetId,
     path: &ArtifactPath,
     validators: &Validators,
     life: Life,
     len: u64,
 ) -> Vec<u8> {
     let mut headers = HeaderMap::new();
-    artifact(&mut headers, path, validators, life, CacheStatus::Hit);
+    artifact(&mut headers, asset, path, validators, life, CacheStatus::Hit);
     identity.write(&mut headers);
     headers.insert(header::VARY, HeaderValue::from_static("Origin"));
     headers.insert(header::CONTENT_LENGTH, len.into());
@@ -271,6 +279,7 @@ mod tests {
         check("hls/360p/init_360p.mp4", b"", 0, Life::Immutable);
         check("opener.mp4", b"", 0, Life::Immutable);
         check("thumbs.vtt", b"", 0, Life::Immutable);
+        check("downloads/720p.mp4", b"", 0, Life::Immutable);
         check("hls/360p/index.m3u8", b"#EXTM3U\n#EXTINF:4,\nsegment_00000.m4s\n", 100_000, Life::Growing);
         check("hls/360p/index.m3u8", b"#EXTM3U\n#EXT-X-ENDLIST\n", 0, Life::Finished);
         check("hls/360p/iframe.m3u8", b"#EXTM3U\n#EXT-X-ENDLIST", 0, Life::Finished);

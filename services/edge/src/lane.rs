@@ -453,7 +453,7 @@ fn try_send(stream: &TcpStream, head: &[u8], bytes: &[u8], part: Option<&FilePar
 
 /// Appends the head of a hit but for its last lines, from the last time it was sent if that is known.
 fn push_kept(edge: &Edge, order: &Order, hit: &Hit, text: &mut Vec<u8>) {
-    let (meta, path) = (hit.meta(), &order.wanted.path);
+    let (meta, asset, path) = (hit.meta(), order.wanted.asset, &order.wanted.path);
     let modified = Timestamp::from_millis(meta.modified_ms);
     let life = Life::of(path, hit.body(), modified, order.asked_at);
     let place = usize::try_from(hit.generation().0).unwrap_or(usize::MAX) % KEPT_MAX;
@@ -461,7 +461,8 @@ fn push_kept(edge: &Edge, order: &Order, hit: &Hit, text: &mut Vec<u8>) {
         kept.resize_with(KEPT_MAX, || None);
         let Some(slot) = kept.get_mut(place) else { return };
         if !slot.as_ref().is_some_and(|kept| Arc::ptr_eq(&kept.of, meta) && kept.life == life) {
-            let head = head::hit_text(&edge.identity, path, &Validators::new(&meta.etag, modified), life, meta.len);
+            let validators = Validators::new(&meta.etag, modified);
+            let head = head::hit_text(&edge.identity, asset, path, &validators, life, meta.len);
             *slot = Some(Kept { of: Arc::clone(meta), life, head: head.into() });
         }
         text.extend_from_slice(slot.as_ref().map_or(&[], |kept| &kept.head));

@@ -216,6 +216,7 @@ const fn class(path: &ArtifactPath) -> usize {
         ArtifactPath::Poster => 7,
         ArtifactPath::ThumbSprite | ArtifactPath::ThumbTrack => 8,
         ArtifactPath::Captions(_) | ArtifactPath::CaptionSegment { .. } | ArtifactPath::ClipCaptions { .. } => 9,
+        ArtifactPath::Download(_) => 10,
         _ => 0,
     }
 }
@@ -240,8 +241,19 @@ const SHELVES: usize = 16;
 /// What a shelf holds before it is put away.
 const SHELF_MAX: usize = 256;
 /// The words for kinds of artifact.
-const CLASSES: [&str; 10] =
-    ["other", "master", "variant", "iframes", "init", "segment", "opener", "poster", "storyboard", "captions"];
+const CLASSES: [&str; 11] = [
+    "other",
+    "master",
+    "variant",
+    "iframes",
+    "init",
+    "segment",
+    "opener",
+    "poster",
+    "storyboard",
+    "captions",
+    "download",
+];
 /// The words for statuses.
 const STATUSES: [&str; 9] = ["other", "200", "206", "304", "404", "416", "502", "503", "504"];
 /// Upper ends of the histograms' buckets.

@@ -265,7 +265,7 @@ fn found(
     let mut response = Response::new(Outgoing::Bytes(Bytes::new()));
     // Room for everything that is written here and by the caller, so that the map never grows.
     response.headers_mut().reserve(HEADERS_ROOM);
-    head::artifact(response.headers_mut(), &wanted.path, &validators, life, cache);
+    head::artifact(response.headers_mut(), wanted.asset, &wanted.path, &validators, life, cache);
     facts.object_bytes = Some(len);
     facts.cache = cache;
     let Parts { method, headers, .. } = &ask.parts;

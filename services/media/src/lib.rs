@@ -7,6 +7,7 @@ mod adopt;
 mod announce;
 mod assembly;
 mod doctor;
+mod download;
 mod encode;
 mod passthrough;
 mod process;

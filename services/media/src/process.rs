@@ -38,8 +38,18 @@ pub(crate) struct Attempt<'w> {
 }
 
 impl Attempt<'_> {
+    /// Does what jobs of this kind are for.
+    pub(crate) async fn perform_as(&self, kind: JobKind) -> Result<(), Trouble> {
+        match kind {
+            JobKind::Download => self.deliver().await,
+            JobKind::Media | JobKind::Delete | JobKind::Assemble | JobKind::Pull | JobKind::Captions => {
+                self.perform().await
+            }
+        }
+    }
+
     /// Does all of it.
-    pub(crate) async fn perform(&self) -> Result<(), Trouble> {
+    async fn perform(&self) -> Result<(), Trouble> {
         self.advance(Move::BeginProcessing, None).await?;
         let note = self.pass().await?;
         let input = self.fetch_source().await?;

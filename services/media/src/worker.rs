@@ -1,4 +1,4 @@
-//! Claims media jobs and carries them through.
+//! Claims media jobs and jobs for downloads, and carries them through.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -137,11 +137,25 @@ impl Worker {
 
     /// The same, looking for work also whenever `wake` changes, so that a job written down by this process does not wait
     /// for the next look.
-    pub async fn run_woken(&self, mut shutdown: Shutdown, mut wake: tokio::sync::watch::Receiver<u64>) {
+    pub async fn run_woken(&self, shutdown: Shutdown, wake: tokio::sync::watch::Receiver<u64>) {
+        let encoding = self.lane(JobKind::Media, self.config.jobs_max.max(1), shutdown.clone(), wake.clone());
+        // Downloads take no encoder and little time, so they do not wait behind those that take both.
+        let copying = self.lane(JobKind::Download, DOWNLOADS_AT_ONCE, shutdown, wake);
+        tokio::join!(encoding, copying);
+    }
+
+    /// Works on jobs of one kind, so many side by side.
+    async fn lane(
+        &self,
+        kind: JobKind,
+        jobs_max: usize,
+        mut shutdown: Shutdown,
+        mut wake: tokio::sync::watch::Receiver<u64>,
+    ) {
         let mut jobs = FuturesUnordered::new();
         loop {
-            if jobs.len() < self.config.jobs_max.max(1) {
-                match self.claim().await {
+            if jobs.len() < jobs_max {
+                match self.claim(&[kind]).await {
                     Ok(Some((job, lease))) => {
                         let stop = shutdown.clone();
                         jobs.push(self.carry(job, lease, stop));
@@ -167,7 +181,7 @@ impl Worker {
     ///
     /// [`StoreError`] when the queue can not be asked.
     pub async fn run_once(&self, shutdown: &Shutdown) -> Result<bool, StoreError> {
-        let Some((job, lease)) = self.claim().await? else { return Ok(false) };
+        let Some((job, lease)) = self.claim(&[JobKind::Media, JobKind::Download]).await? else { return Ok(false) };
         self.carry(job, lease, shutdown.clone()).await;
         Ok(true)
     }
@@ -176,11 +190,11 @@ impl Worker {
         *self.offline.get_or_init(network_can_be_cut).await
     }
 
-    async fn claim(&self) -> Result<Option<(Job, Lease)>, StoreError> {
+    async fn claim(&self, kinds: &[JobKind]) -> Result<Option<(Job, Lease)>, StoreError> {
         let now = self.clock.wall();
         let claim = Claim {
             worker: self.config.worker_id.clone(),
-            kinds: vec![JobKind::Media],
+            kinds: kinds.to_vec(),
             token: LeaseToken::new(now, (self.entropy)()),
             now,
             expires: now + self.config.lock_timeout,
@@ -205,7 +219,7 @@ impl Worker {
             Err(error) => self.settle(&attempt, &job, Trouble::scratch(error)).await,
             Ok(()) => {
                 tokio::select! {
-                    done = attempt.perform() => match done {
+                    done = attempt.perform_as(job.kind) => match done {
                         Ok(()) => Some(Outcome::Succeed),
                         Err(trouble) => self.settle(&attempt, &job, trouble).await,
                     },
@@ -263,7 +277,13 @@ impl Worker {
         if again {
             return Some(Outcome::Retry { at: self.clock.wall() + self.backoff(job.attempt), error });
         }
-        match fail(attempt, failure).await {
+        let told = match job.kind {
+            JobKind::Download => attempt.undelivered(&failure).await.map(|()| false),
+            JobKind::Media | JobKind::Delete | JobKind::Assemble | JobKind::Pull | JobKind::Captions => {
+                fail(attempt, failure).await
+            }
+        };
+        match told {
             // The asset is ready, and marked as degraded: what was lost stands in the rows of its renditions.
             Ok(true) => Some(Outcome::Succeed),
             Ok(false) => Some(Outcome::Fail { error }),
@@ -289,6 +309,8 @@ impl Worker {
     }
 }
 
+/// Files for download that are put together side by side.
+const DOWNLOADS_AT_ONCE: usize = 1;
 /// The wait after the first try.
 const BACKOFF: Duration = Duration::from_secs(2);
 /// The wait grows to about four minutes.

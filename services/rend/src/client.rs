@@ -65,6 +65,14 @@ impl Api {
         Err(format!("{detail} ({status}, {code})"))
     }
 
+    /// What lies at a URL that needs no key, such as one that holds a token.
+    pub(crate) async fn fetch(&self, url: &str) -> Result<reqwest::Response, String> {
+        let answer = self.client.get(url).send().await;
+        // The cause is not told, since it would repeat the URL.
+        let answer = answer.map_err(|_| "the edge that has the file does not answer; try again".to_owned())?;
+        if answer.status().is_success() { Ok(answer) } else { Err(format!("the edge answered {}", answer.status())) }
+    }
+
     /// The JSON at `path`.
     pub(crate) async fn get(&self, path: &str) -> Result<Value, String> {
         self.json(self.request(Method::GET, path)).await

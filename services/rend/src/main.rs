@@ -6,6 +6,7 @@ mod cache;
 mod captions;
 mod client;
 mod doctor;
+mod download;
 mod env;
 mod gate;
 mod hls;
@@ -78,6 +79,8 @@ enum Verb {
         #[command(subcommand)]
         verb: captions::CaptionsVerb,
     },
+    /// Have a rendition made into one MP4 file, wait for it, and print its URL or keep it
+    Download(download::DownloadArgs),
     /// Make, list and revoke API keys
     Key {
         #[command(flatten)]
@@ -165,6 +168,7 @@ async fn perform(verb: Verb) -> Outcome {
         Verb::Rm { server, ids } => assets::remove(&Api::of(&server)?, &ids).await,
         Verb::Play { server, id } => assets::play(&Api::of(&server)?, &id).await,
         Verb::Captions { server, verb } => captions::captions(&server, verb).await,
+        Verb::Download(args) => download::download(args).await,
         Verb::Key { server, verb } => key::key(&server, verb).await,
         Verb::Token { verb } => token::token(verb).await,
         Verb::Env { verb } => env::env(&verb),

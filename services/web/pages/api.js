@@ -67,6 +67,19 @@ export class Api {
     return this.#ask('DELETE', `/v1/assets/${id}/captions/${encodeURIComponent(lang)}`);
   }
 
+  /** The files of an asset's rungs, with URLs that work for a while. */
+  downloads(id) {
+    return this.#ask('GET', `/v1/assets/${id}/downloads`);
+  }
+
+  askDownload(id, rung) {
+    return this.#ask('POST', `/v1/assets/${id}/downloads`, {}, this.headers, JSON.stringify({ rung }));
+  }
+
+  removeDownload(id, rung) {
+    return this.#ask('DELETE', `/v1/assets/${id}/downloads/${encodeURIComponent(rung)}`);
+  }
+
   history(id) {
     return this.#ask('GET', `/v1/assets/${id}/events`, { limit: 100 });
   }

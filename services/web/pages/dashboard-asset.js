@@ -2,6 +2,7 @@
 
 import './rend-player.js';
 import { CaptionsBox } from './dashboard-captions.js';
+import { DownloadsBox } from './dashboard-downloads.js';
 import { eventWords, factsOf, isPlayable, rungsOf, statusOf } from './asset-view.js';
 import { h, icon, say } from './dom.js';
 import { ago, bitrate, bytes, clock, count, percent, plural, span } from './format.js';
@@ -75,6 +76,7 @@ export class AssetRow {
     this.#story.set(event.asset_seq, event);
     while (this.#story.size > STORY_MAX) this.#story.delete(Math.min(...this.#story.keys()));
     if (this.#opened) this.#paintStory();
+    if (this.#opened && event.type.startsWith('download.')) this.#parts.downloads.load();
   }
 
   open(wanted) {
@@ -130,6 +132,7 @@ export class AssetRow {
     parts.numbers = h('dl', { class: 'numbers' });
     parts.table = h('ul', { class: 'renditions' });
     parts.captions = new CaptionsBox(this.#api, asset.id, () => this.#loadDetails());
+    parts.downloads = new DownloadsBox(this.#api, asset.id);
     parts.story = h('ol', { class: 'story' });
     parts.panel = h(
       'div',
@@ -144,6 +147,8 @@ export class AssetRow {
         parts.table,
         h('h4', { text: 'Captions' }),
         parts.captions.element,
+        h('h4', { text: 'Downloads' }),
+        parts.downloads.element,
         h('h4', { text: 'What happened' }),
         parts.story,
         h('p', { class: 'id mono', text: asset.id }),
@@ -178,6 +183,7 @@ export class AssetRow {
     this.#paintPreview();
     this.#paintFailure();
     this.#parts.captions.update(asset.captions ?? []);
+    this.#parts.downloads.update(asset);
     const { rungs } = rungsOf(asset);
     this.#parts.table.replaceChildren(
       ...(rungs.length === 0
@@ -255,6 +261,7 @@ export class AssetRow {
 
   async #loadDetails() {
     this.#loadNumbers();
+    this.#parts.downloads.load();
     const { id } = this.asset;
     const [full, history] = await Promise.allSettled([this.#api.asset(id), this.#api.history(id)]);
     if (history.status === 'fulfilled') for (const event of history.value.data.slice(-STORY_MAX)) this.#story.set(event.asset_seq, event);

@@ -359,6 +359,24 @@ test('a desk can be worked without a mouse, and everything on it has a name', ()
 test('a build without hls.js says so', () =>
   desk({ hlsJs: false }, () => {}, (page) => page.getByText('built without hls.js').waitFor(), { expect: [/hls\.js/] }));
 
+test('a rung is made into a file when somebody asks, and taken away again', () =>
+  desk(
+    {},
+    (mock) => mock.add('To keep'),
+    async (page, mock) => {
+      await line(page, 'To keep').locator('.toggle').click();
+      const box = line(page, 'To keep').locator('.downloads');
+      const [asset] = mock.assets();
+      const rung = asset.renditions.at(-1).name;
+      await box.getByRole('button', { name: `Make a file of ${rung}` }).click();
+      const link = box.getByRole('link', { name: 'Download' });
+      await link.waitFor();
+      assert.match(await link.getAttribute('href'), new RegExp(`/downloads/${rung}\\.mp4$`));
+      await box.getByRole('button', { name: `Remove the file of ${rung}` }).click();
+      await box.getByRole('button', { name: `Make a file of ${rung}` }).waitFor();
+    },
+  ));
+
 test('captions are added from a file, told wrong with their line, and removed', () =>
   desk(
     {},

@@ -215,6 +215,7 @@ class Mock {
       this.#tell(asset, 'captions.removed', { lang: kind });
       return res.writeHead(204).end();
     }
+    if (verb === 'downloads') return this.#download(req, res, asset, kind);
     if (verb === 'events') return this.#json(res, 200, { data: this.#events.filter((e) => e.asset_id === id), next_cursor: null });
     if (verb === 'playback') {
       const token = this.#grant(id, 'bt', 300);
@@ -226,6 +227,29 @@ class Mock {
       return this.#json(res, 200, { asset_id: id, window_seconds: 86_400, requests, bytes, sessions: Math.min(requests, 3), by_cache: { HIT: Math.floor(requests * 0.9), MISS: Math.ceil(requests * 0.1) }, by_status: { 200: requests }, first_seen: null, last_seen: null });
     }
     return this.#problem(res, 404, 'not_found', 'no such route');
+  }
+
+  /** A file that is asked for is there as soon as it is asked for again, and the event says so. */
+  async #download(req, res, asset, rung) {
+    asset.downloads ??= [];
+    if (req.method === 'DELETE') {
+      asset.downloads = asset.downloads.filter((row) => row.rung !== rung);
+      this.#tell(asset, 'download.removed', { rendition: rung });
+      return res.writeHead(204).end();
+    }
+    if (req.method === 'POST') {
+      const { rung: wanted } = JSON.parse(await text(req));
+      const row = { rung: wanted, state: 'pending', bytes: null, error: null, url: null, expires_at: null };
+      asset.downloads.push(row);
+      this.#tell(asset, 'download.requested', { rendition: wanted });
+      setTimeout(() => {
+        const url = `${this.edges[0]}/v/${asset.id}/~${this.#grant(asset.id, 'pb', 300)}/downloads/${wanted}.mp4`;
+        Object.assign(row, { state: 'ready', bytes: 12_345_678, url, expires_at: new Date(Date.now() + 300_000).toISOString() });
+        this.#tell(asset, 'download.ready', { rendition: wanted });
+      }, 50);
+      return this.#json(res, 202, row);
+    }
+    return this.#json(res, 200, { data: asset.downloads, next_cursor: null });
   }
 
   async #upload(req, res, url) {

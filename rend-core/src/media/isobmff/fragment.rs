@@ -132,22 +132,22 @@ pub const BOX_BYTES_MAX: usize = 256 << 20;
 const NOT_SYNC: u32 = 0x0001_0000;
 
 /// One track's part of a fragment, before its data is looked at.
-struct Traf {
-    track: u32,
-    starts_at: u64,
+pub(super) struct Traf {
+    pub(super) track: u32,
+    pub(super) starts_at: u64,
     /// Where its data begins, counted from the start of the `moof`.
-    data_at: u64,
-    entries: Vec<Entry>,
+    pub(super) data_at: u64,
+    pub(super) entries: Vec<Entry>,
 }
 
-struct Entry {
-    duration: u32,
-    size: u32,
-    key: bool,
-    shown_after: i32,
+pub(super) struct Entry {
+    pub(super) duration: u32,
+    pub(super) size: u32,
+    pub(super) key: bool,
+    pub(super) shown_after: i32,
 }
 
-fn trafs(init: &Init, moof: &Bytes) -> Result<Vec<Traf>, BoxError> {
+pub(super) fn trafs(init: &Init, moof: &Bytes) -> Result<Vec<Traf>, BoxError> {
     let (_, header, _) = head(moof)?.ok_or(BoxError("no fragment header"))?;
     let mut out = Vec::new();
     // Without an offset of its own, a run's data follows that of the run before.

@@ -7,6 +7,7 @@
 //! ```text
 //! init.mp4      ftyp  moov( mvhd  trak…( tkhd mdia( mdhd hdlr minf( … stbl( stsd ) ) ) )  mvex( trex… ) )
 //! segment.m4s   styp  moof( mfhd  traf…( tfhd tfdt trun ) )  mdat( video samples, then audio samples )
+//! 720p.mp4      ftyp  moov( mvhd  trak…( … stbl( stsd stts ctts stss stsc stsz stco ) ) )  mdat( as in each segment, in turn )
 //! ```
 //!
 //! Sizes and counts inside a file are never believed beyond the bytes that are there.
@@ -17,6 +18,7 @@ pub(crate) mod boxes;
 mod description;
 mod fragment;
 mod join;
+mod progressive;
 #[cfg(test)]
 pub(crate) mod work;
 pub(crate) mod write;
@@ -25,6 +27,7 @@ pub use boxes::BoxError;
 pub use description::read_init;
 pub use fragment::{BOX_BYTES_MAX, FragmentReader, Piece, read_segment};
 pub use join::{join, samples};
+pub use progressive::{Copied, Layout, Progressive, SAMPLES_MAX};
 pub use write::{NewRun, NewTrack, segment_len, write_init, write_segment};
 
 /// What an initialisation segment says of its tracks, in the order of the file.

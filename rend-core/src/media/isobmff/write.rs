@@ -31,12 +31,7 @@ pub fn write_init(tracks: &[NewTrack]) -> Bytes {
         w.put(b"iso6cmfcmp41");
     });
     w.boxed(b"moov", |w| {
-        w.full(b"mvhd", 0, 0, |w| {
-            w.u32s(&[0, 0, 1000, 0, 0x0001_0000, 0x0100_0000, 0, 0]);
-            w.u32s(&MATRIX);
-            w.u32s(&[0; 6]);
-            w.u32(tracks.iter().map(|t| t.id).max().unwrap_or(0).saturating_add(1));
-        });
+        w.mvhd(1000, 0, tracks.iter().map(|t| t.id).max().unwrap_or(0).saturating_add(1));
         for track in tracks {
             w.trak(track);
         }
@@ -122,6 +117,13 @@ const FLAGS_DEPENDENT: u32 = 0x0101_0000;
 /// The matrix that changes nothing.
 const MATRIX: [u32; 9] = [0x0001_0000, 0, 0, 0, 0x0001_0000, 0, 0, 0, 0x4000_0000];
 
+/// How long a track is: in ticks of the movie as it is shown, and in its own as it is decoded. Nothing where fragments say.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Lasts {
+    pub(crate) shown: u64,
+    pub(crate) decoded: u64,
+}
+
 #[derive(Default)]
 pub(crate) struct Writer(Vec<u8>);
 
@@ -136,6 +138,10 @@ impl Writer {
 
     pub(crate) fn u32(&mut self, value: u32) {
         self.put(&value.to_be_bytes());
+    }
+
+    pub(crate) const fn len(&self) -> usize {
+        self.0.len()
     }
 
     pub(crate) fn u32s(&mut self, values: &[u32]) {
@@ -162,11 +168,58 @@ impl Writer {
         });
     }
 
+    /// The header of a movie that lasts `lasts` ticks.
+    pub(crate) fn mvhd(&mut self, timescale: u32, lasts: u64, next_track: u32) {
+        self.header(b"mvhd", 0, &[timescale], lasts, |w| {
+            w.u32s(&[0x0001_0000, 0x0100_0000, 0, 0]);
+            w.u32s(&MATRIX);
+            w.u32s(&[0; 6]);
+            w.u32(next_track);
+        });
+    }
+
+    /// A header with two instants that are not told and a length. A length that is too long for the usual form takes the
+    /// long one.
+    fn header(&mut self, kind: &[u8; 4], flags: u32, fields: &[u32], lasts: u64, rest: impl FnOnce(&mut Self)) {
+        let short = u32::try_from(lasts).ok();
+        self.full(kind, u32::from(short.is_none()), flags, |w| {
+            w.u32s(if short.is_some() { &[0; 2] } else { &[0; 4] });
+            w.u32s(fields);
+            match short {
+                Some(lasts) => w.u32(lasts),
+                None => w.u64(lasts),
+            }
+            rest(w);
+        });
+    }
+
+    /// A track whose samples are all in fragments.
     pub(crate) fn trak(&mut self, track: &NewTrack) {
+        self.trak_of(
+            track,
+            Lasts::default(),
+            |_| {},
+            |w| {
+                w.full(b"stts", 0, 0, |w| w.u32(0));
+                w.full(b"stsc", 0, 0, |w| w.u32(0));
+                w.full(b"stsz", 0, 0, |w| w.u32s(&[0, 0]));
+                w.full(b"stco", 0, 0, |w| w.u32(0));
+            },
+        );
+    }
+
+    /// A track with these edits and, behind its sample description, these tables.
+    pub(crate) fn trak_of(
+        &mut self,
+        track: &NewTrack,
+        lasts: Lasts,
+        edits: impl FnOnce(&mut Self),
+        tables: impl FnOnce(&mut Self),
+    ) {
         let video = track.kind == TrackKind::Video;
         self.boxed(b"trak", |w| {
-            w.full(b"tkhd", 0, 0x3, |w| {
-                w.u32s(&[0, 0, track.id, 0, 0, 0, 0]);
+            w.header(b"tkhd", 0x3, &[track.id, 0], lasts.shown, |w| {
+                w.u32s(&[0, 0]);
                 w.u16(0);
                 w.u16(u16::from(!video));
                 w.u16(if video { 0 } else { 0x0100 });
@@ -174,9 +227,9 @@ impl Writer {
                 w.u32s(&MATRIX);
                 w.u32s(&[u32::from(track.size.0) << 16, u32::from(track.size.1) << 16]);
             });
+            edits(w);
             w.boxed(b"mdia", |w| {
-                w.full(b"mdhd", 0, 0, |w| {
-                    w.u32s(&[0, 0, track.timescale, 0]);
+                w.header(b"mdhd", 0, &[track.timescale], lasts.decoded, |w| {
                     w.u16(packed(track.lang));
                     w.u16(0);
                 });
@@ -200,10 +253,7 @@ impl Writer {
                     });
                     w.boxed(b"stbl", |w| {
                         w.put(&track.stsd);
-                        w.full(b"stts", 0, 0, |w| w.u32(0));
-                        w.full(b"stsc", 0, 0, |w| w.u32(0));
-                        w.full(b"stsz", 0, 0, |w| w.u32s(&[0, 0]));
-                        w.full(b"stco", 0, 0, |w| w.u32(0));
+                        tables(w);
                     });
                 });
             });

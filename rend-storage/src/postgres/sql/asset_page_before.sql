@@ -1,5 +1,5 @@
 SELECT
   id, org, title, external_id, metadata, policy, source, playable, degraded, failure, stored_bytes, stored_sha256, media,
-  renditions, revision, created_at, updated_at, captions
+  renditions, revision, created_at, updated_at, captions, downloads
 FROM assets WHERE org = $1 AND source <> 'deleted' AND id < $3
 ORDER BY id DESC LIMIT $2

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use rend_core::analytics::{CacheStatus, PlaybackReport};
+use rend_core::analytics::{CacheStatus, PlaybackReport, Served};
 use rend_core::credential::Scope;
-use rend_core::id::AssetId;
+use rend_core::id::{AssetId, EdgeId};
+use rend_core::viewing::NO_REGION;
 use serde::Serialize;
 use warp::Filter;
 use warp::filters::BoxedFilter;
@@ -71,6 +72,8 @@ struct ReportJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     hit_ratio: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    served: Option<ServedJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     viewing: Option<ViewingJson>,
 }
 
@@ -88,9 +91,51 @@ impl ReportJson {
             last_seen: report.last_seen.map(|at| at.to_string()),
             top_assets: None,
             hit_ratio: None,
+            served: None,
             viewing: None,
         }
     }
+}
+
+/// What was served by whom, and of what.
+#[derive(Default, Serialize)]
+struct ServedJson {
+    by_region: BTreeMap<String, ShareJson>,
+    by_edge: BTreeMap<String, ShareJson>,
+    by_rung: BTreeMap<String, ShareJson>,
+}
+
+#[derive(Default, Serialize)]
+struct ShareJson {
+    requests: u64,
+    bytes: u64,
+}
+
+impl ServedJson {
+    fn new(parts: &[Served], regions: &BTreeMap<EdgeId, String>) -> Self {
+        let mut served = Self::default();
+        for part in parts {
+            let region = regions.get(&part.node).map_or(NO_REGION, String::as_str);
+            let rung = part.rung.map_or_else(|| NO_SEGMENT.to_owned(), |rung| rung.to_string());
+            for share in [
+                served.by_region.entry(region.to_owned()).or_default(),
+                served.by_edge.entry(part.node.to_string()).or_default(),
+                served.by_rung.entry(rung).or_default(),
+            ] {
+                share.requests += part.requests;
+                share.bytes = share.bytes.saturating_add(part.bytes);
+            }
+        }
+        served
+    }
+}
+
+/// What stands for the rendition of what is no segment: playlists, stills and the like.
+const NO_SEGMENT: &str = "other";
+
+/// In which region each edge stands that ever registered, as it said last.
+async fn regions(state: &State) -> Result<BTreeMap<EdgeId, String>, ApiError> {
+    Ok(state.stores.edges.all().await?.into_iter().map(|row| (row.id, row.region)).collect())
 }
 
 async fn playback(state: &State, caller: Caller, id: AssetId, query: &str) -> Answer {
@@ -110,7 +155,10 @@ async fn overview(state: &State, caller: Caller, query: &str) -> Answer {
     json_report.top_assets = Some(top.iter().map(|(id, report)| ReportJson::new(Some(*id), window, report)).collect());
     let hits = report.by_cache.get(&CacheStatus::Hit).copied().unwrap_or(0);
     json_report.hit_ratio = (report.requests > 0).then(|| hits as f64 / report.requests as f64);
-    json_report.viewing = Some(figures(state, caller.org, from, until).await?);
+    let regions = regions(state).await?;
+    let parts = state.stores.analytics.served(caller.org, from, until).await?;
+    json_report.served = Some(ServedJson::new(&parts, &regions));
+    json_report.viewing = Some(figures(state, caller.org, from, until, regions).await?);
     json(StatusCode::OK, &json_report)
 }
 

@@ -3,6 +3,7 @@ pub(crate) mod analytics;
 pub(crate) mod assets;
 pub(crate) mod captions;
 pub(crate) mod conditional;
+pub(crate) mod downloads;
 pub(crate) mod edges;
 pub(crate) mod events;
 pub(crate) mod fleet;

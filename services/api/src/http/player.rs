@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{COOKIE, HOST, SET_COOKIE};
+use http::header::{CACHE_CONTROL, COOKIE, HOST, LOCATION, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use rend_core::artifact::{ArtifactPath, Rendition};
-use rend_core::asset::{Asset, SourceState};
+use rend_core::asset::{Asset, DownloadRow, DownloadState, SourceState};
 use rend_core::credential::Scope;
 use rend_core::id::{AssetId, RequestId};
 use rend_core::language::LangTag;
@@ -14,6 +14,8 @@ use rend_core::playback::bootstrap::{Admission, PlaybackUrl, Terms, admit};
 use rend_core::playback::scope::{self, Transport};
 use rend_core::routing::{EDGE_SELECTED, EdgeSelected, Route, RouteTable, Viewer, decide, health, in_region};
 use rend_core::suspension::Entry;
+use rend_core::time::Timestamp;
+use rend_token::TokenBuf;
 use rend_token::transport::{CookieDomain, CookieSite};
 use serde::Serialize;
 use serde_json::json as value;
@@ -25,10 +27,10 @@ use crate::clips::{self, ClipWish};
 use crate::error::ApiError;
 use crate::http::assets::owned;
 use crate::http::videos::query_pairs;
-use crate::http::{Answer, REQUEST_ID, get, json};
+use crate::http::{Answer, REQUEST_ID, empty, get, json};
 use crate::patience::{WAIT_MAX, until_playable};
 use crate::state::State;
-use crate::tickets::{BOOTSTRAP_TTL_SECS, Session, session_cookies};
+use crate::tickets::{self, BOOTSTRAP_TTL_SECS, Session, session_cookies};
 use crate::viewticket::Ticket;
 
 pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
@@ -52,7 +54,15 @@ pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
         .then(|id, state: Arc<State>, caller: Result<Caller, ApiError>, query: String| async move {
             for_server(&state, caller?, id, &query).await
         });
-    browsers.or(servers).unify().boxed()
+    let downloads = warp::path!("api" / "player" / AssetId / "downloads" / String)
+        .and(get())
+        .and(with(state))
+        .and(warp::query::raw().or(warp::any().map(String::new)).unify())
+        .and(warp::header::headers_cloned())
+        .then(|id, file: String, state: Arc<State>, query: String, headers: HeaderMap| async move {
+            to_download(&state, id, &file, &query, &headers).await
+        });
+    browsers.or(servers).unify().or(downloads).unify().boxed()
 }
 
 /// Where a player tells what it sees, and with which ticket. A refresh brings another one, which a running view has no use
@@ -161,13 +171,7 @@ async fn for_browser(state: &State, id: AssetId, query: &str, headers: &HeaderMa
     let now = state.clock.wall();
     // The time of issue is from before the look, so that what suspends the asset meanwhile ends what is issued here.
     let (asset, suspension) = tokio::try_join!(state.stores.assets.get(id), state.stores.suspensions.suspension(id))?;
-    let lines = headers.get_all(COOKIE).into_iter().map(HeaderValue::as_bytes);
-    let admitted = token
-        .as_deref()
-        .map(str::as_bytes)
-        .into_iter()
-        .chain(session_cookies(lines))
-        .find_map(|token| state.tickets.admit(token, id, now));
+    let admitted = vouched(state, id, token.as_deref(), headers, now);
     in_service(&asset, suspension.as_ref())?;
     may_start(&asset, admitted.is_some()).inspect_err(|error| {
         if matches!(error, ApiError::PlaybackDenied) {
@@ -204,6 +208,50 @@ async fn for_browser(state: &State, id: AssetId, query: &str, headers: &HeaderMa
 fn seconds(value: &str) -> Result<u64, ApiError> {
     let wrong = || ApiError::field("wait", "a whole number of seconds from 0 to 20");
     value.parse().ok().filter(|secs| *secs <= WAIT_MAX.as_secs()).ok_or_else(wrong)
+}
+
+/// The session that a viewer shows a token of, in the URL or in a cookie.
+fn vouched(
+    state: &State,
+    id: AssetId,
+    token: Option<&str>,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> Option<tickets::Admitted> {
+    let lines = headers.get_all(COOKIE).into_iter().map(HeaderValue::as_bytes);
+    let mut all = token.map(str::as_bytes).into_iter().chain(session_cookies(lines));
+    all.find_map(|token| state.tickets.admit(token, id, now))
+}
+
+/// Sends whoever may play the video to a file of it. The answer is for this viewer and this moment, so nobody keeps it.
+async fn to_download(state: &State, id: AssetId, file: &str, query: &str, headers: &HeaderMap) -> Answer {
+    let token = query_pairs(query).into_iter().find(|(name, _)| name == "token").map(|(_, value)| value);
+    if token.as_ref().is_some_and(|token| token.len() > TOKEN_CHARS_MAX) {
+        return Err(ApiError::field("token", "the bootstrap token that the owner's server handed out"));
+    }
+    let now = state.clock.wall();
+    let (asset, suspension) = tokio::try_join!(state.stores.assets.get(id), state.stores.suspensions.suspension(id))?;
+    in_service(&asset, suspension.as_ref())?;
+    may_start(&asset, vouched(state, id, token.as_deref(), headers, now).is_some())?;
+    let named = |row: &&DownloadRow| format!("{}.mp4", row.rendition) == file;
+    let is_there = |row: &&DownloadRow| matches!(row.state, DownloadState::Ready { .. });
+    let row = asset.downloads.iter().filter(is_there).find(named).ok_or(ApiError::NotFound { what: "download" })?;
+    let token = state.tickets.download(&asset, now).map_err(unsigned)?;
+    let viewer = state.config.geo_headers.viewer(|name| headers.get(name)?.to_str().ok());
+    let routes = routes_for(state, &viewer, id, None).await?;
+    let url = download_url(&routes[0], id, &token, row.rendition);
+    let mut response = empty(StatusCode::FOUND)?;
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Ids, tokens and names of rungs are plain, so this is always a header.
+    if let Ok(location) = HeaderValue::from_str(&url) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// Where a download is fetched from `edge`, by whoever has the URL.
+pub(crate) fn download_url(edge: &Route, asset: AssetId, token: &TokenBuf, rendition: Rendition) -> String {
+    edge.public_url.join(&format!("v/{asset}/~{}/{}", token.as_str(), ArtifactPath::Download(rendition)))
 }
 
 async fn for_server(state: &State, caller: Caller, id: AssetId, query: &str) -> Answer {

@@ -173,8 +173,9 @@ pub(crate) async fn figures(
     org: OrgId,
     from: Timestamp,
     until: Timestamp,
+    regions: BTreeMap<EdgeId, String>,
 ) -> Result<ViewingJson, ApiError> {
-    let (mut viewing, mut read, mut last) = (Viewing::default(), 0, None);
+    let (mut viewing, mut read, mut last) = (Viewing::of_fleet(regions), 0, None);
     loop {
         let page = state.stores.analytics.views(org, from, until, last.as_ref(), PAGE).await?;
         page.iter().for_each(|part| viewing.add(part));
@@ -201,6 +202,7 @@ pub(crate) struct ViewingJson {
     failures: u64,
     by_device: BTreeMap<&'static str, SliceJson>,
     by_edge: BTreeMap<String, SliceJson>,
+    by_region: BTreeMap<String, SliceJson>,
     watch_ms_by_rung: BTreeMap<String, u64>,
     top_assets: Vec<WatchedJson>,
     complete: bool,
@@ -240,6 +242,7 @@ impl ViewingJson {
             failures: figures.failures,
             by_device: figures.by_device.into_iter().map(|(device, of)| (device.as_str(), slice(of))).collect(),
             by_edge: figures.by_edge.into_iter().map(|(edge, of)| (edge, slice(of))).collect(),
+            by_region: figures.by_region.into_iter().map(|(region, of)| (region, slice(of))).collect(),
             watch_ms_by_rung: figures.by_rung,
             top_assets: figures.top_assets.into_iter().map(watched).collect(),
             complete,

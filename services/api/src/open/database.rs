@@ -59,7 +59,8 @@ impl Database {
                     credentials: store.clone(),
                     usage: store.clone(),
                     answers: store.clone(),
-                    leads: store,
+                    leads: store.clone(),
+                    retention: store,
                     analytics,
                 }
             }};

@@ -290,6 +290,18 @@ pub const PUBLIC: &[Route] = &[
         .answers(&[(200, Shape::Page("Event"))]),
     Route::new(
         Verb::Get,
+    Route::new(Verb::Get, "/v1/assets/{id}/downloads", Opens::Scope(Scope::Read), "List the downloads of an asset")
+        .answers(&[(200, Shape::Page("Download"))]),
+    Route::new(
+        Verb::Post,
+        "/v1/assets/{id}/downloads",
+        Opens::Scope(Scope::Upload),
+        "Ask for a rendition as one MP4 file; the best up to 1080p unless the body names a rung",
+    )
+    .body(Body::Json("DownloadWish"))
+    .answers(&[(202, Shape::Json("Download")), (200, Shape::Json("Download"))]),
+    Route::new(Verb::Delete, "/v1/assets/{id}/downloads/{rung}", Opens::Scope(Scope::Upload), "Take a download away")
+        .answers(&[(204, Shape::None)]),
         "/v1/assets/{id}/playback",
         Opens::Scope(Scope::Read),
         "Let one viewer in, to all or a clip of it",
@@ -411,6 +423,14 @@ pub const PUBLIC: &[Route] = &[
         .answers(&[(200, Shape::Json("Oembed"))]),
     Route::new(Verb::Get, "/", Opens::Anybody, "Go to the dashboard").answers(&[(302, Shape::None)]),
     Route::new(Verb::Get, "/dashboard", Opens::Anybody, "The dashboard").answers(HTML),
+    Route::new(
+        Verb::Get,
+        "/api/player/{id}/downloads/{file}",
+        Opens::Viewer,
+        "Send whoever may play a video to a file of it, such as `720p.mp4`",
+    )
+    .takes(&[TOKEN])
+    .answers(&[(302, Shape::None)]),
     Route::new(Verb::Get, "/watch/{id}", Opens::Anybody, "The player page of a video").answers(HTML),
     Route::new(Verb::Get, "/embed/{id}", Opens::Anybody, "The player as an iframe").answers(HTML),
     Route::new(Verb::Get, "/assets/{file}", Opens::Anybody, "What the pages load")

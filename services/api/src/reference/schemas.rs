@@ -25,6 +25,8 @@ pub(super) fn all() -> Map<String, Value> {
         ("Asset", asset()),
         ("Rendition", rendition()),
         ("Captions", captions()),
+        ("Download", download()),
+        ("DownloadWish", with_optional(object(&[]), &[("rung", or_null(text_of(16)))])),
         ("Job", job()),
         ("AssetChange", asset_change()),
         ("Artifact", artifact()),
@@ -183,6 +185,18 @@ fn captions_ref() -> Value {
     object(&[("lang", text()), ("label", text()), ("kind", one_of(CaptionKind::ALL)), ("default", flag())])
 }
 
+fn download() -> Value {
+    object(&[
+        ("rung", text()),
+        ("state", json!({ "enum": ["pending", "ready", "failed"] })),
+        ("bytes", or_null(count())),
+        ("error", to_or_null("Failure")),
+        ("url", or_null(uri())),
+        ("expires_at", or_null(time())),
+        ("viewer_url", or_null(uri())),
+    ])
+}
+
 fn job() -> Value {
     let error = object(&[("class", text()), ("code", text()), ("detail", text()), ("stderr_tail", text())]);
     object(&[
@@ -253,9 +267,18 @@ fn playback_report() -> Value {
             ("asset_id", uuid()),
             ("top_assets", list(to("PlaybackReport"))),
             ("hit_ratio", ratio),
+            ("served", served()),
             ("viewing", to("Viewing")),
         ],
     )
+}
+
+fn served() -> Value {
+    let shares = json!({
+        "type": "object",
+        "additionalProperties": object(&[("requests", count()), ("bytes", count())]),
+    });
+    object(&[("by_region", shares.clone()), ("by_edge", shares.clone()), ("by_rung", shares)])
 }
 
 fn viewing() -> Value {
@@ -277,7 +300,8 @@ fn viewing() -> Value {
         ("failures_before_start", count()),
         ("failures", count()),
         ("by_device", slice.clone()),
-        ("by_edge", slice),
+        ("by_edge", slice.clone()),
+        ("by_region", slice),
         ("watch_ms_by_rung", json!({ "type": "object", "additionalProperties": count() })),
         ("top_assets", list(watched)),
         ("complete", flag()),

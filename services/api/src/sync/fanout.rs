@@ -128,6 +128,14 @@ impl Dispatch {
         }
     }
 
+    /// Has every live edge forget what it keeps at `path` of `asset`. Nothing waits for it: it does not come back.
+    pub(crate) async fn purge_artifact(&self, asset: AssetId, path: ArtifactPath) {
+        let Ok(rows) = self.stores.edges.all().await else { return };
+        let now = self.clock.wall();
+        let live = rows.into_iter().filter(|row| registry::is_live(row, now, self.window)).collect();
+        self.push(&Order::soft(asset, Some(path.to_string()), None), live).await;
+    }
+
     /// Has `paths` of `asset` fetched by the edges that its viewers will be sent to. Nothing depends on it: a warm that
     /// fails costs a miss.
     pub(crate) async fn warm(&self, asset: AssetId, paths: &[ArtifactPath]) {

@@ -12,7 +12,7 @@ use rend_core::artifact::{ArtifactPath, ObjectKey, Rendition};
 use rend_core::id::{AssetId, LeaseToken};
 use rend_core::metering::{Bill, Taking};
 use rend_core::time::Timestamp;
-use rend_core::usage::{CountedHour, HOUR, Lengths, corrections, countable_until, incomplete, uncounted};
+use rend_core::usage::{CountedHour, HOUR, Lengths, aged, corrections, countable_until, incomplete, uncounted};
 use rend_storage::StoreError;
 
 use crate::state::{State, Stores};
@@ -73,6 +73,7 @@ pub(crate) async fn count(stores: &Stores, looks: &mut Looks, now: Timestamp) ->
     let runs = stores.analytics.hours(from, until).await?;
     let missing = incomplete(&runs, &stores.analytics.accounts().await?, is_whole);
     let counted = stores.usage.counted(from, until).await?;
+    let aged = aged(&runs, &counted);
     let counted: BTreeMap<_, _> = counted.into_iter().map(|hour| (hour.hour, hour)).collect();
     let mut rows = BTreeMap::<Timestamp, u64>::new();
     for run in &runs {
@@ -80,11 +81,16 @@ pub(crate) async fn count(stores: &Stores, looks: &mut Looks, now: Timestamp) ->
     }
     for (hour, rows) in rows {
         let before = counted.get(&hour);
-        let lacks = missing.contains(&hour);
+        let is_aged = aged.contains(&hour);
+        let lacks = match before {
+            Some(before) if is_aged => !before.complete,
+            Some(_) | None => missing.contains(&hour),
+        };
         // Records die of age: an hour that has fewer than were counted is not counted again.
         let written = if before.is_none_or(|before| rows > before.rows) {
             count_hour(stores, hour, rows, before, lacks, now).await
-        } else if let Some(before) = before
+        } else if !is_aged
+            && let Some(before) = before
             && let Some(complete) = restated(before, lacks, is_whole)
         {
             stores.usage.write_count(&CountedHour { complete, at: now, ..*before }, &[]).await
@@ -339,6 +345,27 @@ mod tests {
         count(&stores, &mut looks, hour(4)).await.unwrap();
         let told: Vec<_> = usage(&stores).await.iter().map(|row| row.3).collect();
         assert_eq!(told, [true, false, false]);
+    }
+
+    #[tokio::test]
+    async fn what_was_said_of_an_hour_stays_when_records_before_it_die_of_age() {
+        let stores = with_playlist().await;
+        let mut looks = Looks::default();
+        record(&stores, &[event(1, 0), event(2, 1), event(3, 2), event(5, 3)]).await;
+        count(&stores, &mut looks, hour(4) + Duration::from_secs(900)).await.unwrap();
+        let before = usage(&stores).await;
+        assert_eq!(before.iter().map(|row| row.3).collect::<Vec<_>>(), [true, true, false, false]);
+        let old = rend_core::retention::Due::Playback { before: hour(1) };
+        assert_eq!(stores.retention.remove_due(&old, 10).await.unwrap(), 1);
+        for looked in [5, 6] {
+            count(&stores, &mut looks, hour(looked)).await.unwrap();
+            assert_eq!(usage(&stores).await, before);
+        }
+        // What comes late is still counted, and says of the gap that it is filled.
+        record(&stores, &[event(4, 3)]).await;
+        count(&stores, &mut looks, hour(7)).await.unwrap();
+        let after: Vec<_> = usage(&stores).await.iter().map(|row| (row.2, row.3)).collect();
+        assert_eq!(after, [(4000, true), (4000, true), (4000, true), (8000, true)]);
     }
 
     #[tokio::test]

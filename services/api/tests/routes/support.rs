@@ -69,6 +69,8 @@ impl Api {
             warm_artifacts_max: 16,
             gate_report: None,
             cors_origins: vec!["https://www.example.com".into()],
+            ages: rend_core::retention::Ages::default(),
+            retention_dry_run: false,
             rate_limits: RateLimits::default(),
             org: SOLE_ORG,
         };

@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use rend_api::config::SOLE_ORG;
+use rend_core::analytics::{CacheStatus, PlaybackBatch, PlaybackEvent};
+use rend_core::artifact::{ArtifactPath, Rendition};
 use rend_core::time::Clock;
 use rend_core::usage::{Correction, CountedHour};
 use serde_json::{Value, json};
 
-use crate::support::Api;
+use crate::support::{Api, BEAT};
 
 /// The bootstrap of an asset that plays.
 async fn bootstrap(api: &Api) -> Value {
@@ -67,6 +70,58 @@ async fn what_a_player_tells_is_counted_under_its_ticket_once() {
 }
 
 #[tokio::test]
+async fn an_overview_tells_by_region_edge_and_rendition_what_was_served_and_seen() {
+    let api = Api::new().await;
+    let boot = bootstrap(&api).await;
+    for (id, region) in [("ash-1", "us-east"), ("ash-2", "us-east"), ("fra-1", "eu")] {
+        api.edge(id, region, BEAT).await;
+    }
+    let asset = boot["asset_id"].as_str().unwrap().parse().unwrap();
+    let segment = ArtifactPath::Segment { rendition: Rendition::P720, index: 0 };
+    let served = [("ash-1", segment, 1000), ("ash-2", ArtifactPath::Master, 10), ("old-1", segment, 1)];
+    let events = served.iter().zip(1..).map(|((node, path, bytes_sent), seq)| PlaybackEvent {
+        boot: [7; 8],
+        seq,
+        node: node.parse().unwrap(),
+        observed_at: api.clock.wall(),
+        org: Some(SOLE_ORG),
+        asset,
+        session: None,
+        path: *path,
+        object_bytes: None,
+        bytes_sent: *bytes_sent,
+        range_start: 0,
+        status: 200,
+        cache: CacheStatus::Hit,
+        ttfb_us: 1,
+        duration_ms: 1,
+        aborted: false,
+    });
+    let batch = PlaybackBatch {
+        boot: [7; 8],
+        node: "ash-1".parse().unwrap(),
+        dropped_total: 0,
+        events: events.collect(),
+    };
+    api.stores.analytics.record(&batch, api.clock.wall()).await.unwrap();
+    let seen = |seq, edge| json!({ "seq": seq, "at_ms": 0, "phase": "heartbeat", "playing_ms": 1000, "edge": edge });
+    let events = [seen(1, "ash-1"), seen(2, "ash-2"), seen(3, "fra-1")];
+    let (status, _) = tell(&api, &json!({ "ticket": boot["telemetry"]["ticket"], "events": events }), &[]).await;
+    assert_eq!(status, StatusCode::OK);
+
+    let overview = api.send("GET", "/v1/analytics/overview", b"").await.json();
+    let share = |requests: u64, bytes: u64| json!({ "requests": requests, "bytes": bytes });
+    let expected = json!({
+        "by_region": { "us-east": share(2, 1010), "unknown": share(1, 1) },
+        "by_edge": { "ash-1": share(1, 1000), "ash-2": share(1, 10), "old-1": share(1, 1) },
+        "by_rung": { "720p": share(2, 1001), "other": share(1, 10) },
+    });
+    assert_eq!(overview["served"], expected);
+    let regions = json!({ "us-east": { "views": 1, "watch_ms": 2000 }, "eu": { "views": 1, "watch_ms": 1000 } });
+    assert_eq!(overview["viewing"]["by_region"], regions);
+}
+
+#[tokio::test]
 async fn players_without_a_ticket_and_pages_of_strangers_are_refused() {
     let api = Api::new().await;
     let boot = bootstrap(&api).await;
@@ -99,7 +154,7 @@ async fn usage_is_told_in_pages_newest_first() {
         let count = CountedHour { hour: hour(n), rows: 1, complete: n != 2, uncounted: 0, pass: 0, at: now };
         let tiers = ["720p", "1080p"].map(|tier| rend_core::media::ladder::Tier::of_word(tier).unwrap());
         let lines = tiers.map(|tier| Correction {
-            org: rend_api::config::SOLE_ORG,
+            org: SOLE_ORG,
             tier,
             hour: hour(n),
             revision: 1,

@@ -3,10 +3,13 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::rig::{ASSET, OTHER, Origin, PAGE, Rig, SECRET, cookie, noise, token, token_at, until};
+use crate::rig::{ASSET, OTHER, Origin, PAGE, Rig, SECRET, cookie, noise, token, token_at, token_of, until};
 use rend_core::time::Clock;
 use rend_shell::SystemClock;
+use rend_token::{ArtifactClass, ClassMask};
 
+/// What the URL of a download opens.
+const PROGRESSIVE: ClassMask = ClassMask::of(&[ArtifactClass::Progressive]);
 const SEGMENT: &str = "hls/720p/segment_00003.m4s";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -261,5 +264,28 @@ async fn the_next_segment_is_fetched_ahead() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     rig.origin.put(ASSET, "hls/720p/segment_00003.m4s", "new").await;
     assert_eq!(rig.get("hls/720p/segment_00003.m4s").await.status, 200);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_download_is_opened_by_its_own_class_kept_as_a_file_and_resumed() {
+    const PATH: &str = "downloads/720p.mp4";
+    let rig = Rig::start().await;
+    let bytes = noise(3 << 20);
+    rig.origin.put(ASSET, PATH, bytes.clone()).await;
+    let now = SystemClock::start().wall();
+    let (players, own) = (token_of(ASSET, now, ClassMask::PLAYER), token_of(ASSET, now, PROGRESSIVE));
+    assert_eq!(rig.ask("GET", &format!("/v/{ASSET}/~{players}/{PATH}"), &[]).await.status, 401);
+    assert_eq!(rig.ask("GET", &format!("/v/{ASSET}/~{own}/opener.mp4"), &[]).await.status, 401);
+    let path = format!("/v/{ASSET}/~{own}/{PATH}");
+    for cache in ["MISS", "HIT"] {
+        let answer = rig.ask("GET", &path, &[]).await;
+        assert_eq!((answer.status, answer.cache(), answer.header("content-type")), (200, cache, "video/mp4"));
+        assert_eq!(answer.header("content-disposition"), format!("attachment; filename=\"{ASSET}-720p.mp4\""));
+        assert!(answer.body == bytes && !answer.headers.contains_key("set-cookie"), "{cache}");
+    }
+    let rest = rig.ask("GET", &path, &[("range", "bytes=1000000-")]).await;
+    assert!(rest.status == 206 && rest.body == bytes[1_000_000..]);
+    assert!(!rig.get(SEGMENT).await.headers.contains_key("content-disposition"));
     rig.stop().await;
 }

@@ -8,7 +8,7 @@ use rend_core::asset::{Asset, PlayableState, RenditionState, SourceState};
 use rend_core::media::playlist::{Master, Media};
 
 /// Eleven seconds with an English tone of 440 Hz and a German one of 880 Hz, and key frames so far apart that it is encoded.
-const TWO: &str = "-f lavfi -i testsrc2=s=854x480:r=24:d=11 -f lavfi -i sine=f=440:r=48000:d=11 \
+pub(crate) const TWO: &str = "-f lavfi -i testsrc2=s=854x480:r=24:d=11 -f lavfi -i sine=f=440:r=48000:d=11 \
                    -f lavfi -i sine=f=880:r=48000:d=11 -map 0 -map 1 -map 2 -metadata:s:a:0 language=eng \
                    -metadata:s:a:1 language=deu -disposition:a:0 default -disposition:a:1 0 \
                    -c:v libx264 -preset ultrafast -g 600 -pix_fmt yuv420p -c:a aac -ac 2";
@@ -18,7 +18,7 @@ fn sound(name: &str) -> Rendition {
 }
 
 /// One rendition as a file.
-async fn whole(machine: &Machine, asset: &Asset, rendition: Rendition) -> PathBuf {
+pub(crate) async fn whole(machine: &Machine, asset: &Asset, rendition: Rendition) -> PathBuf {
     let list: Media = machine.text(asset.id, ArtifactPath::Variant(rendition)).await.parse().unwrap();
     let mut bytes = std::fs::read(machine.artifact(asset.id, ArtifactPath::Init(rendition)).await.unwrap()).unwrap();
     for index in 0..u32::try_from(list.segments.len()).unwrap() {
@@ -48,7 +48,7 @@ fn tone(file: &Path) -> (f64, f64) {
 }
 
 #[track_caller]
-fn check_tone(file: &Path, hertz: f64, secs: f64) {
+pub(crate) fn check_tone(file: &Path, hertz: f64, secs: f64) {
     let (heard, lasts) = tone(file);
     assert!((heard - hertz).abs() < 3.0, "{heard} Hz, not {hertz}");
     assert!((lasts - secs).abs() < 0.05, "{lasts} s, not {secs}");

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures::StreamExt;
-use rend_core::artifact::{ArtifactPath, ObjectKey};
+use rend_core::artifact::{ArtifactPath, ObjectKey, Rendition};
 use rend_core::asset::{Asset, Move, PlaybackPolicy, StoredSource};
 use rend_core::id::{AssetId, JobId, OrgId};
 use rend_core::job::{JobKind, NewJob};
@@ -84,6 +84,27 @@ impl Machine {
         let (_trigger, shutdown) = rend_shell::shutdown_pair();
         assert!(self.worker(change).run_once(&shutdown).await.unwrap());
         self.memory.get(id).await.unwrap()
+    }
+
+    /// Asks for a rendition as one file.
+    pub(crate) async fn ask_download(&self, asset: AssetId, rendition: Rendition) {
+        let now = self.clock.wall();
+        let id = JobId::new(now, rend_shell::ten());
+        let job = NewJob { id, asset, kind: JobKind::Download, run_at: now, attempts_max: 3 };
+        self.step(asset, Move::RequestDownload(rendition), Some(job), now).await;
+    }
+
+    /// Works on one job.
+    pub(crate) async fn work(&self) {
+        let (_trigger, shutdown) = rend_shell::shutdown_pair();
+        assert!(self.worker(|_| {}).run_once(&shutdown).await.unwrap());
+    }
+
+    /// Asks for a rendition as one file, and has it made.
+    pub(crate) async fn download(&self, asset: AssetId, rendition: Rendition) -> Asset {
+        self.ask_download(asset, rendition).await;
+        self.work().await;
+        self.memory.get(asset).await.unwrap()
     }
 
     /// Where the asset's artifacts lie as files.

@@ -36,6 +36,7 @@ fn twenty_kills_lose_no_acknowledged_upload_and_every_asset_ends_ready() {
             })
             .collect();
         let played = play_something(&up, &acknowledged);
+        let asked = download_something(&up, &acknowledged, round);
         for _ in 0..prng.below(40) {
             pause();
         }
@@ -46,9 +47,9 @@ fn twenty_kills_lose_no_acknowledged_upload_and_every_asset_ends_ready() {
                 acknowledged.insert(String::from_utf8(output.stdout).unwrap().lines().next().unwrap().to_owned());
             }
         }
-        if let Some(mut played) = played {
-            let _ = played.kill();
-            let _ = played.wait();
+        for mut child in played.into_iter().chain(asked) {
+            let _ = child.kill();
+            let _ = child.wait();
         }
         no_half_named_file(&data.join("objects"), round);
     }
@@ -67,6 +68,15 @@ fn twenty_kills_lose_no_acknowledged_upload_and_every_asset_ends_ready() {
         pause();
     }
     assert!(waiting.is_empty(), "{} of {} assets did not end ready", waiting.len(), acknowledged.len());
+    let last = acknowledged.last().unwrap();
+    up.rend_ok(&["download", last]);
+    for id in &acknowledged {
+        // What was asked for before some death is made after it.
+        let is_asked = up.asset(id)["jobs"].as_array().unwrap().iter().any(|job| job["kind"] == "download");
+        if is_asked {
+            up.rend_ok(&["download", id]);
+        }
+    }
     for asset in up.assets() {
         let id = asset["id"].as_str().unwrap().to_owned();
         assert!(acknowledged.contains(&id) || asset["source_state"] != "processing", "{asset}");
@@ -94,6 +104,15 @@ fn play_something(up: &Up, acknowledged: &BTreeSet<String>) -> Option<std::proce
     let mut python = Command::new("python3");
     python.args(["-c", script, &page]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     Some(python.spawn().unwrap())
+}
+
+/// A client that has a file made while the process dies, if there is anything to make it of.
+fn download_something(up: &Up, acknowledged: &BTreeSet<String>, round: u64) -> Option<std::process::Child> {
+    let place = usize::try_from(round).unwrap() % acknowledged.len().max(1);
+    let ready = acknowledged.iter().nth(place).filter(|id| up.asset(id)["playable_state"] == "hls_ready")?;
+    let mut command = Command::new(REND);
+    command.args(["download", ready]).env("REND_DATA_DIR", &up.data);
+    Some(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
 }
 
 /// Every file in the object store has a name that says whole: nothing temporary lies where readers look.

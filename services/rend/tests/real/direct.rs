@@ -55,4 +55,22 @@ fn a_file_in_parts_becomes_a_film_and_a_clip_of_it_plays() {
     assert!((length - wanted).abs() < 0.1, "{length} s play where {wanted} s were said");
     let film = length_of(ask("")["playback_url"].as_str().unwrap());
     assert!((film - 12.0).abs() < 0.2, "the film is as long as it was: {film}");
+
+    // And as one ordinary file: kept by the command, and played from its URL.
+    let (id, kept) = (asset["id"].as_str().unwrap(), folder.path().join("film.mp4"));
+    up.rend_ok(&["download", id, "--output", kept.to_str().unwrap()]);
+    let url = up.rend_ok(&["download", id]);
+    for place in [kept.to_str().unwrap(), url.trim()] {
+        let length = length_of(place);
+        assert!((length - 12.0).abs() < 0.2, "{length}");
+    }
+    let head = fs::read(&kept).unwrap();
+    assert!(
+        &head[4..8] == b"ftyp" && head.len() < bytes.len() - 9_000_000,
+        "the film alone, without what lay behind it"
+    );
+    let rung = url.trim().rsplit('/').next().unwrap().trim_end_matches(".mp4").to_owned();
+    up.rend_ok(&["download", id, "--rung", &rung, "--remove"]);
+    let events = up.rend(&["download", id, "--rung", "999p"]);
+    assert!(String::from_utf8_lossy(&events.stderr).contains(&format!("/rung: one of {rung}")), "{events:?}");
 }

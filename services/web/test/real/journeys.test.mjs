@@ -266,6 +266,44 @@ test('a clip of a video plays from where it begins to where it ends', async () =
   }
 });
 
+test('a rung as one file plays in a bare video element, by its own URL and by the one for viewers, and is sought in', async () => {
+  const { id, duration_ms: length } = await readyAsset();
+  assert.equal((await ask('POST', `/v1/assets/${id}/downloads`)).status, 202);
+  let row = {};
+  for (let waited = 0; row.state !== 'ready' && waited < WAIT_MS; waited += 100) {
+    [row] = (await ask('GET', `/v1/assets/${id}/downloads`)).body.data;
+    assert.notEqual(row.state, 'failed', JSON.stringify(row));
+    await new Promise((done) => setTimeout(done, 100));
+  }
+  const { page, wrong } = await openPage(browser.context, 'about:blank');
+  try {
+    for (const url of [row.url, row.viewer_url]) {
+      const played = await page.evaluate(async (src) => {
+        const video = document.body.appendChild(document.createElement('video'));
+        video.muted = true;
+        const on = (name) => new Promise((done, fail) => {
+          video.addEventListener(name, done, { once: true });
+          video.addEventListener('error', () => fail(new Error(video.error?.message)), { once: true });
+          setTimeout(() => fail(new Error(`no ${name} at ${video.currentTime}`)), 60_000);
+        });
+        video.src = src;
+        await on('loadeddata');
+        video.currentTime = video.duration - 1;
+        await on('seeked');
+        const ended = on('ended');
+        await video.play();
+        await ended;
+        return { duration: video.duration, width: video.videoWidth, at: video.currentTime };
+      }, url);
+      assert.ok(Math.abs(played.duration * 1000 - length) < 300, `lasts ${played.duration} s of ${length} ms`);
+      assert.ok(played.width > 0 && played.at > played.duration - 0.3, JSON.stringify(played));
+    }
+    assert.deepEqual(await wrong(), []);
+  } finally {
+    await page.close();
+  }
+});
+
 test('the grant is renewed in the middle, by cookie and by path, and playback does not stop', async () => {
   const { id, duration_ms: length } = await readyAsset();
   for (const transport of ['cookie', 'path']) {
