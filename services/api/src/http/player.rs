@@ -151,10 +151,16 @@ struct FallbackJson {
     transport: &'static str,
 }
 
+/// Characters that a bootstrap token may have: more than any has.
+const TOKEN_CHARS_MAX: usize = 1024;
+
 async fn for_browser(state: &State, id: AssetId, query: &str, headers: &HeaderMap) -> Answer {
     let (mut token, mut wants_path, mut wait_secs) = (None, false, 0);
     for (name, value) in query_pairs(query) {
         match name.as_str() {
+            "token" if value.len() > TOKEN_CHARS_MAX => {
+                return Err(ApiError::field("token", "the bootstrap token that the owner's server handed out"));
+            }
             "token" => token = Some(value),
             "transport" if value == "path" => wants_path = true,
             "transport" if value == "cookie" => {}
@@ -305,14 +311,14 @@ fn may_start(asset: &Asset, vouched: bool) -> Result<(), ApiError> {
     }
 }
 
-fn unsigned(_: rend_token::SignError) -> ApiError {
+pub(crate) fn unsigned(_: rend_token::SignError) -> ApiError {
     tracing::error!("no playback key signs at this time; look at REND_PLAYBACK_SIGNING_KEY_ID and its window");
     ApiError::Store(rend_storage::StoreError::Unavailable("no key signs".into()))
 }
 
 /// The edges to try, best first. Where none is registered it is the configured one, so that playback never waits for a
 /// heartbeat. The choice is logged under `request`, if there is one.
-async fn routes_for(
+pub(crate) async fn routes_for(
     state: &State,
     viewer: &Viewer,
     asset: AssetId,
