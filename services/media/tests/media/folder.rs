@@ -57,6 +57,22 @@ fn fits(asset: &Asset, end: End) -> bool {
     }
 }
 
+/// The clips of the folder that are walked, and every other file with why it is not.
+fn taken(folder: &Path, only: &str) -> (Vec<PathBuf>, Vec<(PathBuf, &'static str)>) {
+    assert!(folder.is_dir(), "REND_TEST_MEDIA_DIR={} is no folder", folder.display());
+    let (mut clips, mut left_out) = (Vec::new(), Vec::new());
+    for file in files(folder) {
+        let is_note = file.extension().is_none_or(|ext| ext == "md");
+        let within = file.strip_prefix(folder).unwrap_or(&file).to_string_lossy().contains(only);
+        match (is_note, within) {
+            (true, _) => left_out.push((file, "notes, and no clip")),
+            (false, false) => left_out.push((file, "not among those that REND_TEST_MEDIA_ONLY names")),
+            (false, true) => clips.push(file),
+        }
+    }
+    (clips, left_out)
+}
+
 /// Where it was filmed and with what: words of the source that no output may hold.
 fn secrets(clip: &Path) -> Vec<String> {
     let entries = "-show_entries format_tags=location,location-eng,make,model,comment,com.android.version";
@@ -71,12 +87,16 @@ async fn every_clip_of_a_folder_ends_as_it_should() {
         println!("skipped: REND_TEST_MEDIA_DIR names no folder of clips");
         return;
     };
-    let mut clips: Vec<PathBuf> = files(Path::new(&folder));
-    clips.retain(|clip| clip.extension().is_some_and(|ext| ext != "md"));
     let only = std::env::var("REND_TEST_MEDIA_ONLY").unwrap_or_default();
     let export = std::env::var("REND_TEST_MEDIA_EXPORT").ok();
+    let (clips, left_out) = taken(Path::new(&folder), &only);
+    for (file, why) in &left_out {
+        println!("left out: {} ({why})", file.display());
+    }
+    println!("{} clips are walked and {} files left out", clips.len(), left_out.len());
+    assert!(!clips.is_empty(), "REND_TEST_MEDIA_DIR={folder} holds no clip to walk, {} left out", left_out.len());
     let mut wrong = Vec::new();
-    for clip in clips.iter().filter(|clip| clip.to_string_lossy().contains(&only)) {
+    for clip in &clips {
         let machine = Machine::new();
         let began = machine.clock.mono();
         let asset = machine.make(clip, |_| {}).await;
@@ -111,4 +131,23 @@ async fn told_secrets(machine: &Machine, asset: &Asset, secrets: &[String]) -> V
     };
     assert!(machine.artifact(asset.id, ArtifactPath::Master).await.is_some(), "{}", ObjectKey::asset_prefix(asset.id));
     files(&to).into_iter().filter(tells).map(|file| file.display().to_string()).collect()
+}
+
+#[test]
+fn every_file_of_a_folder_is_walked_or_left_out_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let of = |only: &str| {
+        let name = |file: &PathBuf| file.file_name().unwrap().to_string_lossy().into_owned();
+        let (clips, left_out) = taken(folder.path(), only);
+        let left_out: Vec<_> = left_out.iter().map(|(file, _)| name(file)).collect();
+        (clips.iter().map(name).collect::<Vec<_>>(), left_out)
+    };
+    assert_eq!(of(""), (Vec::new(), Vec::new()), "nothing is made up for an empty folder");
+    std::fs::create_dir(folder.path().join("real")).unwrap();
+    for file in ["README.md", "LICENCE", "real/phone.mp4", "real/film.webm"] {
+        std::fs::write(folder.path().join(file), "").unwrap();
+    }
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    assert_eq!(of(""), (names(&["film.webm", "phone.mp4"]), names(&["LICENCE", "README.md"])));
+    assert_eq!(of("phone"), (names(&["phone.mp4"]), names(&["LICENCE", "README.md", "film.webm"])));
 }
