@@ -12,7 +12,7 @@ use hyper::body::{Body, Incoming};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower_service::Service;
 
@@ -69,9 +69,19 @@ pub async fn bind(variable: &str, at: SocketAddr) -> io::Result<Listening> {
             known.iter().find(|(kind, _)| *kind == error.kind()).map_or("it can not be listened on", |(_, fix)| fix);
         io::Error::new(error.kind(), format!("{variable}={at}: {fix} ({error})"))
     };
-    let listener = TcpListener::bind(at).await.map_err(explain)?;
+    let listener = listen(at).map_err(explain)?;
     let at = listener.local_addr().map_err(explain)?;
     Ok(Listening { listener, at })
+}
+
+/// Listens with a queue for a crowd: whose handshake finds it full tries again only after a second.
+fn listen(at: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if at.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // So that a restart does not wait for what is left of the last one's connections.
+    #[cfg(not(windows))]
+    socket.set_reuseaddr(true)?;
+    socket.bind(at)?;
+    socket.listen(QUEUE_MAX)
 }
 
 /// Serves `service` on `listening` until a stop is requested, then lets open responses end within the grace.
@@ -259,6 +269,8 @@ impl fmt::Debug for Host {
     }
 }
 
+/// Connections that stand and wait to be taken, where the system allows as many (`net.core.somaxconn`).
+const QUEUE_MAX: u32 = 4096;
 /// Streams that one HTTP/2 connection may have open.
 const STREAMS_MAX: u32 = 128;
 /// How long to wait after a failed accept, so that a lack of descriptors does not spin.
@@ -359,6 +371,19 @@ mod tests {
         assert!(answer.ends_with("done"), "{answer}");
         served.await.unwrap();
         assert!(TcpStream::connect(at).await.is_err(), "a stopped listener takes no connection");
+    }
+
+    /// Where the queue is short, the handshakes that it has no room for are tried again a second later, and fail in the end.
+    #[tokio::test]
+    async fn a_crowd_that_comes_at_once_finds_room_in_the_queue() {
+        let listening = bind("TEST", ([127, 0, 0, 1], 0).into()).await.unwrap();
+        let mut crowd = Vec::new();
+        for _ in 0..400 {
+            // Nobody takes them.
+            crowd.push(TcpStream::connect(listening.at).await.unwrap());
+        }
+        let (taken, _) = listening.listener.accept().await.unwrap();
+        assert_eq!(taken.local_addr().unwrap(), listening.at);
     }
 
     #[tokio::test]
