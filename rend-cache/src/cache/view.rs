@@ -106,6 +106,8 @@ pub struct Stats {
     pub open_files: usize,
     /// Fences that still matter.
     pub fences: usize,
+    /// Bytes on disk of which the journal speaks and was not read yet since the start. They count as used.
+    pub unread_bytes: u64,
     /// Folders not yet looked at since the start.
     pub leaves_left: u32,
     /// Bytes in the journal.
@@ -228,6 +230,7 @@ impl Cache {
             negatives: state.negatives.len(),
             open_files: state.index.open_len(),
             fences: state.fences.len(),
+            unread_bytes: state.unread_bytes,
             leaves_left: state.leaves.missing(),
             journal_bytes: state.journal_bytes,
             policy: state.policy.name(),

@@ -85,6 +85,15 @@ impl Outgoing {
         }
     }
 
+    /// Whether nobody has to be waited for.
+    pub(crate) const fn is_at_hand(&self) -> bool {
+        match self {
+            Self::Bytes(_) => true,
+            Self::Artifact(sending) => matches!(sending.source, Source::Read(_) | Source::Stored { .. }),
+            Self::Routed(_) => false,
+        }
+    }
+
     /// The account of what leaves, where one is kept.
     pub(crate) const fn delivery(&self) -> Option<&Arc<Delivery>> {
         match self {
@@ -115,11 +124,13 @@ enum Source {
 ///
 /// The piece that would complete the body is held back until the fill has ended well: only then are the bytes what the
 /// origin's digest says, and a body whose end never comes is not taken for a whole one. This holds for parts as well.
-struct Along {
+pub(crate) struct Along {
     reader: FillReader,
     left: u64,
     held: Option<Bytes>,
     begun: bool,
+    /// What is done once the head has left, so that nobody's head waits for it.
+    then: Option<Box<dyn FnOnce() + Send>>,
 }
 
 impl Sending {
@@ -137,7 +148,7 @@ impl Sending {
     /// `len` bytes of a fill from where `reader` stands. The reader must reach to the body's end, so that it tells
     /// whether that was good.
     pub(crate) fn filling(reader: FillReader, len: u64, wire: Option<Wire>, delivery: Arc<Delivery>) -> Self {
-        let along = Along { reader, left: len, held: None, begun: false };
+        let along = Along { reader, left: len, held: None, begun: false, then: None };
         Self { source: Source::Filling(Box::new(along)), left: len, wire, delivery }
     }
 
@@ -153,6 +164,11 @@ impl Sending {
 }
 
 impl Along {
+    /// Lets `then` be done when the head has left and the others who wait have had their turn.
+    pub(crate) fn and_then(&mut self, then: impl FnOnce() + Send + 'static) {
+        self.then = Some(Box::new(then));
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, FillError>>> {
         if !self.begun {
             // When a thousand wait for one body, the last must not wait until the first have taken a window of it: the
@@ -160,6 +176,9 @@ impl Along {
             self.begun = true;
             cx.waker().wake_by_ref();
             return Poll::Pending;
+        }
+        if let Some(then) = self.then.take() {
+            then();
         }
         loop {
             match ready!(self.reader.poll_chunk(cx)) {
@@ -185,6 +204,11 @@ impl Sending {
     /// The account of what leaves.
     pub(crate) const fn delivery(&self) -> &Arc<Delivery> {
         &self.delivery
+    }
+
+    /// The fill that is read along, if it is one.
+    pub(crate) fn along(&mut self) -> Option<&mut Along> {
+        if let Source::Filling(along) = &mut self.source { Some(along) } else { None }
     }
 
     /// The next piece, announced to the connection that it leaves by.

@@ -181,6 +181,7 @@ pub(crate) fn cache_totals(edge: &Edge) -> Response<Bytes> {
         "negatives": stats.negatives,
         "open_files": stats.open_files,
         "fences": stats.fences,
+        "bytes_unread": stats.unread_bytes,
         "folders_to_look_at": stats.leaves_left,
         "journal_bytes": stats.journal_bytes,
         "purge_seen": edge.cache.purge_seen(),

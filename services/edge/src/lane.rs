@@ -35,7 +35,8 @@ use tokio::io::{AsyncRead, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
-use crate::body::{Failure, Next, Outgoing, Sending};
+use crate::bell;
+use crate::body::{Cut, Failure, Next, Outgoing, Sending};
 use crate::conditional::Validators;
 use crate::delivery::{Delivery, Facts};
 use crate::edge::Edge;
@@ -48,29 +49,34 @@ use crate::playback::{self, Ask, Asked, Order};
 use crate::trust::{Trusted, Watched};
 
 /// Serves a viewer's connection to its end.
-pub(crate) async fn serve<R, B>(
+pub(crate) fn serve<R, B>(
     edge: Arc<Edge>,
-    routes: R,
+    routes: Arc<R>,
     stream: TcpStream,
     address: IpAddr,
     host: Host,
     patience: Patience,
-) where
+) -> impl Future<Output = ()> + Send + use<R, B>
+where
     R: tower_service::Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send + 'static>
         + Clone
         + Send
+        + Sync
         + 'static,
     B: Body<Data = Bytes, Error: Into<Failure>> + Send + 'static,
 {
     let trusted = edge.trust.watched();
-    let mut lane = Lane { to: Viewer { edge, stream, address, patience }, trusted, held: Vec::new() };
-    if lane.run(&host).await == Over::Other {
-        let Lane { to: Viewer { edge, stream, .. }, held, .. } = lane;
-        let wire = Wire::default();
-        let front = Front::new(edge, routes, wire.clone(), address);
-        let stream = ViewerIo::new(stream, wire, patience).after(held.into());
-        // Boxed, so that a connection that stays here does not have the size of one that does not.
-        Box::pin(host.serve(stream, front)).await;
+    // Made out here, so that what it is made of does not take room beside it as long as the connection lasts.
+    let mut lane = Lane { to: Viewer { edge, stream, address, patience }, trusted, held: Vec::new(), knock: None };
+    async move {
+        if lane.run(&host).await == Over::Other {
+            let Lane { to: Viewer { edge, stream, .. }, held, .. } = lane;
+            let wire = Wire::default();
+            let front = Front::new(edge, R::clone(&routes), wire.clone(), address);
+            let stream = ViewerIo::new(stream, wire, patience).after(held.into());
+            // Boxed, so that a connection that stays here does not have the size of one that does not.
+            Box::pin(host.serve(stream, front)).await;
+        }
     }
 }
 
@@ -80,6 +86,8 @@ struct Lane {
     trusted: Watched,
     /// What was read and not answered: a part of a head, or requests that came before their turn.
     held: Vec<u8>,
+    /// Its task's waker, and the same for those who wake it from other threads.
+    knock: Option<(Waker, Waker)>,
 }
 
 /// Who is at the other end, and what serves them.
@@ -123,12 +131,12 @@ impl Lane {
         loop {
             let close = match poll_fn(|cx| self.poll_step(cx, host, &mut rest)).await {
                 Step::Sent { close } => close,
-                Step::Rest { close, head, body } => match self.send(head, body).await {
+                // Boxed, and so is the next, so that a connection at rest does not have the size of one that is being answered.
+                Step::Rest { close, head, body } => match Box::pin(self.send(head, body)).await {
                     Ok(()) => close,
                     Err(_) => return Over::Closed,
                 },
                 Step::Later { close, bodyless, answer } => {
-                    // Boxed, for the same reason as above.
                     match Box::pin(self.answered(answer, bodyless, close || host.is_stopping())).await {
                         Ok(()) => close,
                         Err(_) => return Over::Closed,
@@ -236,9 +244,12 @@ impl Lane {
     /// Waits for an answer and sends it.
     async fn answered(&mut self, answer: Answering, bodyless: bool, close: bool) -> io::Result<()> {
         let mut answer = pin!(answer);
-        let Ok(response) = poll_fn(|cx| match answer.as_mut().poll(cx) {
-            Poll::Pending => self.poll_listen(cx).map(Err),
-            Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
+        let Ok(response) = poll_fn(|cx| {
+            let knock = self.knock(cx);
+            match answer.as_mut().poll(&mut Context::from_waker(&knock)) {
+                Poll::Pending => self.poll_listen(cx).map(Err),
+                Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
+            }
         })
         .await
         else {
@@ -267,7 +278,7 @@ impl Lane {
         let mut turn_bytes = 0;
         loop {
             if piece.0.is_empty() {
-                let next = poll_fn(|cx| match body.poll_next(cx) {
+                let next = poll_fn(|cx| match self.poll_body(&mut body, cx) {
                     Poll::Ready(Ok(next)) => Poll::Ready(Ok(next.map(Some))),
                     Poll::Ready(Err(_)) => Poll::Ready(Err(io::Error::from(io::ErrorKind::BrokenPipe))),
                     Poll::Pending if !head.is_empty() => Poll::Ready(Ok(Some(None))),
@@ -300,6 +311,27 @@ impl Lane {
                 // The others of this thread have had as much, or less.
                 turn_bytes = 0;
                 tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// The next piece of a body, for which a thread that is not this one may have to be waited for.
+    fn poll_body(&mut self, body: &mut Outgoing, cx: &mut Context<'_>) -> Poll<Result<Option<Next>, Cut>> {
+        if body.is_at_hand() {
+            return body.poll_next(cx);
+        }
+        let knock = self.knock(cx);
+        body.poll_next(&mut Context::from_waker(&knock))
+    }
+
+    /// The waker to leave with those who wake from other threads.
+    fn knock(&mut self, cx: &Context<'_>) -> Waker {
+        match &self.knock {
+            Some((own, knock)) if own.will_wake(cx.waker()) => knock.clone(),
+            _ => {
+                let knock = bell::knocking(cx.waker());
+                self.knock = Some((cx.waker().clone(), knock.clone()));
+                knock
             }
         }
     }

@@ -9,6 +9,7 @@
 //! `lane` hands on to hyper, and takes the way by `front` and `io`.
 mod agent;
 mod auth;
+mod bell;
 mod body;
 mod conditional;
 mod config;
@@ -21,6 +22,7 @@ mod front;
 mod gone;
 mod head;
 mod health;
+mod house;
 mod internal;
 mod io;
 mod lane;

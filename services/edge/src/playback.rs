@@ -220,11 +220,23 @@ fn serve(
     let asks_get = ask.parts.method == Method::GET;
     let (mut response, cache) = match got {
         Ok(got) => {
-            if asks_get {
-                fill::prefetch_next(edge, wanted, *asked_at);
-            }
             let cache = got.status();
-            (found(edge, ask, wanted, got, facts, *asked_at), cache)
+            let mut response = found(edge, ask, wanted, got, facts, *asked_at);
+            if asks_get {
+                let along = match response.body_mut() {
+                    Outgoing::Artifact(sending) => sending.along(),
+                    Outgoing::Bytes(_) | Outgoing::Routed(_) => None,
+                };
+                match along {
+                    // A thousand may have waited for this head.
+                    Some(along) => {
+                        let (edge, wanted, asked_at) = (Arc::clone(edge), wanted.clone(), *asked_at);
+                        along.and_then(move || fill::prefetch_next(&edge, &wanted, asked_at));
+                    }
+                    None => fill::prefetch_next(edge, wanted, *asked_at),
+                }
+            }
+            (response, cache)
         }
         Err(refusal) => (refused(edge, refusal, facts), CacheStatus::Miss),
     };

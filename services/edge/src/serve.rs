@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rend_cache::Cache;
 use rend_cache::fs::FsFiles;
@@ -31,6 +30,7 @@ use crate::error::EdgeError;
 use crate::gone::Gone;
 use crate::head::Identity;
 use crate::health::{Health, LOOK_EVERY, LOOK_TIMEOUT, Subject, probe_folder};
+use crate::house::{self, Pace};
 use crate::io::Patience;
 use crate::metrics::EdgeMetrics;
 use crate::origin::Allowance;
@@ -172,7 +172,7 @@ pub async fn start(config: EdgeConfig, deps: Deps, bound: Bound, shutdown: Shutd
     let client = Client::new(agent::PATIENCE).map_err(EdgeError::Client)?;
     look(&edge, &client).await;
     rend_shell::spawn("look", looking(Arc::clone(&edge), client.clone(), shutdown.clone()));
-    rend_shell::spawn("keep-house", keeping_house(Arc::clone(&edge), shutdown.clone()));
+    rend_shell::spawn("house", house::keep(cache.clone(), Pace::USUAL, shutdown.clone()));
     let agent = match edge.config.control_plane_url.clone() {
         None => None,
         Some(base) => {
@@ -192,9 +192,9 @@ pub async fn start(config: EdgeConfig, deps: Deps, bound: Bound, shutdown: Shutd
     };
     let patience = Patience { greeting: edge.config.header_timeout, stall: edge.config.stall_timeout };
     tracing::info!(edge = %edge.config.id, public = %bound.public.at, private = %bound.private.at, "serving");
-    let (routed, of) = (warp::service(routes::public(&edge)), Arc::clone(&edge));
+    let (routed, of) = (Arc::new(warp::service(routes::public(&edge))), Arc::clone(&edge));
     let run = move |stream, peer: SocketAddr, host| {
-        lane::serve(Arc::clone(&of), routed.clone(), stream, peer.ip(), host, patience)
+        lane::serve(Arc::clone(&of), Arc::clone(&routed), stream, peer.ip(), host, patience)
     };
     let threads = rend_shell::cores();
     let public = rend_shell::serve_spread(bound.public, options, shutdown.clone(), threads, run);
@@ -222,7 +222,7 @@ async fn open_cache(config: &EdgeConfig, now_ms: u64) -> Result<Cache, EdgeError
         let wheel = ValueWheel::new(limits.max_bytes);
         let policy: Box<dyn Policy> =
             if log_bytes_max > 0 { Box::new(Recorded::new(wheel, log_bytes_max)) } else { Box::new(wheel) };
-        // What it says of bodies is read while it serves: see `keeping_house`.
+        // What it says of bodies is read while it serves: see `house`.
         Cache::open_early(limits, files, policy, now_ms)
     });
     let fail = |source| EdgeError::Cache { dir: config.cache_dir.clone(), source };
@@ -298,28 +298,6 @@ async fn looking(edge: Arc<Edge>, client: Client, mut shutdown: Shutdown) {
     edge.health.drain();
 }
 
-/// Removes what was evicted, writes down what must survive, and looks through the folder after a start.
-async fn keeping_house(edge: Arc<Edge>, mut shutdown: Shutdown) {
-    let cache = edge.cache.clone();
-    // A panic there shows at the next look, which reads on.
-    let _ = rend_shell::spawn_blocking(move || cache.load(usize::MAX)).await;
-    loop {
-        tokio::select! {
-            () = shutdown.requested() => return,
-            () = tokio::time::sleep(HOUSE_EVERY) => {}
-        }
-        let cache = edge.cache.clone();
-        let kept = rend_shell::spawn_blocking(move || {
-            while cache.reap(REAP_MAX) == REAP_MAX {}
-            cache.reconcile(RECONCILE_MAX);
-            if cache.wants_snapshot() { cache.snapshot() } else { cache.flush() }
-        });
-        if let Ok(Err(error)) = kept.await {
-            tracing::warn!(%error, "the cache's journal was not written");
-        }
-    }
-}
-
 /// Asks the system for as many descriptors as it allows: each connection takes one.
 fn raise_descriptors() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -334,11 +312,5 @@ const RAM_BYTES_MAX: u64 = 256 << 20;
 const NEWS_MAX: usize = 64;
 /// Connections of the private listener.
 const PRIVATE_CONNECTIONS_MAX: usize = 256;
-/// How often the cache's house is kept.
-const HOUSE_EVERY: Duration = Duration::from_millis(250);
-/// Files that are unlinked in one go.
-const REAP_MAX: usize = 200;
-/// Folders that are looked through in one go after a start.
-const RECONCILE_MAX: usize = 2048;
 /// A key that is never put: asking for it shows that the store answers.
 const ORIGIN_PROBE: &str = "health/probe";

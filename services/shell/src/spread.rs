@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use futures::FutureExt;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
@@ -100,11 +101,9 @@ impl Thread {
                 let connections = Connections::new(options);
                 while let Some(Handed { stream, peer, held }) = handed.recv().await {
                     let Ok(stream) = TcpStream::from_std(stream) else { continue };
-                    let served = run(stream, peer, connections.host());
-                    crate::task::spawn_bare(async move {
-                        served.await;
-                        drop(held);
-                    });
+                    // An async block around it would take its size twice.
+                    let served = run(stream, peer, connections.host()).map(move |()| drop(held));
+                    crate::task::spawn_bare(served);
                 }
                 connections.end().await;
             });

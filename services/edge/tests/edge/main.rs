@@ -10,4 +10,5 @@ mod playback;
 mod private;
 mod rig;
 mod rotation;
+mod table;
 mod tokens;
