@@ -32,6 +32,15 @@ pub(crate) fn caller(
     )
 }
 
+/// The same, beside the state that answers.
+pub(crate) fn state_and_caller(
+    state: &Arc<State>,
+    scope: Scope,
+) -> impl Filter<Extract = (Arc<State>, Result<Caller, ApiError>), Error = Infallible> + Clone + use<> {
+    let with = Arc::clone(state);
+    warp::any().map(move || Arc::clone(&with)).and(caller(state, scope))
+}
+
 async fn check(state: &State, header: Option<&str>, scope: Scope) -> Result<Caller, ApiError> {
     let key = header.and_then(bearer).ok_or(ApiError::Unauthorized)?;
     let digest: [u8; 32] = Sha256::digest(key.as_bytes()).into();

@@ -42,11 +42,14 @@ impl ClipWish {
     }
 }
 
+/// Characters that a time in a query may have. A film is not half as long as that can say.
+const SECONDS_CHARS_MAX: usize = 20;
+
 /// Seconds with up to three decimals, as milliseconds.
 fn millis(text: &str) -> Option<u64> {
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-    if whole.is_empty() || part.len() > 3 || !digits(whole) || !digits(part) {
+    if whole.is_empty() || text.len() > SECONDS_CHARS_MAX || part.len() > 3 || !digits(whole) || !digits(part) {
         return None;
     }
     let part: u64 = format!("{part:0<3}").parse().ok()?;
@@ -160,6 +163,8 @@ mod tests {
         check("12.5", Some(12_500));
         check("12.005", Some(12_005));
         check("12.", Some(12_000));
+        check("00000000000000000012", Some(12_000));
+        check("000000000000000000012", None);
         for odd in ["", ".5", "-1", "+1", "1e3", "1.0001", "1,5", "99999999999999999999", "18446744073709551615"] {
             check(odd, None);
         }

@@ -13,12 +13,14 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use rend_core::id::{LeaseToken, OrgId};
 use rend_core::time::Timestamp;
 use rend_core::upload::idempotency::{ANSWER_KEPT, KEY_CHARS_MAX, is_key};
+use rend_shell::body::BodyError;
 use rend_storage::StoreError;
 use rend_storage::answers::{Asked, Begun, TAKEN};
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use sha2::{Digest, Sha256};
 use warp::{Filter, Reply};
 
+use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::http::Answer;
 use crate::state::{State, Stores};
@@ -92,6 +94,20 @@ pub(crate) async fn once(
         answer
     });
     task.await.unwrap_or_else(|_| Err(ApiError::Store(StoreError::Unavailable("the request's task ended".into()))))
+}
+
+/// Has `make` make a thing of the kind `what` out of a body, by [`once`].
+pub(crate) async fn made_once<F: Future<Output = Answer> + Send + 'static>(
+    state: Arc<State>,
+    caller: Result<Caller, ApiError>,
+    key: Result<Option<OnceKey>, ApiError>,
+    body: Result<Bytes, BodyError>,
+    what: &'static [u8],
+    make: impl FnOnce(Arc<State>, Caller, Bytes) -> F,
+) -> Answer {
+    let (caller, body) = (caller?, body?);
+    let made = make(Arc::clone(&state), caller, body.clone());
+    once(&state, caller.org, key?, &[what, &body], made).await
 }
 
 /// Keeps a name taken while its request is under way. It ends only when the name is somebody else's, which it never is as

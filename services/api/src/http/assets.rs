@@ -25,7 +25,7 @@ use crate::http::videos::{check_external_id, check_title, parse_policy, query_pa
 use crate::http::{Answer, get, json};
 use crate::once::{once, once_key};
 use crate::state::State;
-use crate::wire::{AssetJson, Page, hex};
+use crate::wire::{AssetJson, Page, given, hex};
 
 /// Assets on one page, at most.
 const PAGE_MAX: usize = 100;
@@ -137,15 +137,14 @@ async fn show(state: &State, caller: Caller, id: AssetId) -> Answer {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Patch {
+    #[serde(default, deserialize_with = "given")]
     title: Option<String>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "given")]
     external_id: Option<Option<String>>,
+    #[serde(default, deserialize_with = "given")]
     metadata: Option<Map<String, Value>>,
+    #[serde(default, deserialize_with = "given")]
     playback_policy: Option<String>,
-}
-
-fn present<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(value).map(Some)
 }
 
 async fn edit(state: &State, caller: Caller, id: AssetId, headers: &HeaderMap, body: &[u8]) -> Answer {

@@ -14,11 +14,15 @@ pub(crate) fn tag_of(asset: &Asset) -> String {
 ///
 /// # Errors
 ///
-/// [`ApiError::Changed`] when the asset is not, or no longer, what the caller has seen.
+/// [`ApiError::Changed`] when the asset is not, or no longer, what the caller has seen. [`ApiError::Field`] when the header is
+/// there and names nothing: who sends it does not mean to change whatever there is.
 pub(crate) fn insisted(headers: &HeaderMap, asset: &Asset) -> Result<Option<u64>, ApiError> {
+    if !headers.contains_key(header::IF_MATCH) {
+        return Ok(None);
+    }
     let mut tags = headers.get_all(header::IF_MATCH).iter().flat_map(tags).peekable();
     if tags.peek().is_none() {
-        return Ok(None);
+        return Err(ApiError::field("If-Match", "the `ETag` that was answered, such as \"7\", or no such header"));
     }
     let tag = tag_of(asset);
     // A weak tag matches nothing here (RFC 9110, 13.1.1).
@@ -65,6 +69,8 @@ mod tests {
         check(Some("\"6\""), Err(()));
         check(Some("W/\"7\""), Err(()));
         check(Some("7"), Err(()));
+        check(Some(""), Err(()));
+        check(Some(" , "), Err(()));
     }
 
     #[test]

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
-use rend_core::credential::{Credential, Scopes};
+use rend_core::credential::{Credential, Scope, Scopes};
 use rend_core::id::{CredentialId, OrgId};
 use rend_core::time::Timestamp;
-use rend_shell::body::{BodyError, capped};
+use rend_shell::body::capped;
 use rend_storage::StoreError;
 use rend_storage::credentials::CredentialStore;
 use serde::{Deserialize, Serialize};
@@ -15,10 +15,10 @@ use sha2::{Digest, Sha256};
 use warp::Filter;
 use warp::filters::BoxedFilter;
 
-use crate::auth::{Caller, caller};
+use crate::auth::{Caller, state_and_caller};
 use crate::error::ApiError;
 use crate::http::{Answer, empty, get, json};
-use crate::once::{once, once_key};
+use crate::once::{made_once, once_key};
 use crate::state::State;
 use crate::wire::{Page, hex};
 
@@ -26,36 +26,20 @@ use crate::wire::{Page, hex};
 const BODY_BYTES_MAX: usize = 4 << 10;
 
 pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
-    let with = |state: &Arc<State>| {
-        let state = Arc::clone(state);
-        warp::any().map(move || Arc::clone(&state))
-    };
-    let admin = rend_core::credential::Scope::Admin;
+    let admin = || state_and_caller(state, Scope::Admin);
     let list = warp::path!("v1" / "keys")
         .and(get())
-        .and(with(state))
-        .and(caller(state, admin))
+        .and(admin())
         .then(|state: Arc<State>, caller: Result<Caller, ApiError>| async move { list(&state, caller?).await });
     let create = warp::path!("v1" / "keys")
         .and(warp::post())
-        .and(with(state))
-        .and(caller(state, admin))
+        .and(admin())
         .and(once_key())
         .and(capped(BODY_BYTES_MAX))
-        .then(
-            |state: Arc<State>,
-             caller: Result<Caller, ApiError>,
-             key: Result<_, ApiError>,
-             body: Result<Bytes, BodyError>| async move {
-                let (caller, body, work) = (caller?, body?, Arc::clone(&state));
-                let asked: [&[u8]; 2] = [b"key", &body.clone()];
-                once(&state, caller.org, key?, &asked, async move { create(&work, caller, &body).await }).await
-            },
-        );
-    let revoke =
-        warp::path!("v1" / "keys" / CredentialId).and(warp::delete()).and(with(state)).and(caller(state, admin)).then(
-            |id, state: Arc<State>, caller: Result<Caller, ApiError>| async move { revoke(&state, caller?, id).await },
-        );
+        .then(|state, caller, key, body| made_once(state, caller, key, body, b"key", create));
+    let revoke = warp::path!("v1" / "keys" / CredentialId).and(warp::delete()).and(admin()).then(
+        |id, state: Arc<State>, caller: Result<Caller, ApiError>| async move { revoke(&state, caller?, id).await },
+    );
     list.or(create).unify().or(revoke).unify().boxed()
 }
 
@@ -136,8 +120,8 @@ async fn list(state: &State, caller: Caller) -> Answer {
     json(StatusCode::OK, &Page { data: keys.iter().map(|key| KeyJson::new(key, None)).collect(), next_cursor: None })
 }
 
-async fn create(state: &State, caller: Caller, body: &[u8]) -> Answer {
-    let wish: Wish = serde_json::from_slice(body)
+async fn create(state: Arc<State>, caller: Caller, body: Bytes) -> Answer {
+    let wish: Wish = serde_json::from_slice(&body)
         .map_err(|e| ApiError::field("body", format!("a JSON object of name, scopes and expires_at ({e})")))?;
     if wish.name.is_empty() || wish.name.chars().count() > 100 {
         return Err(ApiError::field("/name", "1 to 100 characters"));

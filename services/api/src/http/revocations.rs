@@ -27,7 +27,7 @@ use crate::http::assets::owned;
 use crate::http::videos::query_pairs;
 use crate::http::{Answer, get, json};
 use crate::state::State;
-use crate::wire::Page;
+use crate::wire::{Page, given};
 
 /// Bytes of an order, at most.
 const BODY_BYTES_MAX: usize = 4 << 10;
@@ -82,10 +82,15 @@ pub(crate) fn internal_routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wish {
+    #[serde(default, deserialize_with = "given")]
     key: Option<String>,
+    #[serde(default, deserialize_with = "given")]
     org: Option<String>,
+    #[serde(default, deserialize_with = "given")]
     asset: Option<String>,
+    #[serde(default, deserialize_with = "given")]
     session: Option<String>,
+    #[serde(default, deserialize_with = "given")]
     issued_before: Option<String>,
 }
 

@@ -20,7 +20,9 @@ use rend_core::upload::idempotency::is_key;
 use rend_core::upload::parts::Division;
 use rend_core::upload::sweep::SESSION_KEPT;
 use rend_core::upload::transfer::{Pull, Transfer};
-use rend_core::upload::tus::{ALGORITHMS, Checksum, EXTENSIONS, Metadata, Piece, VERSION, Verdict, judge, number};
+use rend_core::upload::tus::{
+    ALGORITHMS, BadHeader, Checksum, EXTENSIONS, Metadata, Piece, VERSION, Verdict, judge, number,
+};
 use rend_core::upload::{UploadSession, UploadState};
 use rend_storage::StoreError;
 use rend_storage::assets::Change;
@@ -255,8 +257,11 @@ async fn begin(state: &Arc<State>, caller: Caller, headers: &HeaderMap) -> Resul
     if bytes > bytes_max {
         return Err(ApiError::Upload(UploadRefusal::TooLarge { bytes_max }));
     }
-    let note = text(headers, "upload-metadata").unwrap_or_default().trim().to_owned();
-    let metadata = Metadata::parse(&note)
+    // What can not be read is refused like what can not be understood, so that no title is lost in silence.
+    let unread = |_| BadHeader::Metadata("ASCII characters, with values in base64");
+    let note = headers.get("upload-metadata").map_or(Ok(""), |value| value.to_str().map_err(unread));
+    let (note, metadata) = note
+        .and_then(|note| Ok((note.trim().to_owned(), Metadata::parse(note.trim())?)))
         .map_err(|why| ApiError::Upload(UploadRefusal::Header { name: "Upload-Metadata", why }))?;
     let word = |key: &str| metadata.get(key).map(str::to_owned);
     let words = Words {

@@ -17,55 +17,43 @@ use serde::{Deserialize, Serialize};
 use warp::Filter;
 use warp::filters::BoxedFilter;
 
-use crate::auth::{Caller, caller};
+use crate::auth::{Caller, state_and_caller};
 use crate::error::ApiError;
 use crate::http::{Answer, empty, get, json};
 use crate::ingest::fetch::{judge, parse};
-use crate::once::{once, once_key};
+use crate::once::{made_once, once_key};
 use crate::state::State;
 use crate::webhooks::{Message, Sender, Sent, change, event_at};
-use crate::wire::Page;
+use crate::wire::{Page, given};
 
 /// Bytes of a body, at most: a URL of 2048 characters and the rest.
 const BODY_BYTES_MAX: usize = 16 << 10;
 
 pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
-    let admin = |state: &Arc<State>| {
-        let with = Arc::clone(state);
-        warp::any().map(move || Arc::clone(&with)).and(caller(state, Scope::Admin))
-    };
+    let admin = || state_and_caller(state, Scope::Admin);
     let list = warp::path!("v1" / "webhook-endpoints")
         .and(get())
-        .and(admin(state))
+        .and(admin())
         .then(|state: Arc<State>, caller: Result<Caller, ApiError>| async move { list(&state, caller?).await });
     let create = warp::path!("v1" / "webhook-endpoints")
         .and(warp::post())
-        .and(admin(state))
+        .and(admin())
         .and(once_key())
         .and(capped(BODY_BYTES_MAX))
-        .then(
-            |state: Arc<State>,
-             caller: Result<Caller, ApiError>,
-             key: Result<_, ApiError>,
-             body: Result<Bytes, BodyError>| async move {
-                let (caller, body, work) = (caller?, body?, Arc::clone(&state));
-                let asked: [&[u8]; 2] = [b"webhook-endpoint", &body.clone()];
-                once(&state, caller.org, key?, &asked, async move { create(&work, caller, &body).await }).await
-            },
-        );
-    let show = warp::path!("v1" / "webhook-endpoints" / WebhookId).and(get()).and(admin(state)).then(
+        .then(|state, caller, key, body| made_once(state, caller, key, body, b"webhook-endpoint", create));
+    let show = warp::path!("v1" / "webhook-endpoints" / WebhookId).and(get()).and(admin()).then(
         |id, state: Arc<State>, caller: Result<Caller, ApiError>| async move {
             json(StatusCode::OK, &EndpointJson::new(&owned(&state, caller?, id).await?))
         },
     );
     let edit = warp::path!("v1" / "webhook-endpoints" / WebhookId)
         .and(warp::patch())
-        .and(admin(state))
+        .and(admin())
         .and(capped(BODY_BYTES_MAX))
         .then(|id, state: Arc<State>, caller: Result<Caller, ApiError>, body: Result<Bytes, BodyError>| async move {
             edit(&state, caller?, id, &body?).await
         });
-    let remove = warp::path!("v1" / "webhook-endpoints" / WebhookId).and(warp::delete()).and(admin(state)).then(
+    let remove = warp::path!("v1" / "webhook-endpoints" / WebhookId).and(warp::delete()).and(admin()).then(
         |id, state: Arc<State>, caller: Result<Caller, ApiError>| async move {
             owned(&state, caller?, id).await?;
             state.stores.webhooks.remove_webhook(id).await?;
@@ -73,19 +61,19 @@ pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
         },
     );
     let rotate =
-        warp::path!("v1" / "webhook-endpoints" / WebhookId / "rotate-secret").and(warp::post()).and(admin(state)).then(
+        warp::path!("v1" / "webhook-endpoints" / WebhookId / "rotate-secret").and(warp::post()).and(admin()).then(
             |id, state: Arc<State>, caller: Result<Caller, ApiError>| async move { rotate(&state, caller?, id).await },
         );
     let replay = warp::path!("v1" / "webhook-endpoints" / WebhookId / "replay")
         .and(warp::post())
-        .and(admin(state))
+        .and(admin())
         .and(capped(BODY_BYTES_MAX))
         .then(|id, state: Arc<State>, caller: Result<Caller, ApiError>, body: Result<Bytes, BodyError>| async move {
             replay(&state, caller?, id, &body?).await
         });
     let test = warp::path!("v1" / "webhook-endpoints" / WebhookId / "test")
         .and(warp::post())
-        .and(admin(state))
+        .and(admin())
         .then(|id, state: Arc<State>, caller: Result<Caller, ApiError>| async move { test(&state, caller?, id).await });
     let named = show.or(edit).unify().or(remove).unify().or(rotate).unify().or(replay).unify().or(test).unify();
     list.or(create).unify().or(named).unify().boxed()
@@ -140,6 +128,7 @@ impl EndpointJson {
     }
 }
 
+/// A new endpoint as it is wished for.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wish {
@@ -149,19 +138,41 @@ struct Wish {
     enabled: Option<bool>,
 }
 
+/// What is to change of an endpoint; what is absent stays.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    #[serde(default, deserialize_with = "given")]
+    url: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    description: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    events: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "given")]
+    enabled: Option<bool>,
+}
+
+impl From<Change> for Wish {
+    fn from(Change { url, description, events, enabled }: Change) -> Self {
+        Self { url, description, events, enabled }
+    }
+}
+
+fn read<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, ApiError> {
+    let wrong = "a JSON object of url, description, events and enabled";
+    serde_json::from_slice(body).map_err(|e| ApiError::field("body", format!("{wrong} ({e})")))
+}
+
 impl Wish {
-    fn read(body: &[u8], state: &State) -> Result<Self, ApiError> {
-        let wish: Self = serde_json::from_slice(body).map_err(|e| {
-            ApiError::field("body", format!("a JSON object of url, description, events and enabled ({e})"))
-        })?;
-        if let Some(url) = &wish.url {
+    fn judge(&self, state: &State) -> Result<(), ApiError> {
+        if let Some(url) = &self.url {
             let judged = parse(url).and_then(|url| judge(state.config.webhook_guard, &url));
             judged.map_err(|refused| ApiError::field("/url", refused.to_string()))?;
         }
-        if wish.description.as_ref().is_some_and(|text| text.chars().count() > DESCRIPTION_CHARS_MAX) {
+        if self.description.as_ref().is_some_and(|text| text.chars().count() > DESCRIPTION_CHARS_MAX) {
             return Err(ApiError::field("/description", "at most 255 characters"));
         }
-        Ok(wish)
+        Ok(())
     }
 
     fn kinds(&self) -> Result<Option<Kinds>, ApiError> {
@@ -182,8 +193,9 @@ async fn list(state: &State, caller: Caller) -> Answer {
 }
 
 /// A new endpoint is told of what happens from now on.
-async fn create(state: &State, caller: Caller, body: &[u8]) -> Answer {
-    let wish = Wish::read(body, state)?;
+async fn create(state: Arc<State>, caller: Caller, body: Bytes) -> Answer {
+    let wish: Wish = read(&body)?;
+    wish.judge(&state)?;
     let wants = wish.kinds()?.unwrap_or_default();
     let url = wish.url.ok_or_else(|| ApiError::field("/url", "where to send, such as https://example.com/hooks"))?;
     let now = state.clock.wall();
@@ -224,7 +236,8 @@ async fn changed(
 }
 
 async fn edit(state: &State, caller: Caller, id: WebhookId, body: &[u8]) -> Answer {
-    let wish = Wish::read(body, state)?;
+    let wish = Wish::from(read::<Change>(body)?);
+    wish.judge(state)?;
     let kinds = wish.kinds()?;
     owned(state, caller, id).await?;
     let now = state.clock.wall();
@@ -260,7 +273,9 @@ async fn rotate(state: &State, caller: Caller, id: WebhookId) -> Answer {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ReplayWish {
+    #[serde(default, deserialize_with = "given")]
     after: Option<u64>,
+    #[serde(default, deserialize_with = "given")]
     event_id: Option<String>,
 }
 

@@ -107,6 +107,7 @@ fn parameter(param: &Param) -> Value {
         "in": if param.in_header { "header" } else { "query" },
         "schema": match param.kind {
             Kind::Text { chars_max } => json!({ "type": "string", "minLength": 1, "maxLength": chars_max }),
+            Kind::TextOrNone { chars_max } => json!({ "type": "string", "maxLength": chars_max }),
             Kind::Visible { chars_max } => json!({ "type": "string", "pattern": format!("^[!-~]{{1,{chars_max}}}$") }),
             Kind::Words(words) => json!({ "enum": words }),
             Kind::Number { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),

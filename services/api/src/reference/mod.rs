@@ -124,6 +124,11 @@ pub enum Kind {
         /// How many at most.
         chars_max: u32,
     },
+    /// Some characters, or none.
+    TextOrNone {
+        /// How many at most.
+        chars_max: u32,
+    },
     /// Some visible ASCII characters, at least one.
     Visible {
         /// How many at most.
@@ -540,7 +545,7 @@ const USAGE_FROM: Param =
 const USAGE_UNTIL: Param = query("until", Kind::Text { chars_max: 32 }, "The hour before which what is told ends.");
 const USAGE_CURSOR: Param = query("cursor", Kind::Text { chars_max: 64 }, "The `next_cursor` of the page before.");
 const TOKEN: Param =
-    query("token", Kind::Text { chars_max: 1024 }, "The bootstrap token that the owner's server handed out.");
+    query("token", Kind::TextOrNone { chars_max: 1024 }, "The bootstrap token that the owner's server handed out.");
 const TRANSPORT: Param = query("transport", Kind::Words(&["cookie", "path"]), "How the right to fetch should travel.");
 const WAIT: Param = query(
     "wait",
@@ -557,7 +562,7 @@ const IF_MATCH: Param = header(
 const UPLOAD_LENGTH: Param = header("Upload-Length", PLACE, "The bytes of the whole file.");
 const UPLOAD_METADATA: Param = header(
     "Upload-Metadata",
-    Kind::Text { chars_max: 4096 },
+    Kind::TextOrNone { chars_max: 4096 },
     "`filename`, `title`, `policy` and `external_id`, each followed by its value in base64, with commas between.",
 );
 const UPLOAD_OFFSET: Param = header("Upload-Offset", PLACE, "Where the piece begins: where the received bytes end.");

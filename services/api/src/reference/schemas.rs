@@ -93,7 +93,7 @@ fn problem() -> Value {
 
 fn upload_wish() -> Value {
     let fields = [("title", text_of(255)), ("policy", one_of(PlaybackPolicy::ALL)), ("external_id", text_of(255))];
-    with_optional(object(&[("bytes", at_least_one())]), &fields)
+    with_optional(object(&[("bytes", at_least_one())]), &fields.map(|(name, field)| (name, nullable(field))))
 }
 
 fn upload() -> Value {
@@ -124,7 +124,7 @@ fn part_urls() -> Value {
 fn upload_whole() -> Value {
     let parts = list(object(&[("number", at_least_one()), ("etag", text_of(130))]));
     let digest = json!({ "type": "string", "pattern": "^[0-9a-fA-F]{64}$" });
-    with_optional(object(&[("parts", parts), ("size", at_least_one())]), &[("sha256", digest)])
+    with_optional(object(&[("parts", parts), ("size", at_least_one())]), &[("sha256", or_null(digest))])
 }
 
 fn at_least_one() -> Value {
@@ -497,11 +497,12 @@ fn webhook_wish(needs_url: bool) -> Value {
         ("events", list(one_of(rend_core::event::NAMES))),
         ("enabled", flag()),
     ];
-    let mut schema = with_optional(object(&[]), &fields);
-    if needs_url {
-        schema["required"] = json!(["url"]);
+    if !needs_url {
+        return with_optional(object(&[]), &fields);
     }
-    schema
+    // What is new has nothing yet that `null` could take away, so there it is the same as nothing said.
+    let [(_, url), rest @ ..] = fields;
+    with_optional(object(&[("url", url)]), &rest.map(|(name, field)| (name, nullable(field))))
 }
 
 fn webhook_replay() -> Value {
@@ -617,7 +618,12 @@ fn to(name: &str) -> Value {
 }
 
 fn to_or_null(name: &str) -> Value {
-    json!({ "anyOf": [to(name), { "type": "null" }] })
+    nullable(to(name))
+}
+
+/// The same or null, whatever it is.
+fn nullable(schema: Value) -> Value {
+    json!({ "anyOf": [schema, { "type": "null" }] })
 }
 
 /// The same or null, for schemas with one type.

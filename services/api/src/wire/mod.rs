@@ -3,10 +3,16 @@
 use rend_core::asset::{Asset, Failure, RenditionState};
 use rend_core::event::Event;
 use rend_core::job::Job;
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use crate::http::captions::CaptionsJson;
+
+/// Reads a field that may be absent, as one that is `None` by default, but that is not `null` unless its own type can be:
+/// what can not be taken away is left out.
+pub(crate) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(value).map(Some)
+}
 
 /// A page of things.
 #[derive(Serialize)]

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use rend_api::{RateLimits, routes};
 use rend_shell::Peer;
 
@@ -68,8 +68,33 @@ async fn a_change_of_what_the_caller_has_not_seen_is_refused() {
     for (method, body) in [("PATCH", &br#"{"title":"Newer"}"#[..]), ("DELETE", b"")] {
         api.if_match(&seen, method, &path, body).await.is(StatusCode::PRECONDITION_FAILED, "changed_meanwhile");
     }
+    for (method, body) in [("PATCH", &br#"{"title":"Newer"}"#[..]), ("DELETE", b"")] {
+        let unnamed = api.if_match("", method, &path, body).await;
+        unnamed.is(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field");
+    }
+    for null in ["title", "metadata", "playback_policy"] {
+        let change = format!(r#"{{"{null}":null}}"#);
+        api.send("PATCH", &path, change.as_bytes()).await.is(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field");
+    }
     assert_eq!(api.send("GET", &path, b"").await.json()["title"], "New");
     assert_eq!(api.if_match(&now, "DELETE", &path, b"").await.0.status(), StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
+async fn words_with_an_upload_that_say_nothing_are_taken_and_those_that_can_not_be_read_are_refused() {
+    let api = Api::new().await;
+    let begin = async |words: &[u8]| {
+        let request = warp::test::request().method("POST").path("/v1/uploads");
+        let request = request.header("authorization", format!("Bearer {}", api.key)).header("tus-resumable", "1.0.0");
+        let request = request.header("upload-length", 10).header("content-length", 0);
+        let request = request.header("upload-metadata", HeaderValue::from_bytes(words).unwrap());
+        request.reply(&routes::public(&api.state)).await.status()
+    };
+    assert_eq!(begin(b"").await, StatusCode::CREATED);
+    assert_eq!(begin(b"title aGVsbG8=").await, StatusCode::CREATED);
+    for wrong in [&b"title \xfc"[..], b"title *"] {
+        assert_eq!(begin(wrong).await, StatusCode::BAD_REQUEST);
+    }
 }
 
 #[tokio::test]

@@ -91,6 +91,25 @@ async fn a_replay_names_a_place_or_an_event_that_there_is() {
 }
 
 #[tokio::test]
+async fn a_null_says_nothing_of_what_is_new_and_is_refused_where_it_would_take_away() {
+    let api = Api::new().await;
+    let wish = json!({ "url": "https://example.com/", "description": null, "events": null, "enabled": null });
+    let endpoint = made(&api, &wish).await;
+    assert_eq!((&endpoint["description"], &endpoint["enabled"]), (&"".into(), &true.into()));
+    let path = format!("{PATH}/{}", endpoint["id"].as_str().unwrap());
+    for name in ["url", "description", "events", "enabled"] {
+        let change = json!({ name: null }).to_string();
+        let answer = api.send("PATCH", &path, change.as_bytes()).await;
+        answer.is(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field");
+    }
+    let replay = format!("{path}/replay");
+    for (path, wrong) in [(PATH, json!({ "url": null })), (&replay, json!({ "after": 0, "event_id": null }))] {
+        post(&api, path, &wrong).await.is(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field");
+    }
+    assert_eq!(post(&api, &replay, &json!({ "after": 0 })).await.0.status(), StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
 async fn a_test_says_what_came_of_it() {
     let here = Guard { plain_http: true, also: Some([127, 0, 0, 1].into()) };
     let api = Api::with(|config| config.webhook_guard = here).await;
