@@ -210,12 +210,6 @@ async fn for_browser(state: &State, id: AssetId, query: &str, headers: &HeaderMa
     Ok(response)
 }
 
-/// How long a player would wait.
-fn seconds(value: &str) -> Result<u64, ApiError> {
-    let wrong = || ApiError::field("wait", "a whole number of seconds from 0 to 20");
-    value.parse().ok().filter(|secs| *secs <= WAIT_MAX.as_secs()).ok_or_else(wrong)
-}
-
 /// The session that a viewer shows a token of, in the URL or in a cookie.
 fn vouched(
     state: &State,
@@ -258,6 +252,12 @@ async fn to_download(state: &State, id: AssetId, file: &str, query: &str, header
 /// Where a download is fetched from `edge`, by whoever has the URL.
 pub(crate) fn download_url(edge: &Route, asset: AssetId, token: &TokenBuf, rendition: Rendition) -> String {
     edge.public_url.join(&format!("v/{asset}/~{}/{}", token.as_str(), ArtifactPath::Download(rendition)))
+}
+
+/// How long a player would wait.
+fn seconds(value: &str) -> Result<u64, ApiError> {
+    let wrong = || ApiError::field("wait", "a whole number of seconds from 0 to 20");
+    value.parse().ok().filter(|secs| *secs <= WAIT_MAX.as_secs()).ok_or_else(wrong)
 }
 
 async fn for_server(state: &State, caller: Caller, id: AssetId, query: &str) -> Answer {

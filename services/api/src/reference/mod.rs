@@ -290,11 +290,6 @@ pub const PUBLIC: &[Route] = &[
         "Take the captions in one language away",
     )
     .answers(&[(204, Shape::None)]),
-    Route::new(Verb::Get, "/v1/assets/{id}/events", Opens::Scope(Scope::Read), "Read an asset's history, oldest first")
-        .takes(&[AFTER, EVENTS])
-        .answers(&[(200, Shape::Page("Event"))]),
-    Route::new(
-        Verb::Get,
     Route::new(Verb::Get, "/v1/assets/{id}/downloads", Opens::Scope(Scope::Read), "List the downloads of an asset")
         .answers(&[(200, Shape::Page("Download"))]),
     Route::new(
@@ -307,6 +302,11 @@ pub const PUBLIC: &[Route] = &[
     .answers(&[(202, Shape::Json("Download")), (200, Shape::Json("Download"))]),
     Route::new(Verb::Delete, "/v1/assets/{id}/downloads/{rung}", Opens::Scope(Scope::Upload), "Take a download away")
         .answers(&[(204, Shape::None)]),
+    Route::new(Verb::Get, "/v1/assets/{id}/events", Opens::Scope(Scope::Read), "Read an asset's history, oldest first")
+        .takes(&[AFTER, EVENTS])
+        .answers(&[(200, Shape::Page("Event"))]),
+    Route::new(
+        Verb::Get,
         "/v1/assets/{id}/playback",
         Opens::Scope(Scope::Read),
         "Let one viewer in, to all or a clip of it",
@@ -423,11 +423,6 @@ pub const PUBLIC: &[Route] = &[
     Route::new(Verb::Get, "/api/player/{id}", Opens::Viewer, "What a player needs to start")
         .takes(&[TOKEN, TRANSPORT, WAIT])
         .answers(&[(200, Shape::Json("Bootstrap"))]),
-    Route::new(Verb::Get, "/oembed", Opens::Anybody, "How to embed a watch page elsewhere")
-        .takes(&[URL])
-        .answers(&[(200, Shape::Json("Oembed"))]),
-    Route::new(Verb::Get, "/", Opens::Anybody, "Go to the dashboard").answers(&[(302, Shape::None)]),
-    Route::new(Verb::Get, "/dashboard", Opens::Anybody, "The dashboard").answers(HTML),
     Route::new(
         Verb::Get,
         "/api/player/{id}/downloads/{file}",
@@ -436,6 +431,11 @@ pub const PUBLIC: &[Route] = &[
     )
     .takes(&[TOKEN])
     .answers(&[(302, Shape::None)]),
+    Route::new(Verb::Get, "/oembed", Opens::Anybody, "How to embed a watch page elsewhere")
+        .takes(&[URL])
+        .answers(&[(200, Shape::Json("Oembed"))]),
+    Route::new(Verb::Get, "/", Opens::Anybody, "Go to the dashboard").answers(&[(302, Shape::None)]),
+    Route::new(Verb::Get, "/dashboard", Opens::Anybody, "The dashboard").answers(HTML),
     Route::new(Verb::Get, "/watch/{id}", Opens::Anybody, "The player page of a video").answers(HTML),
     Route::new(Verb::Get, "/embed/{id}", Opens::Anybody, "The player as an iframe").answers(HTML),
     Route::new(Verb::Get, "/assets/{file}", Opens::Anybody, "What the pages load")
