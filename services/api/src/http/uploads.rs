@@ -2,6 +2,10 @@
 //!
 //! A piece counts once it is durable, and the offset that is answered is that of durable bytes. The last piece hands the
 //! upload to [`crate::ingest`], which puts it together; until then its asset is `uploading`.
+//!
+//! `Upload-Expires` says until when an upload is kept: a day from its beginning, and from every piece that is stored since. A
+//! look moves it no more than a piece that is refused does. After that the upload answers 410, and the next sweep takes what
+//! came of it and fails its asset as `upload_incomplete`.
 
 use std::sync::Arc;
 use std::time::Duration;

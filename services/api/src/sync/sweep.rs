@@ -48,7 +48,7 @@ pub(crate) async fn run(state: Arc<State>) {
 }
 
 /// Settles the upload sessions whose time is over.
-async fn collect(stores: &Stores, now: Timestamp) -> Result<(), StoreError> {
+pub(crate) async fn collect(stores: &Stores, now: Timestamp) -> Result<(), StoreError> {
     for session in stores.uploads.expired(now, SWEEP_MAX).await? {
         let is_stored = match stores.assets.get(session.asset).await {
             Ok(asset) => asset.stored.is_some(),

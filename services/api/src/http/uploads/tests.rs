@@ -11,6 +11,7 @@ use rend_core::upload::transfer::PART_BYTES_MAX;
 use super::*;
 use crate::ingest::rig::{Rig, bytes_of};
 use crate::routes;
+use crate::sync::sweep::collect;
 
 /// A rig with a key for uploads.
 struct Sender {
@@ -362,6 +363,63 @@ async fn an_upload_whose_time_is_over_is_gone_and_never_an_original() {
     assert_eq!((failed.source.as_str(), failed.failure.unwrap().code.as_str()), ("failed", "upload_incomplete"));
     assert!(sender.rig.pieces().await.is_empty());
     refused(&sender.patch(&path, 4, b"4").await, 410, "upload_gone");
+}
+
+#[tokio::test]
+async fn an_upload_says_until_when_it_is_kept_and_each_piece_moves_that() {
+    let sender = Sender::new().await;
+    let due = || httpdate::fmt_http_date((sender.rig.state.clock.wall() + SESSION_KEPT).to_system());
+    let begun = sender.ask("POST", "/v1/uploads", &[("upload-length", "10")], b"").await;
+    let (path, asset) = named(&begun);
+    let first = due();
+    assert_eq!(header(&begun, "upload-expires"), first);
+    sender.rig.pass(Duration::from_secs(3600));
+    // Neither a look nor what is refused gives it more time.
+    assert_eq!(header(&sender.ask("HEAD", &path, &[], b"").await, "upload-expires"), first);
+    refused(&sender.patch(&path, 5, b"5").await, 409, "offset_mismatch");
+    assert_eq!(header(&sender.ask("HEAD", &path, &[], b"").await, "upload-expires"), first);
+    for (offset, piece) in [(0, b"012"), (3, b"345")] {
+        sender.rig.pass(Duration::from_secs(3600));
+        let answer = sender.patch(&path, offset, piece).await;
+        assert_eq!((answer.status().as_u16(), header(&answer, "upload-expires")), (204, due().as_str()));
+        assert_eq!(header(&sender.ask("HEAD", &path, &[], b"").await, "upload-expires"), due());
+        assert_ne!(due(), first);
+    }
+    let session = id_of(&path);
+    let state = async || sender.rig.stores.uploads.get(session).await.unwrap().state;
+    sender.rig.pass(SESSION_KEPT - Duration::from_millis(1));
+    collect(&sender.rig.stores, sender.rig.state.clock.wall()).await.unwrap();
+    assert_eq!((state().await, sender.offset(&path).await), (UploadState::Open, 6), "it is kept for as long as it said");
+    sender.rig.pass(Duration::from_millis(1));
+    let late = sender.ask("HEAD", &path, &[], b"").await;
+    refused(&late, 410, "upload_gone");
+    assert!(!late.headers().contains_key("upload-expires"));
+    refused(&sender.patch(&path, 6, b"6789").await, 410, "upload_gone");
+    assert!(!sender.rig.pieces().await.is_empty());
+    collect(&sender.rig.stores, sender.rig.state.clock.wall()).await.unwrap();
+    assert_eq!(state().await, UploadState::Abandoned);
+    assert!(sender.rig.pieces().await.is_empty());
+    let failed = sender.rig.stores.assets.get(asset).await.unwrap();
+    assert_eq!((failed.source.as_str(), failed.failure.unwrap().code.as_str()), ("failed", "upload_incomplete"));
+    refused(&sender.ask("HEAD", &path, &[], b"").await, 410, "upload_gone");
+    refused(&sender.patch(&path, 6, b"6789").await, 410, "upload_gone");
+}
+
+#[tokio::test]
+async fn an_upload_that_is_whole_has_no_end_any_more() {
+    let sender = Sender::running().await;
+    let (path, asset) = sender.begin(4).await;
+    let whole = sender.patch(&path, 0, b"0123").await;
+    assert_eq!(whole.status(), 204);
+    sender.rig.until(asset, "uploaded").await;
+    assert!(!whole.headers().contains_key("upload-expires"), "{whole:?}");
+    let look = sender.ask("HEAD", &path, &[], b"").await;
+    assert_eq!((look.status().as_u16(), header(&look, "upload-offset")), (200, "4"));
+    assert!(!look.headers().contains_key("upload-expires"));
+    sender.rig.pass(SESSION_KEPT * 2);
+    collect(&sender.rig.stores, sender.rig.state.clock.wall()).await.unwrap();
+    assert_eq!(sender.rig.stores.assets.get(asset).await.unwrap().source.as_str(), "uploaded");
+    sender.rig.stop();
 }
 
 #[tokio::test]
