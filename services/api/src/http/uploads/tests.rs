@@ -389,7 +389,11 @@ async fn an_upload_says_until_when_it_is_kept_and_each_piece_moves_that() {
     let state = async || sender.rig.stores.uploads.get(session).await.unwrap().state;
     sender.rig.pass(SESSION_KEPT - Duration::from_millis(1));
     collect(&sender.rig.stores, sender.rig.state.clock.wall()).await.unwrap();
-    assert_eq!((state().await, sender.offset(&path).await), (UploadState::Open, 6), "it is kept for as long as it said");
+    assert_eq!(
+        (state().await, sender.offset(&path).await),
+        (UploadState::Open, 6),
+        "it is kept for as long as it said"
+    );
     sender.rig.pass(Duration::from_millis(1));
     let late = sender.ask("HEAD", &path, &[], b"").await;
     refused(&late, 410, "upload_gone");
