@@ -286,8 +286,8 @@ variables! {
     REND_EDGE_CACHE_MIN_FREE_BYTES: [EDGE] Kind::Bytes { min: 0, max: 1024 * TIB }, Need::Default("64MiB"), "10GiB";
     /// Bytes that an edge may fetch per second before somebody asks for them. 0: it fetches nothing ahead.
     REND_EDGE_PREFETCH_BYTES_PER_SEC: [EDGE] Kind::Bytes { min: 0, max: 1024 * GIB }, Need::Default("64MiB"), "64MiB";
-    /// Bytes the cache's disk is meant to take per day, an eighth at once. 0: as many as come. With half of that gone a later
-    /// segment is stored only if it was asked for before; with all gone, none is.
+    /// Bytes the cache's disk may take a day, an eighth at once; 0: any. With half gone a later segment is stored if it
+    /// was asked for before, with all gone it is not.
     REND_EDGE_CACHE_WRITE_BYTES_PER_DAY: [EDGE] Kind::Bytes { min: 0, max: 1024 * TIB }, Need::Default("0"), "2TiB";
     /// Bytes of the log of what the cache decides, from the start on, for `rend cache replay`. 0: no log is kept.
     REND_EDGE_CACHE_LOG_BYTES: [EDGE] Kind::Bytes { min: 0, max: GIB }, Need::Default("0"), "64MiB";
