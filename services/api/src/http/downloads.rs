@@ -16,7 +16,7 @@ use rend_storage::StoreError;
 use rend_storage::assets::Change;
 use rend_token::TokenBuf;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json as value};
+use serde_json::{Map, Value, json as value};
 use warp::Filter;
 use warp::filters::BoxedFilter;
 
@@ -145,7 +145,9 @@ async fn ask(state: &State, caller: Caller, id: AssetId, body: &[u8]) -> Answer 
     let wish: Wish = if body.is_empty() {
         Wish::default()
     } else {
-        serde_json::from_slice(body)
+        // A list would fill the fields in their order, which nobody means.
+        serde_json::from_slice::<Map<String, Value>>(body)
+            .and_then(|wish| serde_json::from_value(Value::Object(wish)))
             .map_err(|error| ApiError::field("body", format!("a JSON object of rung, or nothing ({error})")))?
     };
     let Some(usual) = asset.usual_download() else { return Err(not_ready(asset)) };

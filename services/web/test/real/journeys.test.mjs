@@ -275,7 +275,8 @@ test('a rung as one file plays in a bare video element, by its own URL and by th
     assert.notEqual(row.state, 'failed', JSON.stringify(row));
     await new Promise((done) => setTimeout(done, 100));
   }
-  const { page, wrong } = await openPage(browser.context, 'about:blank');
+  // A browser plays no file on a page that has no place of its own.
+  const { page, wrong } = await openPage(browser.context, `${api}/healthz`, { expect: [/favicon/] });
   try {
     for (const url of [row.url, row.viewer_url]) {
       const played = await page.evaluate(async (src) => {
