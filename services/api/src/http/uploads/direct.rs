@@ -141,6 +141,10 @@ impl UploadJson {
 /// Writes an asset and its session down, and begins its object.
 pub(super) async fn begin(state: &State, caller: Caller, headers: &HeaderMap, body: Body) -> Answer {
     let body = rend_shell::body::collect(body, WISH_BYTES_MAX).await?;
+    // Said in two places, one of the two would be lost in silence.
+    if let Some(name) = ["Upload-Length", "Upload-Metadata"].into_iter().find(|name| headers.contains_key(*name)) {
+        return Err(ApiError::field(name, "no such header beside a JSON body, which has bytes, title and the rest itself"));
+    }
     let wish: Wish = parse(&body, "an object with bytes, and title, policy and external_id if wanted")?;
     if wish.bytes == 0 {
         return Err(ApiError::EmptyUpload);
