@@ -221,28 +221,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::id::{OrgId, WebhookId};
-    use crate::webhook::{Kinds, Secret, State};
+    use crate::webhook::State;
+    use crate::webhook::tests::endpoint;
 
     fn at(secs: u64) -> Timestamp {
         Timestamp::from_secs(1_800_000_000 + secs)
-    }
-
-    fn endpoint() -> Endpoint {
-        Endpoint {
-            id: WebhookId::from_bytes([1; 16]),
-            org: OrgId::from_bytes([2; 16]),
-            url: "https://example.com/hook".into(),
-            description: String::new(),
-            wants: Kinds::ALL,
-            secret: Secret::from_bytes([7; 32]),
-            secret_before: None,
-            state: State::Active,
-            progress: Progress::from_place(0),
-            revision: 1,
-            created_at: at(0),
-            updated_at: at(0),
-        }
     }
 
     fn asset() -> AssetId {

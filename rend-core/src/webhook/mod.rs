@@ -240,7 +240,8 @@ pub fn signed(id: &str, sent_at: Timestamp, body: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn endpoint() -> Endpoint {
+    /// One that is active and was told of nothing yet.
+    pub(super) fn endpoint() -> Endpoint {
         Endpoint {
             id: WebhookId::from_bytes([1; 16]),
             org: OrgId::from_bytes([2; 16]),
