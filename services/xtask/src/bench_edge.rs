@@ -17,9 +17,20 @@ use self::plot::Bar;
 use self::servers::Server;
 use crate::run::{read, root};
 
-/// Measures, prints tables, and answers failure only when something could not be measured.
-pub(crate) fn run(rounds: usize) -> ExitCode {
-    match measure(rounds.max(1)) {
+/// A part of the measurement.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
+pub(crate) enum Part {
+    /// A thousand who ask for what nobody has asked for.
+    Cold,
+    /// Cached bodies, beside the peers.
+    Hits,
+    /// The memory of connections, beside the peers.
+    Held,
+}
+
+/// Measures, prints tables, and answers failure only when something could not be measured. With `only`, that part of it.
+pub(crate) fn run(rounds: usize, only: Option<Part>) -> ExitCode {
+    match measure(rounds.max(1), only) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench edge: {error}");
@@ -47,7 +58,7 @@ const SLOW: usize = 1000;
 
 type Failure = Box<dyn std::error::Error>;
 
-fn measure(rounds: usize) -> Result<(), Failure> {
+fn measure(rounds: usize, only: Option<Part>) -> Result<(), Failure> {
     for (tool, package) in [("nginx", "nginx-light"), ("varnishd", "varnish"), ("wrk", "wrk")] {
         servers::find(tool).ok_or_else(|| format!("{tool} is not installed: apt-get install {package}"))?;
     }
@@ -62,12 +73,13 @@ fn measure(rounds: usize) -> Result<(), Failure> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     let dir = std::env::temp_dir().join(format!("rend-bench-edge-{}", std::process::id()));
     fs::create_dir_all(&dir)?;
-    let result = with_folder(&dir, &target.join("release"), rounds);
+    let result = with_folder(&dir, &target.join("release"), rounds, only);
     let _ = fs::remove_dir_all(&dir);
     result
 }
 
-fn with_folder(dir: &Path, release: &Path, rounds: usize) -> Result<(), Failure> {
+fn with_folder(dir: &Path, release: &Path, rounds: usize, only: Option<Part>) -> Result<(), Failure> {
+    let has = |part| only.is_none_or(|only| only == part);
     let fixture = Command::new(release.join("examples/bench_fixture")).arg(dir).arg(SECRET).output()?;
     if !fixture.status.success() {
         return Err("the fixture could not be made".into());
@@ -75,7 +87,12 @@ fn with_folder(dir: &Path, release: &Path, rounds: usize) -> Result<(), Failure>
     let token = String::from_utf8(fixture.stdout)?.trim().to_owned();
     let idle = many::possible(IDLE);
     let mut report = Report::new(rounds);
-    report.cold(&cold(dir, release, &token)?);
+    if has(Part::Cold) {
+        report.cold(&cold(dir, release, &token)?);
+    }
+    if only == Some(Part::Cold) {
+        return report.keep();
+    }
     let edge = servers::edge(dir, release, &token)?;
     let nginx = servers::nginx(dir)?;
     let varnish = servers::varnish(dir, nginx.at)?;
@@ -90,6 +107,22 @@ fn with_folder(dir: &Path, release: &Path, rounds: usize) -> Result<(), Failure>
             return Err(format!("{path}: the servers do not send the same bytes").into());
         }
     }
+    if has(Part::Hits) {
+        hits(&mut report, &all, rounds)?;
+    }
+    if has(Part::Held) {
+        report.begin_held();
+        for server in &all {
+            let idle = many::idle(server, PLAYLIST, idle)?;
+            let slow = many::slow(server, SEGMENT, SLOW)?;
+            report.held(server, &idle, &slow);
+        }
+    }
+    report.keep()
+}
+
+/// Asks everybody for what they have, in turns.
+fn hits(report: &mut Report, all: &[Server], rounds: usize) -> Result<(), Failure> {
     report.begin_hits();
     for (path, bytes, label) in [(SEGMENT, 1_048_576.0, "1 MiB segment"), (PLAYLIST, 1024.0, "1 KiB playlist")] {
         let mut seen: Vec<Vec<Round>> = all.iter().map(|_| Vec::new()).collect();
@@ -98,15 +131,9 @@ fn with_folder(dir: &Path, release: &Path, rounds: usize) -> Result<(), Failure>
                 seen.push(round(server, path, CLIENTS, SECONDS)?);
             }
         }
-        report.hits(label, bytes, &all, &seen);
+        report.hits(label, bytes, all, &seen);
     }
-    report.begin_held();
-    for server in &all {
-        let idle = many::idle(server, PLAYLIST, idle)?;
-        let slow = many::slow(server, SEGMENT, SLOW)?;
-        report.held(server, &idle, &slow);
-    }
-    report.keep()
+    Ok(())
 }
 
 /// Asks with as many cold clients as one popular video has, three times in each way, each for a body that nobody has asked for.
@@ -278,9 +305,11 @@ impl Report {
         let folder = root().join("bench-results").join(format!("edge-{secs}"));
         fs::create_dir_all(&folder)?;
         fs::write(folder.join("summary.md"), &self.text)?;
-        fs::write(folder.join("rounds.csv"), &self.raw)?;
-        fs::write(folder.join("hits.svg"), plot::bars(&self.plot))?;
-        println!("\nThe rounds, the tables and a picture are in {}.", folder.display());
+        if !self.plot.is_empty() {
+            fs::write(folder.join("rounds.csv"), &self.raw)?;
+            fs::write(folder.join("hits.svg"), plot::bars(&self.plot))?;
+        }
+        println!("\nWhat was measured is in {}.", folder.display());
         Ok(())
     }
 }

@@ -1,16 +1,21 @@
 //! What the continuous integration runs. Each step is a command that a developer can type.
 
+use std::time::Duration;
+
 use crate::run::{Done, cargo, has, run};
 
 /// The libraries: each must stand alone.
 const LIBRARIES: [&str; 5] = ["rend-token", "rend-cache", "rend-core", "rend-telemetry", "rend-storage"];
 /// How long each target is fuzzed. Hours are for `cargo xtask fuzz all --minutes 10 --jobs 2`.
 const FUZZ: crate::fuzz::Plan = crate::fuzz::Plan { seconds: 20, jobs: 2 };
+/// How long an edge is soaked: long enough for purges, an origin that goes away, a restart and a kill. Half an hour is for
+/// `cargo xtask soak edge`.
+const SOAK: Duration = Duration::from_secs(45);
 /// What no library may pull in without a feature: runtimes, HTTP, databases.
 const IMPURE: [&str; 10] =
     ["tokio", "warp", "hyper", "reqwest", "rusqlite", "tokio-postgres", "redis", "rust-s3", "mio", "async-std"];
 
-/// Format, lints, docs, purity, examples, every fuzz target for a short while, then every test.
+/// Format, lints, docs, purity, examples, every fuzz target for a short while, an edge under everything at once, then every test.
 pub(crate) fn ci() -> Done {
     run(cargo().args(["fmt", "--all", "--check"]))?;
     crate::tools::need(&[crate::tools::CC], true)?;
@@ -24,6 +29,7 @@ pub(crate) fn ci() -> Done {
     msrv()?;
     examples()?;
     crate::fuzz::fuzz(&["all".to_owned()], FUZZ)?;
+    crate::soak::edge(SOAK)?;
     crate::test::test(true)
 }
 

@@ -27,6 +27,7 @@ mod tools;
 mod up;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -87,6 +88,9 @@ enum Verb {
         /// With `edge`: interleaved rounds of each body
         #[arg(long, default_value_t = bench_edge::ROUNDS)]
         rounds: usize,
+        /// With `edge`: this part alone
+        #[arg(long)]
+        only: Option<bench_edge::Part>,
         /// With `fleet`: unoptimised, with few assets and short rounds, to see that it runs
         #[arg(long)]
         small: bool,
@@ -98,6 +102,9 @@ enum Verb {
         /// For how long
         #[arg(long, default_value_t = 30)]
         minutes: u64,
+        /// The same in seconds
+        #[arg(long, conflicts_with = "minutes")]
+        seconds: Option<u64>,
     },
     /// A small fleet over real servers, left running: API, worker, two edges, PostgreSQL, Redis, S3, ClickHouse
     Stack {
@@ -173,11 +180,14 @@ fn main() -> ExitCode {
         }
         Verb::Bench { what: Bench::Token, soft, .. } => bench_token::bench(soft),
         Verb::Bench { soft: true, .. } => Err("`--soft` goes with `bench token` alone".into()),
+        Verb::Bench { what: Bench::Edge, rounds, only, .. } => return bench_edge::run(rounds, only),
+        Verb::Bench { only: Some(_), .. } => Err("`--only` goes with `bench edge` alone".into()),
         Verb::Bench { what: Bench::Fleet, small, .. } => bench_fleet::fleet(small),
         Verb::Bench { what: Bench::Path, .. } => return bench_path::run(),
-        Verb::Bench { what: Bench::Edge, rounds, .. } => return bench_edge::run(rounds),
         Verb::Bench { what: Bench::Media, .. } => return bench_media::run(),
-        Verb::Soak { what: Soak::Edge, minutes } => soak::edge(minutes),
+        Verb::Soak { what: Soak::Edge, minutes, seconds } => {
+            soak::edge(Duration::from_secs(seconds.unwrap_or(minutes * 60)))
+        }
         Verb::Stack { no_install, once, debug, data_dir } => stack::stack(!no_install, once, !debug, &data_dir),
         Verb::Served { no_install, test, name } => test::served(!no_install, test.as_deref(), name.as_deref()),
         Verb::Engines { no_install, command } => test::beside_engines(!no_install, &command),

@@ -15,12 +15,12 @@ use serde_json::Value;
 
 use crate::run::{Done, cargo, root, run};
 
-/// Runs for `minutes`, prints what happened, and fails when something was not as it must be.
-pub(crate) fn edge(minutes: u64) -> Done {
+/// Runs for as long as `lasts`, prints what happened, and fails when something was not as it must be.
+pub(crate) fn edge(lasts: Duration) -> Done {
     run(cargo().args(["build", "-p", "rend-edge", "--bin", "rend-edge", "--example", "soak_fixture"]))?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     let dir = std::env::temp_dir().join(format!("rend-soak-{}", std::process::id()));
-    let done = prepared(&dir, &target.join("debug"), Duration::from_secs(minutes * 60));
+    let done = prepared(&dir, &target.join("debug"), lasts);
     let _ = fs::remove_dir_all(&dir);
     done
 }
@@ -336,24 +336,56 @@ fn internal(world: &World, method: &str, path: &str, body: &str) -> Result<(u16,
 
 /// Waits until the edge rests, and holds its books against its folder.
 fn audit(dir: &Path, world: &World) -> Result<String, String> {
-    let until = Instant::now() + Duration::from_secs(60);
-    let mut last = String::from("it was never asked");
-    while Instant::now() < until {
+    let (begun, mut nearing) = (Instant::now(), Nearing::default());
+    loop {
         let (_, said) = internal(world, "GET", "/internal/cache", "")?;
         let number = |name: &str| said[name].as_u64().unwrap_or(u64::MAX);
-        let rests =
-            ["fills", "readers", "bytes_pending_unlink", "folders_to_look_at"].iter().all(|name| number(name) == 0);
         let (files, bytes) = charged(&dir.join("cache/v1/objects"))?;
         let drafts = fs::read_dir(dir.join("cache/v1/tmp")).map_err(|error| error.to_string())?.count();
-        if rests && (number("entries"), number("bytes_used"), drafts) == (files, bytes, 0) && bytes <= CACHE_BYTES {
+        let differ = number("entries").abs_diff(files).saturating_add(number("bytes_used").abs_diff(bytes));
+        let left: Vec<u64> = TO_DO.iter().map(|name| number(name)).chain([drafts as u64, differ]).collect();
+        if left.iter().all(|left| *left == 0) && bytes <= CACHE_BYTES {
             return Ok(format!(
                 "the books are the folder's: {files} files, {bytes} bytes of at most {CACHE_BYTES}, no draft"
             ));
         }
-        last = format!("the folder has {files} files of {bytes} bytes and {drafts} drafts, the edge says {said}");
+        nearing.saw(&left, begun.elapsed()).map_err(|why| {
+            format!("{why}: the folder has {files} files of {bytes} bytes and {drafts} drafts, the edge says {said}")
+        })?;
         std::thread::sleep(Duration::from_millis(250));
     }
-    Err(format!("after a minute of rest the books are not those of the folder: {last}"))
+}
+
+/// Whether an edge that is at work comes nearer to its rest. On a machine that has little time for it, it may take long.
+#[derive(Default)]
+struct Nearing {
+    /// The least that was left of each thing.
+    least: Vec<u64>,
+    since: Duration,
+}
+
+impl Nearing {
+    /// Takes note of what is left to be done after `now`.
+    ///
+    /// # Errors
+    ///
+    /// When nothing of it has become less for too long, or all of it takes too long.
+    fn saw(&mut self, left: &[u64], now: Duration) -> Result<(), &'static str> {
+        self.least.resize(left.len(), u64::MAX);
+        for (least, left) in self.least.iter_mut().zip(left) {
+            if left < least {
+                (*least, self.since) = (*left, now);
+            }
+        }
+        if now.saturating_sub(self.since) >= STUCK_AFTER {
+            return Err("nothing goes on any more, and the books are not those of the folder");
+        }
+        if now >= REST_WITHIN {
+            Err("the edge works on and on, and the books are not those of the folder")
+        } else {
+            Ok(())
+        }
+    }
 }
 
 /// How many files there are below, and what they cost on a disk of 4 KiB blocks.
@@ -413,5 +445,38 @@ const CACHE_BYTES: u64 = 24 << 20;
 const VIEWERS: u64 = 12;
 /// Between two looks at what to do next.
 const TICK: Duration = Duration::from_millis(500);
+/// What the edge says is still to be done, each of which is nothing at rest.
+const TO_DO: [&str; 5] = ["fills", "readers", "bytes_pending_unlink", "bytes_unread", "folders_to_look_at"];
+/// An edge at rest that has done nothing of what is left for so long will not do it.
+const STUCK_AFTER: Duration = Duration::from_secs(60);
+/// However slow the machine is.
+const REST_WITHIN: Duration = Duration::from_secs(600);
 /// What memory may grow by beside a quarter.
 const GROWTH_KIB: u64 = 24 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is left every ten seconds, and when that is found to be wrong.
+    #[track_caller]
+    fn check(left: impl Fn(u64) -> [u64; 2], expect: Option<(u64, &str)>) {
+        let mut nearing = Nearing::default();
+        let found = (0..100).find_map(|n| {
+            let why = nearing.saw(&left(n), Duration::from_secs(n * 10)).err()?;
+            Some((n * 10, why))
+        });
+        assert_eq!(found.map(|(secs, _)| secs), expect.map(|(secs, _)| secs));
+        assert!(found.is_none_or(|(_, why)| expect.is_some_and(|(_, part)| why.contains(part))), "{found:?}");
+    }
+
+    #[test]
+    fn an_edge_that_is_slow_is_waited_for_and_one_that_is_stuck_is_not() {
+        check(|n| [1464, 7_u64.saturating_sub(n)], Some((70 + 60, "nothing goes on")));
+        check(|_| [0, 12], Some((60, "nothing goes on")));
+        // Nearly a minute between two steps.
+        check(|n| [1464 - n / 5, 0], Some((600, "on and on")));
+        // What goes up and down comes no nearer.
+        check(|n| [5 + n % 3, 9], Some((60, "nothing goes on")));
+    }
+}
