@@ -3,7 +3,8 @@
 use futures::future;
 use rend_core::artifact::Rendition;
 use rend_core::asset::{
-    Asset, CaptionKind, CaptionOrigin, CaptionRow, DownloadRow, DownloadState, Edit, Move, PlayableState, PlaybackPolicy, SourceState,
+    Asset, CaptionKind, CaptionOrigin, CaptionRow, DownloadRow, DownloadState, Edit, Move, PlayableState,
+    PlaybackPolicy, SourceState,
 };
 use rend_core::event::EventKind;
 use rend_core::job::{JobState, NewJob, Outcome};

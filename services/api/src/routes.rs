@@ -12,8 +12,8 @@ use warp::{Filter, Rejection, Reply};
 
 use crate::error::ApiError;
 use crate::http::{
-    Answer, REQUEST_ID, analytics, assets, captions, downloads, edges, events, fleet, get, health, keys, openapi, operator, pages,
-    player, revocations, telemetry, uploads, usage, videos, viewing, webhooks,
+    Answer, REQUEST_ID, analytics, assets, captions, downloads, edges, events, fleet, get, health, keys, openapi,
+    operator, pages, player, revocations, telemetry, uploads, usage, videos, viewing, webhooks,
 };
 use crate::limits::{self, Counted, TooOften};
 use crate::reference::{self, Route};

@@ -83,7 +83,13 @@ fn faults(schema: &Value, all: &Value, value: &Value, at: &str) -> Vec<String> {
 
 /// The route's path with something for each parameter; an asset that exists where one is asked for.
 fn filled(route: &Route, asset: &str) -> String {
-    route.path.replace("{id}", asset).replace("{file}", "watch.js").replace("{number}", "1").replace("{lang}", "en").replace("{rung}", "360p")
+    route
+        .path
+        .replace("{id}", asset)
+        .replace("{file}", "watch.js")
+        .replace("{number}", "1")
+        .replace("{lang}", "en")
+        .replace("{rung}", "360p")
 }
 
 /// What a stream sends never ends, so only its head is looked at.
