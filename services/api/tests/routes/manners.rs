@@ -95,6 +95,11 @@ async fn words_with_an_upload_that_say_nothing_are_taken_and_those_that_can_not_
     for wrong in [&b"title \xfc"[..], b"title *"] {
         assert_eq!(begin(wrong).await, StatusCode::BAD_REQUEST);
     }
+    let bearer = format!("Bearer {}", api.key);
+    let headers =
+        [("authorization", bearer.as_str()), ("content-type", "application/json"), ("upload-metadata", "title aGk=")];
+    let twice = api.send_as("POST", "/v1/uploads", br#"{"bytes":10,"title":"other"}"#, &headers).await;
+    twice.is(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field");
 }
 
 #[tokio::test]
