@@ -143,7 +143,7 @@ pub(super) async fn begin(state: &State, caller: Caller, headers: &HeaderMap, bo
     let body = rend_shell::body::collect(body, WISH_BYTES_MAX).await?;
     // Said in two places, one of the two would be lost in silence.
     if let Some(name) = ["Upload-Length", "Upload-Metadata"].into_iter().find(|name| headers.contains_key(*name)) {
-        return Err(ApiError::field(name, "no such header beside a JSON body, which has bytes, title and the rest itself"));
+        return Err(ApiError::field(name, "no such header beside a JSON body, which says all of it itself"));
     }
     let wish: Wish = parse(&body, "an object with bytes, and title, policy and external_id if wanted")?;
     if wish.bytes == 0 {
