@@ -97,12 +97,8 @@ async fn an_overview_tells_by_region_edge_and_rendition_what_was_served_and_seen
         duration_ms: 1,
         aborted: false,
     });
-    let batch = PlaybackBatch {
-        boot: [7; 8],
-        node: "ash-1".parse().unwrap(),
-        dropped_total: 0,
-        events: events.collect(),
-    };
+    let batch =
+        PlaybackBatch { boot: [7; 8], node: "ash-1".parse().unwrap(), dropped_total: 0, events: events.collect() };
     api.stores.analytics.record(&batch, api.clock.wall()).await.unwrap();
     let seen = |seq, edge| json!({ "seq": seq, "at_ms": 0, "phase": "heartbeat", "playing_ms": 1000, "edge": edge });
     let events = [seen(1, "ash-1"), seen(2, "ash-2"), seen(3, "fra-1")];
