@@ -56,6 +56,7 @@ impl Gate {
         wrong
     }
 
+    /// What a viewer's session opens of `asset`. A download is not among it: its URL has a token of its own.
     pub(super) async fn manifest(&self, asset: AssetId) -> Result<Manifest, String> {
         let listed = self.api.get(&format!("/v1/assets/{asset}/artifacts")).await?;
         let published = |artifact: &Value| {
@@ -63,7 +64,8 @@ impl Gate {
             let sha256 = unhex(artifact["sha256"].as_str()?)?;
             Some((path, Published { bytes: artifact["bytes"].as_u64()?, sha256 }))
         };
-        Ok(listed["data"].as_array().into_iter().flatten().filter_map(published).collect())
+        let opened = |(path, _): &(ArtifactPath, Published)| !matches!(path, ArtifactPath::Download(_));
+        Ok(listed["data"].as_array().into_iter().flatten().filter_map(published).filter(opened).collect())
     }
 
     /// Each artifact on each edge: purged, it comes from the origin; after that from the cache; always with the
