@@ -99,12 +99,13 @@ impl Told {
 }
 
 /// Paths at which the video is asked for. Elsewhere, and by `DELETE`, ids are drawn, and nothing is there.
-const ASSET_PATHS: [&str; 11] = [
+const ASSET_PATHS: [&str; 12] = [
     "/v1/assets/{id}",
     "/v1/assets/{id}/retry",
     "/v1/assets/{id}/artifacts",
     "/v1/assets/{id}/captions",
     "/v1/assets/{id}/captions/{lang}",
+    "/v1/assets/{id}/downloads",
     "/v1/assets/{id}/events",
     "/v1/assets/{id}/playback",
     "/v1/assets/{id}/analytics/playback",

@@ -8,8 +8,8 @@ use crate::run::{Done, cargo, root, run};
 use crate::tools::{CC, CHROMIUM, FFMPEG, NPM, PYTHON, Tool, need, web};
 
 /// Installs what is missing, then runs the tests of the libraries and services, the doc tests, those that need a server
-/// over private servers of our own, the browser tests against a Rend of its own, and one that an outside tool holds to
-/// its description.
+/// over private servers of our own, one that an outside tool holds to its description, and the browser tests against
+/// another.
 pub(crate) fn test(install: bool) -> Done {
     need(&[CC, FFMPEG, NPM, CHROMIUM, PYTHON], install)?;
     web(install)?;
@@ -18,9 +18,9 @@ pub(crate) fn test(install: bool) -> Done {
     // check of a token taken out one by one.
     run(cargo().args(["test", "-p", "rend-token", "--all-features", "--tests", "--", "--ignored"]))?;
     served(install, None, None)?;
+    crate::contract::contract(install)?;
     run(Command::new("npm").current_dir(root().join("services/web")).args(["test"]))?;
-    crate::up::browser_tests()?;
-    crate::contract::contract(install)
+    crate::up::browser_tests()
 }
 
 /// The tests that need a server, each of which is ignored by name where there is none; of one file, or with a word in

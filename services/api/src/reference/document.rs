@@ -74,9 +74,10 @@ fn operation(route: &Route) -> Value {
         Body::Bytes => {
             operation["requestBody"] = json!({ "required": true, "content": { "application/octet-stream": {} } });
         }
-        Body::Json(name) => {
+        Body::Json(name) | Body::MayBeJson(name) => {
             let content = json!({ "application/json": { "schema": reference(name) } });
-            operation["requestBody"] = json!({ "required": true, "content": content });
+            let is_required = matches!(route.body, Body::Json(_));
+            operation["requestBody"] = json!({ "required": is_required, "content": content });
         }
     }
     if let Opens::Scope(scope) = route.opens {
@@ -187,7 +188,7 @@ mod tests {
         let mut names = std::collections::BTreeSet::new();
         for route in PUBLIC.iter().chain(PRIVATE) {
             let body = match route.body {
-                Body::Json(name) => Some(name.to_owned()),
+                Body::Json(name) | Body::MayBeJson(name) => Some(name.to_owned()),
                 Body::None | Body::Bytes => None,
             };
             for name in route.answers.iter().filter_map(|(_, shape)| shape.schema()).chain(body) {

@@ -88,6 +88,8 @@ pub enum Body {
     Bytes,
     /// JSON of this schema.
     Json(&'static str),
+    /// JSON of this schema, or nothing at all.
+    MayBeJson(&'static str),
 }
 
 /// What an answer's body is.
@@ -298,7 +300,7 @@ pub const PUBLIC: &[Route] = &[
         Opens::Scope(Scope::Upload),
         "Ask for a rendition as one MP4 file; the best up to 1080p unless the body names a rung",
     )
-    .body(Body::Json("DownloadWish"))
+    .body(Body::MayBeJson("DownloadWish"))
     .answers(&[(202, Shape::Json("Download")), (200, Shape::Json("Download"))]),
     Route::new(Verb::Delete, "/v1/assets/{id}/downloads/{rung}", Opens::Scope(Scope::Upload), "Take a download away")
         .answers(&[(204, Shape::None)]),
