@@ -389,8 +389,8 @@ pub fn is_known_elsewhere(name: &str) -> bool {
 
 /// The known name nearest to `name` by the number of edits, if it is near enough to be what was meant.
 pub fn nearest_name(name: &str) -> Option<&'static str> {
-    let near = ALL.iter().map(|v| (edits(name, v.name), v.name)).min()?;
-    (near.0 <= NEAR_EDITS_MAX.min(name.len() / 3)).then_some(near.1)
+    let max = NEAR_EDITS_MAX.min(name.len() / 3);
+    ALL.iter().filter_map(|v| Some((edits(name, v.name, max)?, v.name))).min().map(|(_, near)| near)
 }
 
 /// Edits up to which a name counts as misspelt.
@@ -399,8 +399,12 @@ const NEAR_EDITS_MAX: usize = 8;
 /// What the command `rend` reads as a client.
 const ELSEWHERE: [&str; 4] = ["REND_API_KEY", "REND_API_BASE", "REND_API_URL", "REND_API_BASE_URL"];
 
-/// Edits between two names: insertions, deletions and replacements (Levenshtein).
-fn edits(a: &str, b: &str) -> usize {
+/// Edits between two names: insertions, deletions and replacements (Levenshtein). `None` of more than `max`, which is known
+/// as soon as one name is that much longer or no beginning of theirs is near: a long name costs no more for being strange.
+fn edits(a: &str, b: &str, max: usize) -> Option<usize> {
+    if a.len().abs_diff(b.len()) > max {
+        return None;
+    }
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.bytes().enumerate() {
         let mut diagonal = row[0];
@@ -410,8 +414,12 @@ fn edits(a: &str, b: &str) -> usize {
             diagonal = row[j + 1];
             row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
         }
+        // No way to the end leads back below the least of a row.
+        if row.iter().all(|edits| *edits > max) {
+            return None;
+        }
     }
-    row[b.len()]
+    row.last().copied().filter(|edits| *edits <= max)
 }
 
 #[cfg(test)]
@@ -438,12 +446,16 @@ mod tests {
         assert_eq!(nearest_name("REND_EDGE_REIGON"), Some("REND_EDGE_REGION"));
         assert_eq!(nearest_name("REND_FFMPEG_BIN"), Some("REND_FFMPEG_PATH"));
         assert_eq!(nearest_name("REND_COMPLETELY_UNRELATED_THING_HERE"), None);
+        assert_eq!(nearest_name(&format!("REND_EDGE_REGION{}", "K".repeat(100))), None);
+        assert_eq!(nearest_name("REND_EDGE_ID_IS_WHAT_I_MEAN"), None);
+        assert_eq!(nearest_name("REND_EDGE_IDD"), Some("REND_EDGE_ID"));
     }
 
     #[test]
     fn edits_are_counted() {
-        assert_eq!(edits("", "abc"), 3);
-        assert_eq!(edits("kitten", "sitting"), 3);
-        assert_eq!(edits("abc", "abc"), 0);
+        assert_eq!(edits("", "abc", 3), Some(3));
+        assert_eq!(edits("kitten", "sitting", 3), Some(3));
+        assert_eq!(edits("abc", "abc", 0), Some(0));
+        assert_eq!(edits("kitten", "sitting", 2), None);
     }
 }
