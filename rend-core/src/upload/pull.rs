@@ -231,9 +231,10 @@ fn content_range(header: &str) -> Option<(u64, Option<u64>)> {
     fits.then_some((start, whole))
 }
 
-/// Whether fetching what was asked for at `since` may still go on.
-pub fn is_in_time(since: Timestamp, now: Timestamp) -> bool {
-    now.since(since) < PULL_FOR_MAX
+/// How long fetching what was asked for at `since` may still go on: the bound of a try that begins now. `None` once the time
+/// is over.
+pub fn time_left(since: Timestamp, now: Timestamp) -> Option<Duration> {
+    PULL_FOR_MAX.checked_sub(now.since(since)).filter(|left| !left.is_zero())
 }
 
 #[cfg(test)]
@@ -338,8 +339,12 @@ mod tests {
     }
 
     #[test]
-    fn fetching_ends_in_time() {
-        assert!(is_in_time(Timestamp::from_secs(0), Timestamp::from_secs(6 * 3600 - 1)));
-        assert!(!is_in_time(Timestamp::from_secs(0), Timestamp::from_secs(6 * 3600)));
+    fn a_try_may_last_as_long_as_there_is_time_left() {
+        let left = |now| time_left(Timestamp::from_secs(10), Timestamp::from_secs(now));
+        assert_eq!(left(10), Some(PULL_FOR_MAX));
+        assert_eq!(left(5), Some(PULL_FOR_MAX), "a clock that was set back gives no more than there is");
+        assert_eq!(left(10 + 6 * 3600 - 1), Some(Duration::from_secs(1)));
+        assert_eq!(left(10 + 6 * 3600), None);
+        assert_eq!(left(10 + 6 * 3600 + 1), None);
     }
 }

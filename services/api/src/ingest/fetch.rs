@@ -12,8 +12,8 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use rend_core::asset::Failure;
-use rend_core::time::Clock;
-use rend_core::upload::pull::{Guard, Head, Known, Meaning, Never, REDIRECTS_MAX, Refused, ask, is_in_time, read};
+use rend_core::time::{Clock, Timestamp};
+use rend_core::upload::pull::{Guard, Head, Known, Meaning, Never, REDIRECTS_MAX, Refused, ask, read, time_left};
 use rend_core::upload::transfer::{Pull, Step, Transfer};
 use rend_storage::StoreError;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -53,19 +53,17 @@ async fn fetch_with(
     transfer: Transfer,
 ) -> Fetched {
     let Some(pull) = transfer.pull.clone() else { return Fetched::Nothing("no_url") };
-    if !is_in_time(transfer.session.created_at, clock.wall()) {
-        return Fetched::Never(failure(
-            "source_too_slow",
-            "fetching the file took longer than 6 hours and was given up",
-        ));
-    }
-    let before = transfer.received;
-    match try_once(stores, clock, guard, bytes_max, transfer, &pull).await {
+    let (since, before) = (transfer.session.created_at, transfer.received);
+    let tried = in_time(since, clock.wall(), try_once(stores, clock, guard, bytes_max, transfer, &pull)).await;
+    match tried.unwrap_or(Err(Halt::Late)) {
         Ok(After::Whole(transfer)) => Fetched::Whole(Box::new(transfer)),
         Ok(After::Cut(transfer)) if transfer.received > before => Fetched::Some,
         Ok(After::Cut(_)) => Fetched::Nothing("source_broke_off"),
         Err(Halt::Changed) => Fetched::Nothing("source_changed"),
         Err(Halt::Later) => Fetched::Nothing("source_unreachable"),
+        Err(Halt::Late) => {
+            Fetched::Never(failure("source_too_slow", "fetching the file took longer than 6 hours and was given up"))
+        }
         Err(Halt::Refused(why)) => {
             Fetched::Never(failure("source_refused", &format!("the video can not be fetched from there; give {why}")))
         }
@@ -88,6 +86,8 @@ enum Halt {
     /// It is another file by now; what was here is forgotten, and the next try begins again.
     Changed,
     Later,
+    /// The time for fetching it is over.
+    Late,
     Refused(Refused),
     Never(Never),
     Store(StoreError),
@@ -97,6 +97,13 @@ impl From<StoreError> for Halt {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }
+}
+
+/// What `tried` brings within the time that is left of one that was asked for at `since`; `None` when it is not done by then.
+///
+/// A body that never falls silent could otherwise last for ever, and hold one of the few places for fetching.
+async fn in_time<T>(since: Timestamp, now: Timestamp, tried: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(time_left(since, now)?, tried).await.ok()
 }
 
 async fn try_once(
@@ -131,7 +138,8 @@ async fn try_once(
             Meaning::Take { bytes, validator } => {
                 let learn = Step::Learn { bytes_expected: bytes, validator };
                 let transfer = stores.transfers.advance_transfer(id, epoch, &learn).await?;
-                return take(stores, clock, transfer, answer, bytes_max).await;
+                let body = answer.bytes_stream().map(|chunk| chunk.map_err(|_| ())).boxed();
+                return take(stores, clock, transfer, body, bytes_max).await;
             }
             Meaning::Whole => return Ok(After::Whole(transfer)),
             Meaning::Changed => {
@@ -150,11 +158,10 @@ async fn take(
     stores: &Stores,
     clock: &Arc<dyn Clock>,
     transfer: Transfer,
-    answer: Response,
+    body: BoxStream<'static, Result<Bytes, ()>>,
     bytes_max: u64,
 ) -> Result<After, Halt> {
     let (id, epoch, known) = (transfer.session.id, transfer.epoch, transfer.session.bytes_expected);
-    let body: BoxStream<'static, Result<Bytes, ()>> = answer.bytes_stream().map(|chunk| chunk.map_err(|_| ())).boxed();
     let (_go_on, stop) = watch::channel(false);
     let left = known.unwrap_or(bytes_max).saturating_sub(transfer.received);
     let received = receive(stores, clock, transfer, Source::new(body, left, stop), None).await?;
@@ -277,11 +284,13 @@ pub(crate) mod tests {
     use std::sync::Mutex;
 
     use rend_core::upload::address::Kind;
+    use rend_core::upload::pull::PULL_FOR_MAX;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
     use super::*;
     use crate::ingest::rig::{Rig, bytes_of, pulled};
+    use crate::ingest::source::BODY_IDLE_MAX;
 
     const LOCAL: Guard = Guard { plain_http: true, also: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)) };
 
@@ -490,11 +499,30 @@ pub(crate) mod tests {
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_drips_holds_a_place_no_longer_than_fetching_may_take() {
+        let rig = Rig::new();
+        let id = pulled(&rig, "http://127.0.0.1:9/").await;
+        let transfer = rig.stores.transfers.take_over(id).await.unwrap();
+        let since = transfer.session.created_at;
+        // Never silent for long enough to count as broken, and never done.
+        let drip = BODY_IDLE_MAX - Duration::from_secs(1);
+        let body = futures::stream::repeat(()).then(move |()| async move {
+            tokio::time::sleep(drip).await;
+            Ok(Bytes::from_static(b"x"))
+        });
+        let (clock, began) = (rig.clock(), tokio::time::Instant::now());
+        let spent = Duration::from_secs(3600);
+        let tried = take(&rig.stores, &clock, transfer, body.boxed(), 1 << 20);
+        assert!(in_time(since, since + spent, tried).await.is_none());
+        assert_eq!(began.elapsed(), PULL_FOR_MAX - spent, "what was left of its time, to the end");
+    }
+
     #[tokio::test]
     async fn fetching_that_lasts_too_long_is_given_up() {
         let rig = Rig::new();
         let id = pulled(&rig, "http://127.0.0.1:9/").await;
-        rig.pass(rend_core::upload::pull::PULL_FOR_MAX);
+        rig.pass(PULL_FOR_MAX);
         refused(&one_try(&rig, LOCAL, id).await, "source_too_slow");
     }
 }
