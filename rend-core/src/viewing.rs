@@ -1,17 +1,24 @@
 //! What players saw: one record a moment of a view, and what many of them come to.
 //!
+//! [`View::believe`] says what is believed of a player, [`Viewing`] what views come to, [`LiveViews`] which are going on.
+//!
 //! Nothing here bills. Players are in viewers' hands and may say what they like; what was delivered is told by edges alone,
 //! and counted in [`crate::metering`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
 use crate::artifact::Rendition;
 use crate::asset::{UnknownWord, named};
 use crate::id::{AssetId, EdgeId, OrgId};
 use crate::time::Timestamp;
+
+mod claim;
+mod live;
+
+pub use claim::{AHEAD_MAX, Claim, Disbelief, SPAN_MS_MAX, STARTUP_MS_MAX, VIEW_FOR, View};
+pub use live::{LIVE_FOR, Live, LiveViews};
 
 /// One moment of a view, as its player told it. It cannot hold an address, a token or a URL.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -100,15 +107,6 @@ impl Device {
         }
     }
 }
-
-/// The longest that one event tells of, in milliseconds: players speak every ten seconds, and none is believed more.
-pub const SPAN_MS_MAX: u32 = 60_000;
-/// The longest start that is believed, in milliseconds.
-pub const STARTUP_MS_MAX: u32 = 600_000;
-/// How long after it began a view is heard, at most.
-pub const VIEW_FOR: Duration = Duration::from_secs(12 * 3600);
-/// A view is going on while its last word is younger than this.
-pub const LIVE_FOR: Duration = Duration::from_secs(45);
 
 /// What one view did with one rendition at one edge, as a store adds it up. The parts of a view share its asset, its viewer
 /// and its device.

@@ -13,25 +13,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use rend_core::id::{AssetId, OrgId};
 use rend_core::time::Timestamp;
+use rend_core::viewing::View;
 use sha2::{Digest, Sha256};
 
 /// Signs and reads tickets.
 pub(crate) struct ViewTickets([u8; 32]);
-
-/// What a ticket says. Holding one that was read proves that this deployment signed it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Ticket {
-    /// When the view began.
-    pub begun_at: Timestamp,
-    /// Which view it is.
-    pub view: [u8; 16],
-    /// Who owns the asset.
-    pub org: OrgId,
-    /// The asset.
-    pub asset: AssetId,
-    /// Whose view it is.
-    pub viewer: [u8; 7],
-}
 
 const VERSION: u8 = 1;
 const BODY_BYTES: usize = 1 + 8 + 16 + 16 + 16 + 7;
@@ -43,22 +29,22 @@ impl ViewTickets {
         Self(Sha256::new_with_prefix(b"rend view tickets\0").chain_update(secret).finalize().into())
     }
 
-    /// `ticket`, signed.
-    pub(crate) fn sign(&self, ticket: &Ticket) -> String {
+    /// The ticket of `view`.
+    pub(crate) fn sign(&self, view: &View) -> String {
         let mut bytes = Vec::with_capacity(BODY_BYTES + MAC_BYTES);
         bytes.push(VERSION);
-        bytes.extend(ticket.begun_at.as_millis().to_be_bytes());
-        bytes.extend(ticket.view);
-        bytes.extend(ticket.org.as_bytes());
-        bytes.extend(ticket.asset.as_bytes());
-        bytes.extend(ticket.viewer);
+        bytes.extend(view.begun_at.as_millis().to_be_bytes());
+        bytes.extend(view.id);
+        bytes.extend(view.org.as_bytes());
+        bytes.extend(view.asset.as_bytes());
+        bytes.extend(view.viewer);
         let mac = self.mac(&bytes);
         bytes.extend(mac);
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// What `text` says, if it was signed here.
-    pub(crate) fn read(&self, text: &str) -> Option<Ticket> {
+    /// The view that `text` is the ticket of, if it was signed here.
+    pub(crate) fn read(&self, text: &str) -> Option<View> {
         // Longer ones are not even decoded.
         if text.len() > (BODY_BYTES + MAC_BYTES) * 2 {
             return None;
@@ -72,9 +58,9 @@ impl ViewTickets {
         if body.split_off(..1)? != [VERSION] {
             return None;
         }
-        Some(Ticket {
+        Some(View {
             begun_at: Timestamp::from_millis(u64::from_be_bytes(*body.split_off(..8)?.first_chunk()?)),
-            view: *body.split_off(..16)?.first_chunk()?,
+            id: *body.split_off(..16)?.first_chunk()?,
             org: OrgId::from_bytes(*body.split_off(..16)?.first_chunk()?),
             asset: AssetId::from_bytes(*body.split_off(..16)?.first_chunk()?),
             viewer: *body.first_chunk()?,
@@ -101,10 +87,10 @@ impl fmt::Debug for ViewTickets {
 mod tests {
     use super::*;
 
-    fn ticket() -> Ticket {
-        Ticket {
+    fn view() -> View {
+        View {
             begun_at: Timestamp::from_secs(1_800_000_000),
-            view: [1; 16],
+            id: [1; 16],
             org: OrgId::from_bytes([2; 16]),
             asset: AssetId::from_bytes([3; 16]),
             viewer: [4; 7],
@@ -114,8 +100,8 @@ mod tests {
     #[test]
     fn a_ticket_reads_back_and_no_other_text_does() {
         let tickets = ViewTickets::new("secret");
-        let text = tickets.sign(&ticket());
-        assert_eq!(tickets.read(&text), Some(ticket()));
+        let text = tickets.sign(&view());
+        assert_eq!(tickets.read(&text), Some(view()));
         assert_eq!(ViewTickets::new("other").read(&text), None);
         for at in 0..text.len() {
             let mut bytes = text.clone().into_bytes();

@@ -15,6 +15,7 @@ use rend_core::playback::scope::{self, Transport};
 use rend_core::routing::{EDGE_SELECTED, EdgeSelected, Route, RouteTable, Viewer, decide, health, in_region};
 use rend_core::suspension::Entry;
 use rend_core::time::Timestamp;
+use rend_core::viewing::View;
 use rend_token::TokenBuf;
 use rend_token::transport::{CookieDomain, CookieSite};
 use serde::Serialize;
@@ -31,7 +32,6 @@ use crate::http::{Answer, REQUEST_ID, empty, get, json};
 use crate::patience::{WAIT_MAX, until_playable};
 use crate::state::State;
 use crate::tickets::{self, BOOTSTRAP_TTL_SECS, Session, session_cookies};
-use crate::viewticket::Ticket;
 
 pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
     let with = |state: &Arc<State>| {
@@ -449,9 +449,9 @@ fn bootstrap(state: &State, asset: &Asset, routes: &[Route], session: &Session, 
         edge: EdgeRef::new(edge),
         fallbacks: routes[1..].iter().map(fallback).collect(),
         telemetry: TelemetryRef {
-            ticket: state.view_tickets.sign(&Ticket {
+            ticket: state.view_tickets.sign(&View {
                 begun_at: state.clock.wall(),
-                view: rend_shell::entropy(),
+                id: rend_shell::entropy(),
                 org: asset.org,
                 asset: asset.id,
                 viewer: *session.id.as_bytes(),

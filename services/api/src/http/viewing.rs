@@ -5,17 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
-use rend_core::artifact::Rendition;
 use rend_core::credential::Scope;
 use rend_core::id::{AssetId, EdgeId, OrgId};
 use rend_core::time::Timestamp;
-use rend_core::viewing::{
-    Device, Figures, LIVE_FOR, PlayerEvent, SPAN_MS_MAX, STARTUP_MS_MAX, Slice, VIEW_FOR, Viewing,
-};
+use rend_core::viewing::{Claim, Device, Figures, LiveViews, PlayerEvent, Slice, VIEW_FOR, View, ViewPart, Viewing};
 use rend_shell::body::{BodyError, capped};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -26,14 +22,11 @@ use crate::auth::{Caller, caller};
 use crate::error::ApiError;
 use crate::http::{Answer, get, json};
 use crate::state::State;
-use crate::viewticket::Ticket;
 
 /// Bytes of what a player tells at once, at most.
 const BODY_BYTES_MAX: usize = 16 << 10;
 /// Events that a player tells at once, at most.
 const EVENTS_MAX: usize = 50;
-/// How far ahead of our clock a player may be before an event of its is not believed.
-const AHEAD_MAX: Duration = Duration::from_secs(60);
 /// Parts of views that are read at a time.
 const PAGE: usize = 2000;
 /// Parts of views that an answer is made of, at most: of more it says that it left some out.
@@ -89,6 +82,21 @@ struct EventIn<'b> {
     edge: Option<&'b str>,
 }
 
+impl<'b> EventIn<'b> {
+    fn claim(&self) -> Claim<'b> {
+        Claim {
+            seq: self.seq,
+            at_ms: self.at_ms,
+            phase: self.phase,
+            startup_ms: self.startup_ms,
+            playing_ms: self.playing_ms,
+            stalled_ms: self.stalled_ms,
+            rung: self.rung,
+            edge: self.edge,
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct Taken {
     taken: usize,
@@ -98,7 +106,7 @@ struct Taken {
 #[derive(Serialize)]
 struct RejectedJson {
     index: usize,
-    reason: &'static str,
+    reason: String,
 }
 
 /// One bad event never rejects the others: it is answered by its place.
@@ -110,13 +118,16 @@ async fn told(state: &State, headers: &HeaderMap, body: &[u8]) -> Answer {
         return Err(ApiError::field("events", format!("at most {EVENTS_MAX} events")));
     }
     let now = state.clock.wall();
-    let ticket = state.view_tickets.read(read.ticket).filter(|ticket| now < ticket.begun_at + VIEW_FOR);
-    let ticket = ticket.ok_or_else(|| ApiError::field("ticket", "the ticket of a bootstrap of the last 12 hours"))?;
+    let view = state.view_tickets.read(read.ticket).filter(|view| view.is_heard(now));
+    let view = view.ok_or_else(|| {
+        let hours = VIEW_FOR.as_secs() / 3600;
+        ApiError::field("ticket", format!("the ticket of a bootstrap of the last {hours} hours"))
+    })?;
     let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or("");
     let device = Device::of_agent(agent);
     let (mut events, mut rejected) = (Vec::new(), Vec::new());
     for (index, raw) in read.events.iter().enumerate() {
-        match event(raw.get(), &ticket, device, now) {
+        match event(raw.get(), &view, device, now) {
             Ok(event) => events.push(event),
             Err(reason) => rejected.push(RejectedJson { index, reason }),
         }
@@ -125,33 +136,9 @@ async fn told(state: &State, headers: &HeaderMap, body: &[u8]) -> Answer {
     json(StatusCode::OK, &Taken { taken: events.len(), rejected })
 }
 
-fn event(text: &str, ticket: &Ticket, device: Device, now: Timestamp) -> Result<PlayerEvent, &'static str> {
-    let read: EventIn<'_> = serde_json::from_str(text).map_err(|_| "not an event")?;
-    let at = ticket.begun_at + Duration::from_millis(read.at_ms);
-    if read.at_ms > VIEW_FOR.as_millis() as u64 || at > now + AHEAD_MAX {
-        return Err("at_ms: later than now");
-    }
-    if read.startup_ms.is_some_and(|millis| millis > STARTUP_MS_MAX) {
-        return Err("startup_ms: at most 600000");
-    }
-    if read.playing_ms.max(read.stalled_ms) > SPAN_MS_MAX {
-        return Err("playing_ms and stalled_ms: at most 60000");
-    }
-    Ok(PlayerEvent {
-        view: ticket.view,
-        seq: read.seq,
-        at,
-        org: ticket.org,
-        asset: ticket.asset,
-        viewer: ticket.viewer,
-        phase: read.phase.parse().map_err(|_| "phase: not a known word")?,
-        startup_ms: read.startup_ms,
-        playing_ms: read.playing_ms,
-        stalled_ms: read.stalled_ms,
-        rung: read.rung.map(str::parse::<Rendition>).transpose().map_err(|_| "rung: not a rendition")?,
-        edge: read.edge.map(str::parse::<EdgeId>).transpose().map_err(|_| "edge: not an edge's id")?,
-        device,
-    })
+fn event(text: &str, view: &View, device: Device, now: Timestamp) -> Result<PlayerEvent, String> {
+    let read: EventIn<'_> = serde_json::from_str(text).map_err(|_| "not an event".to_owned())?;
+    view.believe(&read.claim(), device, now).map_err(|why| why.to_string())
 }
 
 /// Refuses what another origin's page sends. What says no origin is no page.
@@ -175,15 +162,28 @@ pub(crate) async fn figures(
     until: Timestamp,
     regions: BTreeMap<EdgeId, String>,
 ) -> Result<ViewingJson, ApiError> {
-    let (mut viewing, mut read, mut last) = (Viewing::of_fleet(regions), 0, None);
+    let mut viewing = Viewing::of_fleet(regions);
+    let complete = each_part(state, org, from, until, |part| viewing.add(part)).await?;
+    Ok(ViewingJson::new(viewing.figures(TOP), complete))
+}
+
+/// Shows `take` the parts of what `org` had watched, in the order of their places, and answers whether those were all.
+async fn each_part(
+    state: &State,
+    org: OrgId,
+    from: Timestamp,
+    until: Timestamp,
+    mut take: impl FnMut(&ViewPart) + Send,
+) -> Result<bool, ApiError> {
+    let (mut read, mut last) = (0, None);
     loop {
         let page = state.stores.analytics.views(org, from, until, last.as_ref(), PAGE).await?;
-        page.iter().for_each(|part| viewing.add(part));
+        page.iter().for_each(&mut take);
         read += page.len();
-        last = page.last().map(|part| part.key());
-        if page.len() < PAGE || read >= PARTS_MAX {
-            let whole = page.len() < PAGE;
-            return Ok(ViewingJson::new(viewing.figures(TOP), whole));
+        last = page.last().map(ViewPart::key);
+        let is_last = page.len() < PAGE;
+        if is_last || read >= PARTS_MAX {
+            return Ok(is_last);
         }
     }
 }
@@ -264,28 +264,10 @@ struct LiveAssetJson {
 
 /// Views that spoke lately and have not ended.
 async fn live(state: &State, caller: Caller) -> Answer {
-    let until = state.clock.wall() + AHEAD_MAX;
-    let from = state.clock.wall() - LIVE_FOR;
-    let (mut views, mut read, mut last) = (BTreeMap::<[u8; 16], (AssetId, bool)>::new(), 0, None);
-    loop {
-        let page = state.stores.analytics.views(caller.org, from, until, last.as_ref(), PAGE).await?;
-        for part in &page {
-            views.entry(part.view).or_insert((part.asset, false)).1 |= part.ends > 0;
-        }
-        read += page.len();
-        last = page.last().map(|part| part.key());
-        if page.len() < PAGE || read >= PARTS_MAX {
-            break;
-        }
-    }
-    let mut assets = BTreeMap::<AssetId, u64>::new();
-    for (asset, _) in views.values().filter(|(_, ended)| !ended) {
-        *assets.entry(*asset).or_default() += 1;
-    }
-    let total = assets.values().sum();
-    let mut assets: Vec<_> = assets.into_iter().collect();
-    assets.sort_by_key(|(_, views)| std::cmp::Reverse(*views));
-    assets.truncate(TOP);
-    let live = |(asset, views): (AssetId, u64)| LiveAssetJson { asset_id: asset.to_string(), views };
-    json(StatusCode::OK, &LiveJson { views: total, assets: assets.into_iter().map(live).collect() })
+    let (from, until) = LiveViews::window(state.clock.wall());
+    let mut views = LiveViews::default();
+    each_part(state, caller.org, from, until, |part| views.add(part)).await?;
+    let live = views.figures(TOP);
+    let asset = |(asset, views): (AssetId, u64)| LiveAssetJson { asset_id: asset.to_string(), views };
+    json(StatusCode::OK, &LiveJson { views: live.views, assets: live.top_assets.into_iter().map(asset).collect() })
 }
