@@ -10,12 +10,10 @@
 //! delivered is never removed, and an edge that was away finds every purge that it has not carried out. What a plan says is
 //! what a dry run tells and what a run removes.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::fleet::{EdgeRow, ExpectedEdges};
-use crate::id::{EdgeId, OrgId};
-use crate::suspension::{Action, Entry, Subject};
+use crate::id::EdgeId;
 use crate::time::Timestamp;
 
 /// How long things are kept.
@@ -107,8 +105,9 @@ impl Due {
 /// What may go at `now`, a shelf at a time.
 ///
 /// `seen` is the place of the purge log up to which every edge has carried it out ([`seen_by_all`]); `standing` is when the
-/// oldest suspension of an organisation that stands was ordered ([`Standing::oldest`]): whether it was carried out is read
-/// from the purges since.
+/// oldest suspension of an organisation that stands was ordered
+/// ([`SuspendedOrgs::oldest`](crate::suspension::SuspendedOrgs::oldest)): whether it was carried out is read from the purges
+/// since.
 pub fn plan(ages: &Ages, seen: u64, standing: Option<Timestamp>, now: Timestamp) -> [Due; 6] {
     let (work, playback) = (now - ages.work, now - ages.playback);
     let purges = standing.map_or(work, |at| work.min(at));
@@ -136,30 +135,6 @@ pub fn seen_by_all(expected: &ExpectedEdges, known: &[EdgeRow]) -> u64 {
     expected.iter().map(|edge| of(&edge.id)).min().unwrap_or(0)
 }
 
-/// The suspensions of organisations that stand, by the orders that were noted.
-#[derive(Clone, Debug, Default)]
-pub struct Standing(BTreeMap<OrgId, Timestamp>);
-
-impl Standing {
-    /// Takes in the next order of the record.
-    pub fn note(&mut self, entry: &Entry) {
-        let Subject::Org(org) = entry.order.subject else { return };
-        match entry.order.action {
-            Action::Suspend => {
-                self.0.insert(org, entry.order.at);
-            }
-            Action::Restore => {
-                self.0.remove(&org);
-            }
-        }
-    }
-
-    /// When the oldest of them was ordered.
-    pub fn oldest(&self) -> Option<Timestamp> {
-        self.0.values().min().copied()
-    }
-}
-
 /// Rows that one step removes: short enough that nobody who writes meanwhile waits long.
 pub const BATCH: usize = 500;
 /// Steps that one look takes for a shelf; the next look goes on.
@@ -169,7 +144,6 @@ pub const STEPS_MAX: usize = 20;
 mod tests {
     use super::*;
     use crate::fleet::{Beat, EdgeState};
-    use crate::suspension::{Order, Signed};
 
     fn at(secs: u64) -> Timestamp {
         Timestamp::from_secs(1_800_000_000 + secs)
@@ -215,22 +189,8 @@ mod tests {
         check_seen(TWO, &[], 0);
     }
 
-    fn ordered(org: u8, action: Action, secs: u64) -> Entry {
-        let subject = Subject::Org(OrgId::from_bytes([org; 16]));
-        Entry { seq: 1, order: Order { subject, action, signed: Signed::new("ada", "why").unwrap(), at: at(secs) } }
-    }
-
     #[test]
     fn the_oldest_suspension_that_stands_keeps_the_purges_since() {
-        let mut standing = Standing::default();
-        assert_eq!(standing.oldest(), None);
-        for entry in [ordered(1, Action::Suspend, 1), ordered(2, Action::Suspend, 2), ordered(3, Action::Suspend, 3)] {
-            standing.note(&entry);
-        }
-        assert_eq!(standing.oldest(), Some(at(1)));
-        standing.note(&ordered(1, Action::Restore, 4));
-        standing.note(&ordered(2, Action::Suspend, 5));
-        assert_eq!(standing.oldest(), Some(at(3)));
         let ages = Ages::default();
         let purges = |standing| plan(&ages, 9, standing, at(100) + ages.work)[3];
         assert_eq!(purges(None), Due::Purges { before: at(100), upto: 9 });

@@ -3,6 +3,7 @@
 //! The record is the state: a subject is suspended while the newest order about it says so. An asset does not play while it
 //! or its organisation is suspended.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -148,9 +149,81 @@ pub fn standing(newest: impl IntoIterator<Item = Entry>) -> Option<Entry> {
     newest.into_iter().filter(|entry| entry.order.action == Action::Suspend).min_by_key(|entry| entry.order.subject)
 }
 
+/// The suspensions of organisations that stand, as far as the record of orders was read.
+///
+/// Orders are noted in their order. There are at most as many suspensions as there are organisations.
+///
+/// ```
+/// use rend_core::id::OrgId;
+/// use rend_core::suspension::{Action, Entry, Order, Signed, Subject, SuspendedOrgs};
+/// use rend_core::time::Timestamp;
+///
+/// let (org, at) = (OrgId::from_bytes([1; 16]), Timestamp::from_secs(1_800_000_000));
+/// let signed = Signed::new("ada", "a court's order")?;
+/// let order = Order { subject: Subject::Org(org), action: Action::Suspend, signed, at };
+/// let mut suspended = SuspendedOrgs::default();
+/// suspended.note(&Entry { seq: 1, order });
+/// assert_eq!((suspended.seen(), suspended.first()), (1, Some((org, at))));
+/// # Ok::<(), rend_core::suspension::Unsigned>(())
+/// ```
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct SuspendedOrgs {
+    seen: u64,
+    since: BTreeMap<OrgId, Timestamp>,
+}
+
+impl SuspendedOrgs {
+    /// The place up to which the record was read; 0 before its first order.
+    pub const fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// Takes in the next order of the record. Of an organisation that was suspended twice the later order counts.
+    pub fn note(&mut self, entry: &Entry) {
+        self.seen = entry.seq;
+        let Subject::Org(org) = entry.order.subject else { return };
+        match entry.order.action {
+            Action::Suspend => {
+                self.since.insert(org, entry.order.at);
+            }
+            Action::Restore => {
+                self.since.remove(&org);
+            }
+        }
+    }
+
+    /// When the oldest of them was ordered.
+    pub fn oldest(&self) -> Option<Timestamp> {
+        self.since.values().min().copied()
+    }
+
+    /// One of them, and when it was ordered: that of the organisation with the lowest id, so that all are come by.
+    pub fn first(&self) -> Option<(OrgId, Timestamp)> {
+        self.since.first_key_value().map(|(org, since)| (*org, *since))
+    }
+
+    /// Leaves out the suspension of `org`, which was carried out: it comes up again when a later order suspends it again.
+    pub fn settle(&mut self, org: OrgId) {
+        self.since.remove(&org);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn entry(seq: u64, subject: Subject, action: Action) -> Entry {
+        let signed = Signed::new("ada", "why").unwrap();
+        Entry { seq, order: Order { subject, action, signed, at: at(seq) } }
+    }
+
+    fn at(secs: u64) -> Timestamp {
+        Timestamp::from_secs(1_800_000_000 + secs)
+    }
+
+    fn org(n: u8) -> OrgId {
+        OrgId::from_bytes([n; 16])
+    }
 
     #[track_caller]
     fn check(by: &str, reason: &str, expect: Result<(&str, &str), Unsigned>) {
@@ -180,15 +253,51 @@ mod tests {
 
     #[test]
     fn what_stands_is_the_newest_order_of_the_asset_before_that_of_its_organisation() {
-        let entry = |seq, subject, action| {
-            let signed = Signed::new("ada", "why").unwrap();
-            Entry { seq, order: Order { subject, action, signed, at: Timestamp::EPOCH } }
-        };
-        let (asset, org) = (Subject::Asset(AssetId::from_bytes([9; 16])), Subject::Org(OrgId::from_bytes([1; 16])));
+        let (asset, org) = (Subject::Asset(AssetId::from_bytes([9; 16])), Subject::Org(org(1)));
         let by = |newest: &[Entry]| standing(newest.to_vec()).map(|entry| entry.seq);
         assert_eq!(by(&[]), None);
         assert_eq!(by(&[entry(1, org, Action::Suspend), entry(2, asset, Action::Suspend)]), Some(2));
         assert_eq!(by(&[entry(1, org, Action::Suspend), entry(2, asset, Action::Restore)]), Some(1));
         assert_eq!(by(&[entry(1, org, Action::Restore), entry(2, asset, Action::Restore)]), None);
+    }
+
+    /// What stands after these orders, given a second after one another: the oldest and the first.
+    #[track_caller]
+    fn check_standing(orders: &[(Subject, Action)], oldest: Option<u64>, first: Option<(u8, u64)>) {
+        let mut suspended = SuspendedOrgs::default();
+        for (seq, (subject, action)) in (1..).zip(orders) {
+            suspended.note(&entry(seq, *subject, *action));
+        }
+        assert_eq!(suspended.seen(), orders.len() as u64, "every order is read, whatever it is about");
+        assert_eq!(suspended.oldest(), oldest.map(at), "{orders:?}");
+        assert_eq!(suspended.first(), first.map(|(n, secs)| (org(n), at(secs))), "{orders:?}");
+    }
+
+    #[test]
+    fn of_the_organisations_suspended_those_stand_that_were_not_restored_since() {
+        let suspend = |n| (Subject::Org(org(n)), Action::Suspend);
+        let restore = |n| (Subject::Org(org(n)), Action::Restore);
+        let asset = |action| (Subject::Asset(AssetId::from_bytes([1; 16])), action);
+        check_standing(&[], None, None);
+        check_standing(&[suspend(1)], Some(1), Some((1, 1)));
+        check_standing(&[suspend(3), suspend(2), suspend(1)], Some(1), Some((1, 3)));
+        check_standing(&[suspend(1), suspend(2), restore(1)], Some(2), Some((2, 2)));
+        check_standing(&[suspend(1), suspend(2), suspend(1)], Some(2), Some((1, 3)));
+        check_standing(&[suspend(1), restore(1), suspend(1)], Some(3), Some((1, 3)));
+        check_standing(&[restore(1)], None, None);
+        check_standing(&[asset(Action::Suspend)], None, None);
+        check_standing(&[suspend(1), asset(Action::Restore)], Some(1), Some((1, 1)));
+    }
+
+    #[test]
+    fn a_suspension_that_was_carried_out_comes_up_again_only_when_it_is_ordered_again() {
+        let mut suspended = SuspendedOrgs::default();
+        suspended.note(&entry(1, Subject::Org(org(1)), Action::Suspend));
+        suspended.note(&entry(2, Subject::Org(org(2)), Action::Suspend));
+        suspended.settle(org(1));
+        suspended.settle(org(7));
+        assert_eq!((suspended.first(), suspended.seen()), (Some((org(2), at(2))), 2));
+        suspended.note(&entry(3, Subject::Org(org(1)), Action::Suspend));
+        assert_eq!(suspended.first(), Some((org(1), at(3))));
     }
 }

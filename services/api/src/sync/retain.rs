@@ -9,10 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rend_core::id::LeaseToken;
-use rend_core::retention::{BATCH, Due, STEPS_MAX, Standing, plan, seen_by_all};
+use rend_core::retention::{BATCH, Due, STEPS_MAX, plan, seen_by_all};
+use rend_core::suspension::SuspendedOrgs;
 use rend_core::time::Timestamp;
 use rend_storage::StoreError;
 
+use super::suspend;
 use crate::config::ApiConfig;
 use crate::state::{State, Stores};
 
@@ -20,8 +22,6 @@ use crate::state::{State, Stores};
 const LOOK_EVERY: Duration = Duration::from_secs(3600);
 /// How long one process leads after it said so last: shorter than it rests, so that a restart waits for nobody who is gone.
 const LEASE: Duration = Duration::from_secs(50 * 60);
-/// Orders of operators that are read at a time.
-const ORDERS_PAGE: usize = 1000;
 
 /// Lets go until a stop is requested. It says what goes before it does.
 pub(crate) async fn run(state: Arc<State>) {
@@ -53,7 +53,9 @@ pub(crate) async fn look(
     now: Timestamp,
 ) -> Result<Vec<(Due, usize, usize)>, StoreError> {
     let seen = seen_by_all(&config.expected_edges, &stores.edges.all().await?);
-    let plan = plan(&config.ages, seen, standing(stores).await?.oldest(), now);
+    let mut suspended = SuspendedOrgs::default();
+    suspend::read_on(stores, &mut suspended).await?;
+    let plan = plan(&config.ages, seen, suspended.oldest(), now);
     let mut told = Vec::new();
     for due in plan {
         let rows = stores.retention.count_due(&due, BATCH * STEPS_MAX).await?;
@@ -83,19 +85,6 @@ async fn remove(stores: &Stores, due: &Due) -> Result<usize, StoreError> {
         }
     }
     Ok(removed)
-}
-
-/// The suspensions of organisations that stand.
-async fn standing(stores: &Stores) -> Result<Standing, StoreError> {
-    let (mut standing, mut seen) = (Standing::default(), 0);
-    loop {
-        let orders = stores.suspensions.orders_after(seen, ORDERS_PAGE).await?;
-        orders.iter().for_each(|entry| standing.note(entry));
-        match orders.last() {
-            Some(last) if orders.len() == ORDERS_PAGE => seen = last.seq,
-            _ => return Ok(standing),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -3,16 +3,16 @@
 //! The record of orders and the purge log are the memory. What still has to be purged is every asset that no purge has named
 //! since the order; so whoever goes on after a death begins where the other one was.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rend_core::id::{AssetId, OrgId};
-use rend_core::suspension::{Action, Entry, Subject};
+use rend_core::suspension::SuspendedOrgs;
 use rend_core::time::Timestamp;
 use rend_storage::StoreError;
 
-use crate::state::State;
+use crate::state::{State, Stores};
 
 /// How often the record is looked at. No token opens what is suspended meanwhile.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -24,9 +24,10 @@ const ASSETS_PAGE: usize = 100;
 /// Follows the record until a stop is requested.
 pub(crate) async fn run(state: Arc<State>) {
     let mut shutdown = state.shutdown.clone();
-    let mut record = Record::default();
+    // Those that stand and are not carried out, as far as is known here.
+    let mut suspended = SuspendedOrgs::default();
     loop {
-        if let Err(error) = look(&state, &mut record).await {
+        if let Err(error) = look(&state, &mut suspended).await {
             tracing::warn!(%error, "not everything suspended was purged; no token opens it, and it is tried again");
         }
         tokio::select! {
@@ -36,43 +37,27 @@ pub(crate) async fn run(state: Arc<State>) {
     }
 }
 
-/// What a process knows of the orders about organisations.
-#[derive(Debug, Default)]
-struct Record {
-    /// The place up to which it is read.
-    seen: u64,
-    /// The suspensions that stand and are not carried out, as far as is known here.
-    open: BTreeMap<OrgId, Timestamp>,
-}
-
-impl Record {
-    fn note(&mut self, Entry { seq, order }: &Entry) {
-        self.seen = *seq;
-        if let Subject::Org(org) = order.subject {
-            match order.action {
-                Action::Suspend => self.open.insert(org, order.at),
-                Action::Restore => self.open.remove(&org),
-            };
-        }
-    }
-}
-
 /// Reads what is new in the record, and purges what is to be purged by it.
-async fn look(state: &State, record: &mut Record) -> Result<(), StoreError> {
-    loop {
-        let entries = state.stores.suspensions.orders_after(record.seen, PAGE).await?;
-        entries.iter().for_each(|entry| record.note(entry));
-        if entries.len() < PAGE {
-            break;
-        }
-    }
-    while let Some((org, since)) = record.open.first_key_value().map(|(org, since)| (*org, *since)) {
+async fn look(state: &State, suspended: &mut SuspendedOrgs) -> Result<(), StoreError> {
+    read_on(&state.stores, suspended).await?;
+    while let Some((org, since)) = suspended.first() {
         if !purge(state, org, since).await? {
             return Ok(());
         }
-        record.open.remove(&org);
+        suspended.settle(org);
     }
     Ok(())
+}
+
+/// Notes the orders that came since the record was read last, a page at a time, up to its end.
+pub(super) async fn read_on(stores: &Stores, suspended: &mut SuspendedOrgs) -> Result<(), StoreError> {
+    loop {
+        let entries = stores.suspensions.orders_after(suspended.seen(), PAGE).await?;
+        entries.iter().for_each(|entry| suspended.note(entry));
+        if entries.len() < PAGE {
+            return Ok(());
+        }
+    }
 }
 
 /// Purges every asset of `org` that was not purged since, and answers whether that came to its end: a stop ends it early.
@@ -110,7 +95,7 @@ async fn purged_since(state: &State, since: Timestamp) -> Result<BTreeSet<AssetI
 #[cfg(test)]
 mod tests {
     use rend_core::asset::{Asset, PlaybackPolicy};
-    use rend_core::suspension::{Order, Signed};
+    use rend_core::suspension::{Action, Order, Signed, Subject};
 
     use super::*;
     use crate::config::SOLE_ORG;
@@ -147,12 +132,12 @@ mod tests {
         for asset in &all[..2] {
             rig.state.dispatch.purge(asset.id).await.unwrap();
         }
-        let mut record = Record::default();
-        look(&rig.state, &mut record).await.unwrap();
+        let mut suspended = SuspendedOrgs::default();
+        look(&rig.state, &mut suspended).await.unwrap();
         let rows = rig.stores.purges.purges_after(3, PAGE).await.unwrap();
         assert_eq!(rows.iter().map(|row| row.asset).collect::<Vec<_>>(), [all[2].id, all[3].id, all[4].id]);
-        look(&rig.state, &mut record).await.unwrap();
-        look(&rig.state, &mut Record::default()).await.unwrap();
+        look(&rig.state, &mut suspended).await.unwrap();
+        look(&rig.state, &mut SuspendedOrgs::default()).await.unwrap();
         assert_eq!(purges(&rig).await, 6, "once is enough, for another process too");
     }
 
@@ -160,14 +145,14 @@ mod tests {
     async fn a_restored_organisation_is_left_alone_and_suspended_again_it_is_purged_again() {
         let rig = Rig::new();
         assets(&rig, 2).await;
-        let mut record = Record::default();
+        let mut suspended = SuspendedOrgs::default();
         order(&rig, Action::Suspend).await;
         order(&rig, Action::Restore).await;
-        look(&rig.state, &mut record).await.unwrap();
+        look(&rig.state, &mut suspended).await.unwrap();
         assert_eq!(purges(&rig).await, 0);
         for expect in [2, 4] {
             order(&rig, Action::Suspend).await;
-            look(&rig.state, &mut record).await.unwrap();
+            look(&rig.state, &mut suspended).await.unwrap();
             assert_eq!(purges(&rig).await, expect);
         }
     }
@@ -177,9 +162,25 @@ mod tests {
         let rig = Rig::new();
         assets(&rig, 2).await;
         order(&rig, Action::Suspend).await;
-        let mut record = Record::default();
+        let mut suspended = SuspendedOrgs::default();
         rig.stop();
-        look(&rig.state, &mut record).await.unwrap();
-        assert_eq!((purges(&rig).await, record.open.len()), (0, 1));
+        look(&rig.state, &mut suspended).await.unwrap();
+        assert_eq!(purges(&rig).await, 0);
+        assert_eq!(suspended.first().map(|(org, _)| org), Some(SOLE_ORG));
+    }
+
+    #[tokio::test]
+    async fn the_record_is_read_to_its_end_and_then_on_from_there() {
+        let rig = Rig::new();
+        for n in 0..=PAGE {
+            order(&rig, if n.is_multiple_of(2) { Action::Suspend } else { Action::Restore }).await;
+        }
+        let mut suspended = SuspendedOrgs::default();
+        read_on(&rig.stores, &mut suspended).await.unwrap();
+        assert_eq!(suspended.seen(), PAGE as u64 + 1);
+        assert_eq!(suspended.oldest(), Some(rig.state.clock.wall()), "the last order of all stands");
+        order(&rig, Action::Restore).await;
+        read_on(&rig.stores, &mut suspended).await.unwrap();
+        assert_eq!((suspended.seen(), suspended.oldest()), (PAGE as u64 + 2, None));
     }
 }
