@@ -113,6 +113,18 @@ pub struct PlaybackReport {
     pub last_seen: Option<Timestamp>,
 }
 
+impl PlaybackReport {
+    /// Which share of the responses came from the cache without the origin being asked; none where nothing was served.
+    pub fn hit_ratio(&self) -> Option<f64> {
+        share(self.by_cache.get(&CacheStatus::Hit).copied().unwrap_or(0), self.requests)
+    }
+}
+
+/// Which share of `whole` this `part` is; none of nothing.
+pub(crate) fn share(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
 /// What one edge served of one rendition.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Served {
@@ -212,6 +224,26 @@ mod tests {
             ("ash-1", Some(Rendition::P720), 1, 10),
         ];
         assert_eq!(told, expected);
+    }
+
+    /// A report of responses by where their bytes came from, and how many there were in all.
+    #[track_caller]
+    fn check(by_cache: &[(CacheStatus, u64)], requests: u64, expect: Option<f64>) {
+        let report =
+            PlaybackReport { requests, by_cache: by_cache.iter().copied().collect(), ..PlaybackReport::default() };
+        assert_eq!(report.hit_ratio(), expect, "{by_cache:?} of {requests}");
+    }
+
+    #[test]
+    fn only_what_the_cache_answered_alone_is_a_hit() {
+        use CacheStatus::{Coalesced, Hit, Miss, Pass, Revalidated};
+        check(&[], 0, None);
+        check(&[(Hit, 0)], 0, None);
+        check(&[], 3, Some(0.0));
+        check(&[(Hit, 3)], 3, Some(1.0));
+        check(&[(Hit, 3), (Miss, 1)], 4, Some(0.75));
+        check(&[(Miss, 1), (Coalesced, 1), (Pass, 1), (Revalidated, 1)], 4, Some(0.0));
+        check(&[(Hit, u64::MAX)], u64::MAX, Some(1.0));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
+use crate::analytics::share;
 use crate::artifact::Rendition;
 use crate::asset::{UnknownWord, named};
 use crate::id::{AssetId, EdgeId, OrgId};
@@ -352,7 +353,6 @@ impl Viewing {
     pub fn figures(mut self, top: usize) -> Figures {
         self.settle();
         self.startups.sort_unstable();
-        let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
         let mut assets: Vec<_> = self.by_asset.into_iter().collect();
         // The sort is stable, so that assets watched alike stay in the order of their ids.
         assets.sort_by_key(|(_, slice)| std::cmp::Reverse(slice.watch_ms));

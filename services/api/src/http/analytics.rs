@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use rend_core::analytics::{CacheStatus, PlaybackReport, Served};
+use rend_core::analytics::{PlaybackReport, Served};
 use rend_core::credential::Scope;
 use rend_core::id::{AssetId, EdgeId};
 use rend_core::viewing::NO_REGION;
@@ -153,8 +153,7 @@ async fn overview(state: &State, caller: Caller, query: &str) -> Answer {
     let (report, top) = state.stores.analytics.overview(caller.org, from, until, TOP).await?;
     let mut json_report = ReportJson::new(None, window, &report);
     json_report.top_assets = Some(top.iter().map(|(id, report)| ReportJson::new(Some(*id), window, report)).collect());
-    let hits = report.by_cache.get(&CacheStatus::Hit).copied().unwrap_or(0);
-    json_report.hit_ratio = (report.requests > 0).then(|| hits as f64 / report.requests as f64);
+    json_report.hit_ratio = report.hit_ratio();
     let regions = regions(state).await?;
     let parts = state.stores.analytics.served(caller.org, from, until).await?;
     json_report.served = Some(ServedJson::new(&parts, &regions));
