@@ -316,8 +316,8 @@ impl Asset {
     }
 
     fn can_download(&self, rendition: Rendition) -> bool {
-        let is_there = self.download(rendition).is_some_and(|row| matches!(row.state, DownloadState::Ready { .. }));
-        !is_there && self.downloadable().contains(&rendition)
+        let waited_for = |row: &DownloadRow| !matches!(row.state, DownloadState::Failed(_));
+        !self.download(rendition).is_some_and(waited_for) && self.downloadable().contains(&rendition)
     }
 
     fn download_mut(&mut self, rendition: Rendition) -> Option<&mut DownloadRow> {

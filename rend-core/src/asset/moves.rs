@@ -80,7 +80,7 @@ pub enum Move {
 }
 
 impl Move {
-    pub(super) const fn name(&self) -> &'static str {
+    pub const fn name(&self) -> &'static str {
         match self {
             Self::BeginUpload => "begin_upload",
             Self::SourceStored(_) => "source_stored",

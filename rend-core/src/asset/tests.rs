@@ -41,7 +41,7 @@ fn asset(source: SourceState, playable: PlayableState, stored: bool) -> Asset {
         vec![RenditionRow { rendition: Rendition::P360, state: RenditionState::Planned, bandwidth: None }];
     let ready = |rendition| RenditionRow { rendition, state: RenditionState::Ready, bandwidth: Some(9) };
     asset.renditions.push(ready(Rendition::P480));
-    asset.downloads = vec![DownloadRow { rendition: Rendition::P480, state: DownloadState::Pending }];
+    asset.downloads = vec![DownloadRow { rendition: Rendition::P480, state: DownloadState::Failed(failure()) }];
     asset.captions = vec![captions("de", false)];
     asset
 }
@@ -305,10 +305,11 @@ fn only_what_is_complete_is_downloaded_and_a_sound_beside_pictures_is_not() {
 }
 
 #[test]
-fn a_download_is_asked_for_once_and_again_only_while_it_is_not_there() {
+fn a_download_is_asked_for_once_and_again_only_after_it_failed() {
     let asset = ready(&["360p", "720p"], 1280, 720);
     let step = |asset: &Asset, step: Move| asset.after(&step, NOW).map(|(next, _)| next);
     let one = step(&asset, Move::RequestDownload(Rendition::P720)).unwrap();
+    assert!(step(&one, Move::RequestDownload(Rendition::P720)).is_err(), "it is waited for");
     let both = step(&one, Move::RequestDownload(Rendition::P360)).unwrap();
     assert_eq!(both.downloads.iter().map(|row| row.rendition).collect::<Vec<_>>(), [Rendition::P360, Rendition::P720]);
     let failed = step(&both, Move::DownloadFailed { rendition: Rendition::P720, failure: failure() }).unwrap();

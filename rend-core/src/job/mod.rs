@@ -1,10 +1,12 @@
 //! Jobs: work that is written down, leased, retried by class, and finished once.
 
 pub mod lease;
+mod lost;
 mod retry;
 pub mod worker;
 
 pub use crate::asset::UnknownWord;
+pub use lost::moves_for_lost;
 pub use retry::{RETRY_WAIT_MAX, RETRY_WAIT_MIN, retry_wait};
 
 use crate::asset::named;

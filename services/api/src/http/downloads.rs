@@ -9,7 +9,7 @@ use rend_core::artifact::{ArtifactPath, ObjectKey, Rendition};
 use rend_core::asset::{Asset, DownloadRow, DownloadState, Move, PlayableState};
 use rend_core::credential::Scope;
 use rend_core::id::{AssetId, JobId};
-use rend_core::job::{JobKind, JobState, NewJob};
+use rend_core::job::{JobKind, NewJob};
 use rend_core::routing::{Route, Viewer};
 use rend_shell::body::{BodyError, capped};
 use rend_storage::StoreError;
@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json as value};
 use warp::Filter;
 use warp::filters::BoxedFilter;
 
-use crate::auth::{Caller, caller};
+use crate::auth::{Caller, state_and_caller};
 use crate::error::ApiError;
 use crate::http::assets::owned;
 use crate::http::player::{download_url, routes_for, unsigned};
@@ -33,27 +33,20 @@ use crate::wire::Page;
 const WISH_BYTES_MAX: usize = 1024;
 
 pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
-    let with = |state: &Arc<State>| {
-        let state = Arc::clone(state);
-        warp::any().map(move || Arc::clone(&state))
-    };
     let list = warp::path!("v1" / "assets" / AssetId / "downloads")
         .and(get())
-        .and(with(state))
-        .and(caller(state, Scope::Read))
+        .and(state_and_caller(state, Scope::Read))
         .then(|id, state: Arc<State>, caller: Result<Caller, ApiError>| async move { list(&state, caller?, id).await });
     let ask = warp::path!("v1" / "assets" / AssetId / "downloads")
         .and(warp::post())
-        .and(with(state))
-        .and(caller(state, Scope::Upload))
+        .and(state_and_caller(state, Scope::Upload))
         .and(capped(WISH_BYTES_MAX))
         .then(|id, state: Arc<State>, caller: Result<Caller, ApiError>, body: Result<Bytes, BodyError>| async move {
             ask(&state, caller?, id, &body?).await
         });
     let remove = warp::path!("v1" / "assets" / AssetId / "downloads" / String)
         .and(warp::delete())
-        .and(with(state))
-        .and(caller(state, Scope::Upload))
+        .and(state_and_caller(state, Scope::Upload))
         .then(|id, rung: String, state: Arc<State>, caller: Result<Caller, ApiError>| async move {
             remove(&state, caller?, id, &rung).await
         });
@@ -152,25 +145,21 @@ async fn ask(state: &State, caller: Caller, id: AssetId, body: &[u8]) -> Answer 
     };
     let Some(usual) = asset.usual_download() else { return Err(not_ready(asset)) };
     let rendition = wish.rung.as_deref().map_or(Ok(usual), |rung| chosen(&asset, rung))?;
-    if asset.download(rendition).is_none_or(|row| !matches!(row.state, DownloadState::Ready { .. }))
-        && !is_under_way(state, &asset, rendition).await?
-    {
-        let now = state.clock.wall();
-        let job = NewJob {
-            id: JobId::new(now, rend_shell::ten()),
-            asset: id,
-            kind: JobKind::Download,
-            run_at: now,
-            attempts_max: state.config.job_attempts_max,
-        };
-        let step = Move::RequestDownload(rendition);
-        let change = Change { asset: id, expect: None, step, fence: None, enqueue: Some(job), now };
-        match state.stores.assets.advance(&change).await {
-            Ok(_) => state.bus.wake(),
-            // Somebody else's has become ready meanwhile.
-            Err(StoreError::Illegal(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
+    let now = state.clock.wall();
+    let job = NewJob {
+        id: JobId::new(now, rend_shell::ten()),
+        asset: id,
+        kind: JobKind::Download,
+        run_at: now,
+        attempts_max: state.config.job_attempts_max,
+    };
+    let step = Move::RequestDownload(rendition);
+    let change = Change { asset: id, expect: None, step, fence: None, enqueue: Some(job), now };
+    match state.stores.assets.advance(&change).await {
+        Ok(_) => state.bus.wake(),
+        // It is there, or waited for.
+        Err(StoreError::Illegal(_)) => {}
+        Err(error) => return Err(error.into()),
     }
     let asset = owned(state, caller, id).await?;
     let row = asset.download(rendition).ok_or(ApiError::NotFound { what: "download" })?;
@@ -189,16 +178,6 @@ fn chosen(asset: &Asset, rung: &str) -> Result<Rendition, ApiError> {
         let names: Vec<String> = all.iter().map(Rendition::to_string).collect();
         ApiError::field("/rung", format!("one of {}", names.join(", ")))
     })
-}
-
-/// Whether a job will make what is pending. One whose worker was lost too often has nobody to say so.
-async fn is_under_way(state: &State, asset: &Asset, rendition: Rendition) -> Result<bool, ApiError> {
-    if asset.download(rendition).is_none_or(|row| row.state != DownloadState::Pending) {
-        return Ok(false);
-    }
-    let jobs = state.stores.jobs.of_asset(asset.id).await?;
-    let open = |state: JobState| matches!(state, JobState::Queued | JobState::Leased);
-    Ok(jobs.iter().any(|job| job.kind == JobKind::Download && open(job.state)))
 }
 
 fn not_ready(asset: Asset) -> ApiError {

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rend_core::asset::{Failure, Move, SourceState};
 use rend_core::id::JobId;
-use rend_core::job::{Job, JobKind};
+use rend_core::job::{Job, moves_for_lost};
 use rend_core::time::Timestamp;
 use rend_core::upload::sweep::{SWEEP_MAX, Sweep, sweep};
 use rend_core::upload::{UploadSession, UploadState};
@@ -30,7 +29,7 @@ pub(crate) async fn run(state: Arc<State>) {
             Ok(()) => state.bus.wake(),
             Err(error) => tracing::warn!(%error, "upload sessions could not be swept"),
         }
-        match fail_lost(&state.stores, seen, now).await {
+        match tell_of_lost(&state.stores, seen, now).await {
             Ok(last) => {
                 seen = last;
                 state.bus.wake();
@@ -72,12 +71,12 @@ async fn settle(stores: &Stores, session: &UploadSession, what: Sweep, now: Time
     }
 }
 
-/// Fails the assets of failed media jobs with an id after `after`, and answers where to go on: a job whose worker was
-/// lost has nobody else to do it.
-async fn fail_lost(stores: &Stores, after: Option<JobId>, now: Timestamp) -> Result<Option<JobId>, StoreError> {
+/// Tells the assets of failed jobs with an id after `after`, and answers where to go on: a job whose worker was lost has
+/// nobody else to do it.
+async fn tell_of_lost(stores: &Stores, after: Option<JobId>, now: Timestamp) -> Result<Option<JobId>, StoreError> {
     let failed = stores.jobs.failed(after, FAILED_MAX).await?;
-    for job in failed.iter().filter(|job| job.kind == JobKind::Media) {
-        match fail_asset_of(stores, job, now).await {
+    for job in &failed {
+        match tell_asset_of(stores, job, now).await {
             // Somebody moved the asset meanwhile: a worker, a retry or a delete. What they did stands.
             Ok(()) | Err(StoreError::NotFound { .. } | StoreError::Conflict { .. } | StoreError::Illegal(_)) => {}
             Err(error) => return Err(error),
@@ -86,34 +85,24 @@ async fn fail_lost(stores: &Stores, after: Option<JobId>, now: Timestamp) -> Res
     Ok(failed.last().filter(|_| failed.len() == FAILED_MAX).map(|job| job.id))
 }
 
-async fn fail_asset_of(stores: &Stores, job: &Job, now: Timestamp) -> Result<(), StoreError> {
-    // Read before the jobs: a retry after this changes the revision, and the failure is refused.
-    let asset = stores.assets.get(job.asset).await?;
-    if !asset.source.is_live() || asset.source == SourceState::Ready {
-        return Ok(());
-    }
+async fn tell_asset_of(stores: &Stores, job: &Job, now: Timestamp) -> Result<(), StoreError> {
+    // Read before the jobs: what somebody asks for after this changes the revision, and the moves are refused.
+    let mut asset = stores.assets.get(job.asset).await?;
     let jobs = stores.jobs.of_asset(job.asset).await?;
-    if jobs.iter().any(|other| other.kind == JobKind::Media && other.id > job.id) {
-        return Ok(());
+    for step in moves_for_lost(job, &asset, &jobs) {
+        tracing::info!(asset = %asset.id, job = %job.id, step = step.name(), "saying what a lost worker could not");
+        let change = Change { asset: asset.id, expect: Some(asset.revision), step, fence: None, enqueue: None, now };
+        asset = stores.assets.advance(&change).await?;
     }
-    let code = job.error.as_ref().map_or("processing_failed", |error| error.code.as_str());
-    tracing::info!(asset = %asset.id, job = %job.id, code, "failing an asset whose last job failed without saying so");
-    let failure = Failure {
-        code: code.to_owned(),
-        detail: "preparing the video was interrupted too often and was given up; try again, or upload it in another \
-                 format"
-            .into(),
-    };
-    let (expect, step) = (Some(asset.revision), Move::Fail(failure));
-    let change = Change { asset: asset.id, expect, step, fence: None, enqueue: None, now };
-    stores.assets.advance(&change).await.map(|_| ())
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use rend_core::asset::{Asset, PlaybackPolicy, StoredSource};
+    use rend_core::artifact::Rendition;
+    use rend_core::asset::{Asset, DownloadState, MediaFacts, Move, PlaybackPolicy, SourceState, StoredSource};
     use rend_core::id::{AssetId, LeaseToken, UploadId};
-    use rend_core::job::NewJob;
+    use rend_core::job::{JobKind, NewJob};
     use rend_storage::jobs::{Claim, WORKER_LOST};
 
     use super::*;
@@ -128,9 +117,23 @@ mod tests {
         stores.assets.advance(&change).await.unwrap()
     }
 
-    fn job(asset: AssetId, n: u8) -> NewJob {
+    fn job(asset: AssetId, n: u8, kind: JobKind) -> NewJob {
         let id = JobId::new(at(u64::from(n)), [n; 10]);
-        NewJob { id, asset, kind: JobKind::Media, run_at: at(0), attempts_max: 1 }
+        NewJob { id, asset, kind, run_at: at(0), attempts_max: 1 }
+    }
+
+    /// A worker takes the one job of `kind` that there is, and is not heard of again.
+    async fn lose(stores: &Stores, kind: JobKind) {
+        for (n, secs) in [(1, 0), (2, 20)] {
+            let claim = Claim {
+                worker: "w".into(),
+                kinds: vec![kind],
+                token: LeaseToken::new(at(0), [n; 10]),
+                now: at(secs),
+                expires: at(secs + 10),
+            };
+            assert_eq!(stores.jobs.claim(&claim).await.unwrap().is_some(), n == 1);
+        }
     }
 
     /// An asset whose upload began, with its open session.
@@ -155,18 +158,9 @@ mod tests {
     async fn lost(stores: &Stores) -> AssetId {
         let (asset, _) = uploading(stores).await;
         let stored = StoredSource { bytes: 1, sha256: [0; 32] };
-        advance(stores, asset, Move::SourceStored(stored), Some(job(asset, 1))).await;
+        advance(stores, asset, Move::SourceStored(stored), Some(job(asset, 1, JobKind::Media))).await;
         advance(stores, asset, Move::BeginProcessing, None).await;
-        for (n, secs) in [(1, 0), (2, 20)] {
-            let claim = Claim {
-                worker: "w".into(),
-                kinds: vec![JobKind::Media],
-                token: LeaseToken::new(at(0), [n; 10]),
-                now: at(secs),
-                expires: at(secs + 10),
-            };
-            assert_eq!(stores.jobs.claim(&claim).await.unwrap().is_some(), n == 1);
-        }
+        lose(stores, JobKind::Media).await;
         asset
     }
 
@@ -174,10 +168,10 @@ mod tests {
     async fn an_asset_whose_worker_was_lost_is_failed_once() {
         let stores = Stores::memory();
         let asset = lost(&stores).await;
-        assert_eq!(fail_lost(&stores, None, at(30)).await.unwrap(), None);
+        assert_eq!(tell_of_lost(&stores, None, at(30)).await.unwrap(), None);
         let failed = stores.assets.get(asset).await.unwrap();
         assert_eq!((failed.source, failed.failure.clone().unwrap().code.as_str()), (SourceState::Failed, WORKER_LOST));
-        fail_lost(&stores, None, at(31)).await.unwrap();
+        tell_of_lost(&stores, None, at(31)).await.unwrap();
         assert_eq!(stores.assets.get(asset).await.unwrap(), failed);
     }
 
@@ -185,10 +179,47 @@ mod tests {
     async fn the_failure_of_an_older_job_says_nothing_of_a_retry() {
         let stores = Stores::memory();
         let asset = lost(&stores).await;
-        fail_lost(&stores, None, at(30)).await.unwrap();
-        advance(&stores, asset, Move::Retry, Some(job(asset, 2))).await;
-        fail_lost(&stores, None, at(31)).await.unwrap();
+        tell_of_lost(&stores, None, at(30)).await.unwrap();
+        advance(&stores, asset, Move::Retry, Some(job(asset, 2, JobKind::Media))).await;
+        tell_of_lost(&stores, None, at(31)).await.unwrap();
         assert_eq!(stores.assets.get(asset).await.unwrap().source, SourceState::Uploaded);
+    }
+
+    #[tokio::test]
+    async fn downloads_whose_worker_was_lost_are_failed_and_can_be_asked_for_again() {
+        let stores = Stores::memory();
+        let (asset, _) = uploading(&stores).await;
+        let rungs = [Rendition::P360, Rendition::P720];
+        let media = MediaFacts {
+            container: "mov".into(),
+            duration_ms: 1000,
+            width: 1280,
+            height: 720,
+            millifps: 25_000,
+            video_codec: "h264".into(),
+            audio_codec: String::new(),
+            notes: Vec::new(),
+        };
+        advance(&stores, asset, Move::SourceStored(StoredSource { bytes: 1, sha256: [0; 32] }), None).await;
+        advance(&stores, asset, Move::BeginProcessing, None).await;
+        advance(&stores, asset, Move::Planned { media, renditions: rungs.to_vec() }, None).await;
+        for rendition in rungs {
+            advance(&stores, asset, Move::RenditionReady { rendition, bandwidth: 1 }, None).await;
+        }
+        advance(&stores, asset, Move::HlsReady { degraded: false }, None).await;
+        advance(&stores, asset, Move::RequestDownload(Rendition::P360), Some(job(asset, 1, JobKind::Download))).await;
+        advance(&stores, asset, Move::RequestDownload(Rendition::P720), None).await;
+        lose(&stores, JobKind::Download).await;
+        tell_of_lost(&stores, None, at(30)).await.unwrap();
+        let told = stores.assets.get(asset).await.unwrap();
+        let said: Vec<_> = told.downloads.iter().map(|row| row.state.as_str()).collect();
+        assert_eq!(said, ["failed", "failed"]);
+        assert!(matches!(&told.downloads[0].state, DownloadState::Failed(failure) if failure.code == WORKER_LOST));
+
+        let again = Some(job(asset, 2, JobKind::Download));
+        advance(&stores, asset, Move::RequestDownload(Rendition::P360), again).await;
+        tell_of_lost(&stores, None, at(31)).await.unwrap();
+        assert_eq!(stores.assets.get(asset).await.unwrap().downloads[0].state, DownloadState::Pending);
     }
 
     #[tokio::test]
