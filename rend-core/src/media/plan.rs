@@ -11,8 +11,10 @@ use crate::media::ladder::{LadderPolicy, Rung, Size, Tier, ladder};
 use crate::media::probe::{PacketScan, Rate, Source};
 use crate::media::sounds::{Sound, sounds};
 
+mod cost;
 mod holds;
 
+pub use cost::{NS_PER_PIXEL, RunLimit};
 #[doc(hidden)]
 pub use holds::plans_hold;
 

@@ -99,7 +99,7 @@ impl Plan {
     }
 
     /// Frames that are decoded and thrown away by an encoder that begins at `frame`.
-    fn frames_wasted(&self, frame: u64) -> u64 {
+    pub(super) fn frames_wasted(&self, frame: u64) -> u64 {
         let us = self.grid.micros_at(frame).saturating_add(self.grid.micros_at(1) / 2);
         let before = self.source.keys_us.partition_point(|key| *key <= us).checked_sub(1);
         let key = before.and_then(|place| self.source.keys_us.get(place)).copied();
