@@ -174,6 +174,8 @@ pub fn read(known: &Known<'_>, head: &Head<'_>, bytes_max: u64) -> Meaning {
     match head.status {
         200 | 206 if coded => Meaning::Never(Never::Strange),
         200 if known.received > 0 => Meaning::Changed,
+        // What a first answer said is settled though nothing of it came: another file is begun with nothing known.
+        200 if known.bytes.is_some() && head.length != known.bytes => Meaning::Changed,
         200 => take(head.length, validator, bytes_max),
         206 if known.received == 0 => Meaning::Never(Never::Strange),
         206 => {
@@ -290,6 +292,16 @@ mod tests {
         check(&NONE, Head { encoding: Some("gzip"), ..ok }, Meaning::Never(Never::Strange));
         check(&NONE, Head { encoding: Some("identity"), ..ok }, taken(Some(10), Some("\"v1\"")));
         check(&NONE, Head { status: 206, ..ok }, Meaning::Never(Never::Strange));
+    }
+
+    #[test]
+    fn a_length_of_which_nothing_came_may_still_change() {
+        let told = Known { received: 0, bytes: Some(50), validator: Some("\"v1\"") };
+        let ok = Head { status: 200, length: Some(50), etag: Some("\"v2\""), ..Head::default() };
+        check(&told, ok, taken(Some(50), Some("\"v2\"")));
+        check(&told, Head { length: Some(40), ..ok }, Meaning::Changed);
+        check(&told, Head { length: None, ..ok }, Meaning::Changed);
+        check(&NONE, Head { length: Some(40), ..ok }, taken(Some(40), Some("\"v2\"")));
     }
 
     #[test]

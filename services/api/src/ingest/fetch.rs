@@ -394,6 +394,25 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
+    async fn a_length_that_was_told_before_any_byte_came_binds_nobody() {
+        let file = bytes_of(40_000);
+        for second in [Some(("content-length", "40000")), None] {
+            let serve = file.clone();
+            let (base, _) = server(move |_, n| match n {
+                0 => answer("200 OK", &[("content-length", "50000"), ("etag", "\"v1\"")], b""),
+                _ => answer("200 OK", second.as_slice(), &serve),
+            })
+            .await;
+            let rig = Rig::new();
+            let id = pulled(&rig, &base).await;
+            assert!(matches!(one_try(&rig, LOCAL, id).await, Fetched::Nothing("source_broke_off")));
+            assert!(matches!(one_try(&rig, LOCAL, id).await, Fetched::Nothing("source_changed")));
+            assert!(matches!(one_try(&rig, LOCAL, id).await, Fetched::Whole(_)));
+            assert_eq!(rig.parts_of(id).await, file);
+        }
+    }
+
+    #[tokio::test]
     async fn a_file_of_unknown_length_ends_where_its_connection_does() {
         let file = bytes_of(30_000);
         let serve = file.clone();
