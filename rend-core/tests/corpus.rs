@@ -58,12 +58,20 @@ fn every_upload_header_of_the_corpus_reads_back() {
     assert!(count >= 10, "{count}");
 }
 
+/// What `property` answers to the bytes of each file of the target's corpus.
+fn replay_bytes(target: &str, property: impl Fn(&[u8]) -> usize) -> Vec<usize> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
+    fs::read_dir(folder).unwrap().map(|entry| property(&fs::read(entry.unwrap().path()).unwrap())).collect()
+}
+
+#[test]
+fn every_upload_of_the_corpus_holds() {
+    let things = replay_bytes("tus", rend_core::upload::transfers_hold);
+    assert!(things.iter().filter(|count| **count >= 5).count() >= 8, "something happens in each: {things:?}");
+}
+
 #[test]
 fn every_plan_of_the_corpus_holds() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/planner");
-    let mut segments = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        segments.push(rend_core::media::plan::plans_hold(&fs::read(entry.unwrap().path()).unwrap()));
-    }
+    let segments = replay_bytes("planner", rend_core::media::plan::plans_hold);
     assert!(segments.iter().filter(|count| **count > 0).count() >= 5, "most of the corpus is planned: {segments:?}");
 }

@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod admission;
+mod holds;
 pub mod idempotency;
 pub mod parts;
 pub mod pull;
@@ -19,6 +20,9 @@ use std::str::FromStr;
 use crate::asset::{UnknownWord, named};
 use crate::id::{AssetId, OrgId, UploadId};
 use crate::time::Timestamp;
+
+#[doc(hidden)]
+pub use holds::transfers_hold;
 
 /// One attempt to bring in an original.
 #[derive(Clone, Debug, Eq, PartialEq)]
