@@ -454,6 +454,17 @@ pub(super) mod tests {
         read(json.as_bytes(), Container::Mov, &Limits::default())
     }
 
+    #[test]
+    fn a_picture_whose_sides_multiply_past_any_number_is_over_the_limit() {
+        let side = 1_u64 << 33;
+        let huge = format!(r#"{{"index":0,"codec_type":"video","codec_name":"h264","width":{side},"height":{side}}}"#);
+        assert!(matches!(probe(std::slice::from_ref(&huge), "10.0"), Err(Reject::OverLimit(_))));
+        // It is also compared with other pictures of the file, and one that is the default comes before it.
+        let chosen = stream(r#""disposition":{"default":1},"r_frame_rate":"30/1","avg_frame_rate":"30/1""#);
+        let source = probe(&[huge, chosen], "10.0").unwrap();
+        assert_eq!(source.video.unwrap().coded, Size { width: 640, height: 360 });
+    }
+
     const PLAIN: &str = r#""r_frame_rate":"24/1","avg_frame_rate":"24/1","duration":"8.0","nb_frames":"192""#;
     const SOUND: &str =
         r#"{"index":1,"codec_type":"audio","codec_name":"aac","channels":2,"sample_rate":"48000","duration":"8.0"}"#;

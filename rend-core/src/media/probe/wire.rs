@@ -80,7 +80,7 @@ impl Said {
         let cover =
             self.streams.iter().find(|s| s.codec_type == "video" && yes(&s.disposition.attached_pic)).map(|s| s.index);
         let chosen = pictures().max_by_key(|s| {
-            let area = natural(&s.width).unwrap_or(0) * natural(&s.height).unwrap_or(0);
+            let area = natural(&s.width).unwrap_or(0).saturating_mul(natural(&s.height).unwrap_or(0));
             // Of equals the first in the file wins, hence the turned index.
             (yes(&s.disposition.default), area, u32::MAX - s.index)
         });
@@ -170,7 +170,7 @@ impl Stream {
             return Err(Reject::Unreadable);
         }
         let side_max = u64::from(limits.side_max);
-        if width > side_max || height > side_max || width * height > limits.pixels_max {
+        if width > side_max || height > side_max || width.saturating_mul(height) > limits.pixels_max {
             return Err(Reject::OverLimit(format!("a picture of {width} × {height} is too large")));
         }
         let side = |pixels: u64| u32::try_from(pixels).map_err(|_| Reject::Unreadable);
@@ -374,5 +374,5 @@ const SIDE_MIN: u32 = 16;
 const HOLD_US_MIN: u64 = 500_000;
 /// No part of a fraction is larger, so that products of them do not overflow.
 const PART_MAX: u64 = 1 << 31;
-/// No count, size or rate is larger, so that products of two of them do not overflow.
+/// No count, size or rate that means anything is larger. Products of two of them may not fit 64 bits, and saturate.
 const NATURAL_MAX: u64 = 1 << 40;
