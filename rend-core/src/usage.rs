@@ -7,9 +7,11 @@
 //! what was written before ──────────────────┘
 //! ```
 //!
-//! An hour is counted once its end lies [`LATENESS`] back, and again when it has more records than were counted. What was
-//! written stays: a later count writes the difference under the next revision, so whoever adds up the revisions of an
-//! organisation, tier and hour has what was delivered, at every moment.
+//! An hour is counted once its end lies [`LATENESS`] back, and again when it has more records than were counted; [`steps`]
+//! says which. What was written stays: a later count writes the difference under the next revision, so whoever adds up the
+//! revisions of an organisation, tier and hour has what was delivered, at every moment.
+
+mod step;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -25,6 +27,8 @@ use crate::media::ladder::{Size, Tier};
 use crate::media::playlist::{Master, Media};
 use crate::metering::{Bill, Segment};
 use crate::time::Timestamp;
+
+pub use step::{HourCount, HourStep, steps};
 
 /// An hour, as long as it is.
 pub const HOUR: Duration = Duration::from_secs(3600);
@@ -187,10 +191,7 @@ pub fn incomplete(hours: &[RunHour], accounts: &[NodeAccount], from_start: bool)
 /// Those are the hours up to the last that has fewer records than were `counted`, and the first of each run whose beginning
 /// may have died with them. What was said of them stays said.
 pub fn aged(hours: &[RunHour], counted: &[CountedHour]) -> BTreeSet<Timestamp> {
-    let mut rows = BTreeMap::<Timestamp, u64>::new();
-    for run in hours {
-        *rows.entry(run.hour).or_default() += run.rows;
-    }
+    let rows = step::rows_of(hours);
     let died = |hour: &&CountedHour| rows.get(&hour.hour).copied().unwrap_or(0) < hour.rows;
     let Some(last) = counted.iter().filter(died).map(|hour| hour.hour).max() else { return BTreeSet::new() };
     let mut firsts = BTreeMap::<(&EdgeId, [u8; 8]), &RunHour>::new();

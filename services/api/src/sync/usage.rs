@@ -12,7 +12,7 @@ use rend_core::artifact::{ArtifactPath, ObjectKey, Rendition};
 use rend_core::id::{AssetId, LeaseToken};
 use rend_core::metering::{Bill, Taking};
 use rend_core::time::Timestamp;
-use rend_core::usage::{CountedHour, HOUR, Lengths, aged, corrections, countable_until, incomplete, uncounted};
+use rend_core::usage::{HOUR, HourCount, HourStep, Lengths, corrections, countable_until, steps, uncounted};
 use rend_storage::StoreError;
 
 use crate::state::{State, Stores};
@@ -64,38 +64,20 @@ pub(crate) struct Looks {
     learnt: BTreeSet<(AssetId, Rendition)>,
 }
 
-/// Learns the lengths of what is played, and counts every hour that has more records than were counted.
+/// Learns the lengths of what is played, and does about every hour what is to be done.
 pub(crate) async fn count(stores: &Stores, looks: &mut Looks, now: Timestamp) -> Result<(), StoreError> {
     learn(stores, looks, now).await?;
     let until = countable_until(now);
     let is_whole = looks.whole.is_none_or(|at| at.hour() != now.hour());
     let from = if is_whole { Timestamp::EPOCH } else { (now - RECENT).hour() };
     let runs = stores.analytics.hours(from, until).await?;
-    let missing = incomplete(&runs, &stores.analytics.accounts().await?, is_whole);
+    let accounts = stores.analytics.accounts().await?;
     let counted = stores.usage.counted(from, until).await?;
-    let aged = aged(&runs, &counted);
-    let counted: BTreeMap<_, _> = counted.into_iter().map(|hour| (hour.hour, hour)).collect();
-    let mut rows = BTreeMap::<Timestamp, u64>::new();
-    for run in &runs {
-        *rows.entry(run.hour).or_default() += run.rows;
-    }
-    for (hour, rows) in rows {
-        let before = counted.get(&hour);
-        let is_aged = aged.contains(&hour);
-        let lacks = match before {
-            Some(before) if is_aged => !before.complete,
-            Some(_) | None => missing.contains(&hour),
-        };
-        // Records die of age: an hour that has fewer than were counted is not counted again.
-        let written = if before.is_none_or(|before| rows > before.rows) {
-            count_hour(stores, hour, rows, before, lacks, now).await
-        } else if !is_aged
-            && let Some(before) = before
-            && let Some(complete) = restated(before, lacks, is_whole)
-        {
-            stores.usage.write_count(&CountedHour { complete, at: now, ..*before }, &[]).await
-        } else {
-            continue;
+    for step in steps(&runs, &accounts, &counted, is_whole, now) {
+        let written = match step {
+            HourStep::Count(count) => count_hour(stores, count, now).await,
+            HourStep::Restate(hour) => stores.usage.write_count(&hour, &[]).await,
+            HourStep::Leave => continue,
         };
         match written {
             // Another process counted it meanwhile; the next look compares with what that wrote.
@@ -109,21 +91,8 @@ pub(crate) async fn count(stores: &Stores, looks: &mut Looks, now: Timestamp) ->
     Ok(())
 }
 
-/// What is said of the completeness of an hour that has no new records, if it is something else than before. Only a look at
-/// everything can say that nothing is missing any more.
-const fn restated(before: &CountedHour, lacks: bool, is_whole: bool) -> Option<bool> {
-    let complete = !lacks && before.uncounted == 0;
-    if complete == before.complete || (complete && !is_whole) { None } else { Some(complete) }
-}
-
-async fn count_hour(
-    stores: &Stores,
-    hour: Timestamp,
-    rows: u64,
-    before: Option<&CountedHour>,
-    lacks: bool,
-    now: Timestamp,
-) -> Result<(), StoreError> {
+async fn count_hour(stores: &Stores, count: HourCount, now: Timestamp) -> Result<(), StoreError> {
+    let hour = count.hour;
     let (mut bill, mut known) = (Bill::default(), BTreeMap::new());
     let mut last: Option<Taking> = None;
     loop {
@@ -154,10 +123,7 @@ async fn count_hour(
         }
     }
     let written = stores.usage.written(hour).await?;
-    let uncounted = uncounted(&bill);
-    let pass = before.map_or(0, |before| before.pass);
-    let count = CountedHour { hour, rows, complete: !lacks && uncounted == 0, uncounted, pass, at: now };
-    stores.usage.write_count(&count, &corrections(hour, &bill, &written)).await
+    stores.usage.write_count(&count.counted(uncounted(&bill), now), &corrections(hour, &bill, &written)).await
 }
 
 /// Writes down how long the segments are of what was played lately.
