@@ -150,17 +150,7 @@ mod tests {
     }
 
     fn edge(id: &str, purge_seen: u64) -> EdgeRow {
-        let beat = Beat {
-            state: EdgeState::Active,
-            cache_bytes_max: 0,
-            cache_bytes_used: 0,
-            cache_entries: 0,
-            disk_bytes_free: 0,
-            fills: 0,
-            spool_events: 0,
-            dropped_events: 0,
-            purge_seen,
-        };
+        let beat = Beat { purge_seen, ..Beat::idle(EdgeState::Active) };
         EdgeRow {
             id: id.parse().unwrap(),
             region: "us-east".into(),

@@ -69,6 +69,23 @@ pub struct Beat {
     pub purge_seen: u64,
 }
 
+impl Beat {
+    /// The beat of an edge in this state that holds nothing and has done nothing yet: every number is 0.
+    pub const fn idle(state: EdgeState) -> Self {
+        Self {
+            state,
+            cache_bytes_max: 0,
+            cache_bytes_used: 0,
+            cache_entries: 0,
+            disk_bytes_free: 0,
+            fills: 0,
+            spool_events: 0,
+            dropped_events: 0,
+            purge_seen: 0,
+        }
+    }
+}
+
 named! {
     /// Whether an edge wants viewers.
     EdgeState {

@@ -38,17 +38,7 @@ pub(crate) mod tests {
             public_url: format!("http://{id}.example.com"),
             private_url: format!("http://{id}.internal:4110"),
             version: String::new(),
-            beat: Beat {
-                state,
-                cache_bytes_max: 0,
-                cache_bytes_used: 0,
-                cache_entries: 0,
-                disk_bytes_free: 0,
-                fills: 0,
-                spool_events: 0,
-                dropped_events: 0,
-                purge_seen: 0,
-            },
+            beat: Beat::idle(state),
             registered_at: Timestamp::EPOCH,
             beat_at: Timestamp::from_secs(beat_secs),
         }

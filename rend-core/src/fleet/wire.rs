@@ -486,18 +486,16 @@ fn asset(text: &str) -> Result<AssetId, BadField> {
 mod tests {
     use super::*;
     use crate::artifact::Rendition;
+    use crate::fleet::EdgeState;
 
     fn beat() -> BeatWire {
         BeatWire {
-            state: "active".into(),
             cache_bytes_max: 10,
             cache_bytes_used: 5,
             cache_entries: 1,
             disk_bytes_free: 7,
-            fills: 0,
-            spool_events: 0,
-            dropped_events: 0,
             purge_seen: 3,
+            ..BeatWire::from(&Beat::idle(EdgeState::Active))
         }
     }
 

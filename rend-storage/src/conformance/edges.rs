@@ -128,15 +128,11 @@ fn edge(name: &str) -> EdgeRow {
 
 fn quiet() -> Beat {
     Beat {
-        state: EdgeState::Draining,
         cache_bytes_max: 10,
-        cache_bytes_used: 0,
-        cache_entries: 0,
         disk_bytes_free: 11,
-        fills: 0,
-        spool_events: 0,
         dropped_events: u64::MAX,
         purge_seen: 12,
+        ..Beat::idle(EdgeState::Draining)
     }
 }
 

@@ -323,24 +323,13 @@ mod tests {
         }
 
         async fn row(&self, id: &str, region: &str, private_url: String, beat_at: Timestamp) {
-            let beat = Beat {
-                state: EdgeState::Active,
-                cache_bytes_max: 0,
-                cache_bytes_used: 0,
-                cache_entries: 0,
-                disk_bytes_free: 0,
-                fills: 0,
-                spool_events: 0,
-                dropped_events: 0,
-                purge_seen: 0,
-            };
             let row = EdgeRow {
                 id: id.parse().unwrap(),
                 region: region.into(),
                 public_url: format!("https://{id}.example.com"),
                 private_url,
                 version: String::new(),
-                beat,
+                beat: Beat::idle(EdgeState::Active),
                 registered_at: beat_at,
                 beat_at,
             };

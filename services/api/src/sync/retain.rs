@@ -124,17 +124,7 @@ mod tests {
     /// An edge that has carried out the purges up to `seen`.
     async fn edge(rig: &Rig, id: &str, purge_seen: u64) {
         let now = rig.state.clock.wall();
-        let beat = Beat {
-            state: EdgeState::Active,
-            cache_bytes_max: 0,
-            cache_bytes_used: 0,
-            cache_entries: 0,
-            disk_bytes_free: 0,
-            fills: 0,
-            spool_events: 0,
-            dropped_events: 0,
-            purge_seen,
-        };
+        let beat = Beat { purge_seen, ..Beat::idle(EdgeState::Active) };
         let row = EdgeRow {
             id: id.parse().unwrap(),
             region: "eu".into(),
