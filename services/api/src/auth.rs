@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use warp::Filter;
 
 use crate::error::ApiError;
+use crate::http::with_state;
 use crate::state::State;
 
 /// A caller whose key works and has the scope that its route wants.
@@ -37,8 +38,7 @@ pub(crate) fn state_and_caller(
     state: &Arc<State>,
     scope: Scope,
 ) -> impl Filter<Extract = (Arc<State>, Result<Caller, ApiError>), Error = Infallible> + Clone + use<> {
-    let with = Arc::clone(state);
-    warp::any().map(move || Arc::clone(&with)).and(caller(state, scope))
+    with_state(state).and(caller(state, scope))
 }
 
 async fn check(state: &State, header: Option<&str>, scope: Scope) -> Result<Caller, ApiError> {

@@ -13,12 +13,12 @@ use serde::Serialize;
 use warp::Filter;
 use warp::filters::BoxedFilter;
 
-use crate::auth::{Caller, caller};
+use crate::auth::{Caller, state_and_caller};
 use crate::error::ApiError;
 use crate::http::assets::owned;
 use crate::http::videos::query_pairs;
 use crate::http::viewing::{ViewingJson, figures};
-use crate::http::{Answer, get, json};
+use crate::http::{Answer, get, json, raw_query};
 use crate::state::State;
 
 /// The window when none is asked for: a day.
@@ -31,24 +31,17 @@ const OVERVIEW_SECS_MAX: u64 = 90 * 86_400;
 const TOP: usize = 10;
 
 pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
-    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
-    let with = |state: &Arc<State>| {
-        let state = Arc::clone(state);
-        warp::any().map(move || Arc::clone(&state))
-    };
     let playback = warp::path!("v1" / "assets" / AssetId / "analytics" / "playback")
         .and(get())
-        .and(with(state))
-        .and(caller(state, Scope::Analytics))
-        .and(query)
+        .and(state_and_caller(state, Scope::Analytics))
+        .and(raw_query())
         .then(|id, state: Arc<State>, caller: Result<Caller, ApiError>, query: String| async move {
             playback(&state, caller?, id, &query).await
         });
     let overview = warp::path!("v1" / "analytics" / "overview")
         .and(get())
-        .and(with(state))
-        .and(caller(state, Scope::Analytics))
-        .and(query)
+        .and(state_and_caller(state, Scope::Analytics))
+        .and(raw_query())
         .then(|state: Arc<State>, caller: Result<Caller, ApiError>, query: String| async move {
             overview(&state, caller?, &query).await
         });

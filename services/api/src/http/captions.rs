@@ -23,38 +23,30 @@ use sha2::{Digest, Sha256};
 use warp::filters::BoxedFilter;
 use warp::{Filter, Reply};
 
-use crate::auth::{Caller, caller};
+use crate::auth::{Caller, state_and_caller};
 use crate::error::ApiError;
 use crate::http::assets::owned;
 use crate::http::videos::query_pairs;
-use crate::http::{Answer, empty, get, json};
+use crate::http::{Answer, empty, get, json, raw_query};
 use crate::state::State;
 use crate::sync::captions::ATTEMPTS_MAX;
 use crate::wire::Page;
 
 pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
-    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
-    let with = |state: &Arc<State>| {
-        let state = Arc::clone(state);
-        warp::any().map(move || Arc::clone(&state))
-    };
     let list = warp::path!("v1" / "assets" / AssetId / "captions")
         .and(get())
-        .and(with(state))
-        .and(caller(state, Scope::Read))
+        .and(state_and_caller(state, Scope::Read))
         .then(|id, state: Arc<State>, caller: Result<Caller, ApiError>| async move { list(&state, caller?, id).await });
     let show = warp::path!("v1" / "assets" / AssetId / "captions" / String)
         .and(get())
-        .and(with(state))
-        .and(caller(state, Scope::Read))
+        .and(state_and_caller(state, Scope::Read))
         .then(|id, lang: String, state: Arc<State>, caller: Result<Caller, ApiError>| async move {
             show(&state, caller?, id, &lang).await
         });
     let put = warp::path!("v1" / "assets" / AssetId / "captions" / String)
         .and(warp::put())
-        .and(with(state))
-        .and(caller(state, Scope::Upload))
-        .and(query)
+        .and(state_and_caller(state, Scope::Upload))
+        .and(raw_query())
         .and(capped(BYTES_MAX))
         .then(
             |id,
@@ -66,8 +58,7 @@ pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
         );
     let remove = warp::path!("v1" / "assets" / AssetId / "captions" / String)
         .and(warp::delete())
-        .and(with(state))
-        .and(caller(state, Scope::Upload))
+        .and(state_and_caller(state, Scope::Upload))
         .then(|id, lang: String, state: Arc<State>, caller: Result<Caller, ApiError>| async move {
             remove(&state, caller?, id, &lang).await
         });

@@ -18,7 +18,7 @@ use warp::filters::BoxedFilter;
 use crate::error::ApiError;
 use crate::http::fleet::edge_views;
 use crate::http::videos::query_pairs;
-use crate::http::{Answer, get, json};
+use crate::http::{Answer, get, json, raw_query, with_state};
 use crate::state::State;
 use crate::wire::Page;
 
@@ -30,11 +30,6 @@ const PURGES_MAX: usize = 1000;
 const LOOKS_AT_ONCE: usize = 4;
 
 pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
-    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
-    let with = |state: &Arc<State>| {
-        let state = Arc::clone(state);
-        warp::any().map(move || Arc::clone(&state))
-    };
     let trusted = |state: &Arc<State>| {
         let state = Arc::clone(state);
         warp::header::optional::<String>("authorization")
@@ -42,7 +37,7 @@ pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
     };
     let register = warp::path!("internal" / "edges" / "register")
         .and(warp::post())
-        .and(with(state))
+        .and(with_state(state))
         .and(trusted(state))
         .and(capped(BODY_BYTES_MAX))
         .then(|state: Arc<State>, trusted: Result<(), ApiError>, body: Result<Bytes, BodyError>| async move {
@@ -51,25 +46,26 @@ pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
         });
     let heartbeat = warp::path!("internal" / "edges" / "heartbeat")
         .and(warp::post())
-        .and(with(state))
+        .and(with_state(state))
         .and(trusted(state))
         .and(capped(BODY_BYTES_MAX))
         .then(|state: Arc<State>, trusted: Result<(), ApiError>, body: Result<Bytes, BodyError>| async move {
             trusted?;
             heartbeat(&state, &read(&body?)?).await
         });
-    let list = warp::path!("internal" / "edges").and(get()).and(with(state)).and(trusted(state)).then(
+    let list = warp::path!("internal" / "edges").and(get()).and(with_state(state)).and(trusted(state)).then(
         |state: Arc<State>, trusted: Result<(), ApiError>| async move {
             trusted?;
             json(StatusCode::OK, &Page { data: edge_views(&state).await?, next_cursor: None })
         },
     );
-    let purges = warp::path!("internal" / "purges").and(get()).and(with(state)).and(trusted(state)).and(query).then(
-        |state: Arc<State>, trusted: Result<(), ApiError>, query: String| async move {
-            trusted?;
-            purges(&state, &query).await
-        },
-    );
+    let purges =
+        warp::path!("internal" / "purges").and(get()).and(with_state(state)).and(trusted(state)).and(raw_query()).then(
+            |state: Arc<State>, trusted: Result<(), ApiError>, query: String| async move {
+                trusted?;
+                purges(&state, &query).await
+            },
+        );
     register.or(heartbeat).unify().or(list).unify().or(purges).unify().boxed()
 }
 

@@ -13,10 +13,10 @@ use tokio::sync::mpsc;
 use warp::filters::BoxedFilter;
 use warp::{Filter, Reply, sse};
 
-use crate::auth::{Caller, caller};
+use crate::auth::{Caller, state_and_caller};
 use crate::error::ApiError;
 use crate::http::videos::query_pairs;
-use crate::http::{Answer, get, json};
+use crate::http::{Answer, get, json, raw_query};
 use crate::state::State;
 use crate::wire::{EventJson, Page};
 
@@ -28,25 +28,18 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const STREAM_BUFFER: usize = 16;
 
 pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
-    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
-    let with = |state: &Arc<State>| {
-        let state = Arc::clone(state);
-        warp::any().map(move || Arc::clone(&state))
-    };
     let page = warp::path!("v1" / "assets" / AssetId / "events")
         .and(get())
-        .and(with(state))
-        .and(caller(state, Scope::Read))
-        .and(query)
+        .and(state_and_caller(state, Scope::Read))
+        .and(raw_query())
         .then(|id, state: Arc<State>, caller: Result<Caller, ApiError>, query: String| async move {
             page(&state, caller?, id, &query).await
         });
     let stream = warp::path!("v1" / "events")
         .and(get())
-        .and(with(state))
-        .and(caller(state, Scope::Read))
+        .and(state_and_caller(state, Scope::Read))
         .and(warp::header::optional::<u64>("last-event-id"))
-        .and(query)
+        .and(raw_query())
         .then(|state: Arc<State>, caller: Result<Caller, ApiError>, last, query: String| async move {
             stream(state, caller?, last, &query).await
         });

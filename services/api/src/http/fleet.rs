@@ -11,7 +11,7 @@ use serde_json::Value;
 use warp::Filter;
 use warp::filters::BoxedFilter;
 
-use crate::auth::{Caller, caller};
+use crate::auth::{Caller, state_and_caller};
 use crate::error::ApiError;
 use crate::http::{Answer, get, json};
 use crate::state::State;
@@ -20,16 +20,12 @@ use crate::state::State;
 const GATE_BYTES_MAX: u64 = 1 << 20;
 
 pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
-    let with = Arc::clone(state);
     warp::path!("v1" / "fleet")
         .and(get())
-        .and(caller(state, Scope::Read))
-        .then(move |caller: Result<Caller, ApiError>| {
-            let state = Arc::clone(&with);
-            async move {
-                caller?;
-                show(&state).await
-            }
+        .and(state_and_caller(state, Scope::Read))
+        .then(|state: Arc<State>, caller: Result<Caller, ApiError>| async move {
+            caller?;
+            show(&state).await
         })
         .boxed()
 }

@@ -22,6 +22,9 @@ pub(crate) mod viewing;
 pub(crate) mod web;
 pub(crate) mod webhooks;
 
+use std::convert::Infallible;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
@@ -30,6 +33,7 @@ use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
 use crate::error::ApiError;
+use crate::state::State;
 
 /// What a handler answers with.
 pub(crate) type Answer = Result<Response, ApiError>;
@@ -40,6 +44,19 @@ pub(crate) const REQUEST_ID: &str = "x-request-id";
 /// A route that reads: `GET`, and `HEAD` for its head alone.
 pub(crate) fn get() -> impl Filter<Extract = (), Error = Rejection> + Copy {
     warp::get().or(warp::head()).unify()
+}
+
+/// What every handler works with.
+pub(crate) fn with_state(
+    state: &Arc<State>,
+) -> impl Filter<Extract = (Arc<State>,), Error = Infallible> + Clone + use<> {
+    let state = Arc::clone(state);
+    warp::any().map(move || Arc::clone(&state))
+}
+
+/// The query as it was sent, empty when there is none.
+pub(crate) fn raw_query() -> impl Filter<Extract = (String,), Error = Infallible> + Copy {
+    warp::query::raw().or(warp::any().map(String::new)).unify()
 }
 
 /// A JSON answer, which nobody between us and the caller may keep.

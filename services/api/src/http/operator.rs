@@ -20,7 +20,7 @@ use warp::filters::BoxedFilter;
 use crate::error::ApiError;
 use crate::http::revocations::{Told, revoke};
 use crate::http::videos::query_pairs;
-use crate::http::{Answer, get, json};
+use crate::http::{Answer, get, json, raw_query};
 use crate::state::State;
 use crate::wire::Page;
 
@@ -30,7 +30,6 @@ const BODY_BYTES_MAX: usize = 8 << 10;
 const PAGE_MAX: usize = 1000;
 
 pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
-    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     let admitted = |state: &Arc<State>| {
         let state = Arc::clone(state);
         warp::header::optional::<String>("authorization").map(move |header: Option<String>| {
@@ -55,7 +54,7 @@ pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
     let log = warp::path!("internal" / "operator" / "orders")
         .and(get())
         .and(admitted(state))
-        .and(query)
+        .and(raw_query())
         .then(|state: Result<Arc<State>, ApiError>, query: String| async move { page(&*state?, &query).await });
     asset.or(org).unify().or(log).unify().boxed()
 }

@@ -12,14 +12,10 @@ use warp::{Filter, Reply};
 use crate::error::ApiError;
 use crate::http::videos::query_pairs;
 use crate::http::web::WebFile;
-use crate::http::{Answer, get, json};
+use crate::http::{Answer, get, json, raw_query, with_state};
 use crate::state::State;
 
 pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
-    let with = |state: &Arc<State>| {
-        let state = Arc::clone(state);
-        warp::any().map(move || Arc::clone(&state))
-    };
     let root = warp::path::end().and(get()).map(|| {
         let mut response = StatusCode::FOUND.into_response();
         response.headers_mut().insert(LOCATION, HeaderValue::from_static("/dashboard"));
@@ -27,17 +23,17 @@ pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
     });
     let dashboard = warp::path!("dashboard")
         .and(get())
-        .and(with(state))
+        .and(with_state(state))
         .and(warp::header::headers_cloned())
         .then(|state: Arc<State>, headers: HeaderMap| async move { page(&state, &DASHBOARD, &headers).await });
     let watch = warp::path!("watch" / AssetId)
         .and(get())
-        .and(with(state))
+        .and(with_state(state))
         .and(warp::header::headers_cloned())
         .then(|_, state: Arc<State>, headers: HeaderMap| async move { page(&state, &WATCH, &headers).await });
     let embed = warp::path!("embed" / AssetId)
         .and(get())
-        .and(with(state))
+        .and(with_state(state))
         .and(warp::header::headers_cloned())
         .then(|_, state: Arc<State>, headers: HeaderMap| async move { page(&state, &EMBED, &headers).await });
     let file = warp::path!("assets" / String)
@@ -46,8 +42,8 @@ pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
         .map(|name: String, headers: HeaderMap| file(&name, &headers));
     let oembed = warp::path!("oembed")
         .and(get())
-        .and(with(state))
-        .and(warp::query::raw().or(warp::any().map(String::new)).unify())
+        .and(with_state(state))
+        .and(raw_query())
         .then(|state: Arc<State>, query: String| async move { oembed(&state, &query).await });
     root.or(dashboard).unify().or(watch).unify().or(embed).unify().or(file).unify().or(oembed).unify().boxed()
 }

@@ -23,41 +23,36 @@ use serde_json::json as value;
 use warp::Filter;
 use warp::filters::BoxedFilter;
 
-use crate::auth::{Caller, caller};
+use crate::auth::{Caller, state_and_caller};
 use crate::clips::{self, ClipWish};
 use crate::error::ApiError;
 use crate::http::assets::owned;
 use crate::http::videos::query_pairs;
-use crate::http::{Answer, REQUEST_ID, empty, get, json};
+use crate::http::{Answer, REQUEST_ID, empty, get, json, raw_query, with_state};
 use crate::patience::{WAIT_MAX, until_playable};
 use crate::state::State;
 use crate::tickets::{self, BOOTSTRAP_TTL_SECS, Session, session_cookies};
 
 pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
-    let with = |state: &Arc<State>| {
-        let state = Arc::clone(state);
-        warp::any().map(move || Arc::clone(&state))
-    };
     let browsers = warp::path!("api" / "player" / AssetId)
         .and(get())
-        .and(with(state))
-        .and(warp::query::raw().or(warp::any().map(String::new)).unify())
+        .and(with_state(state))
+        .and(raw_query())
         .and(warp::header::headers_cloned())
         .then(|id, state: Arc<State>, query: String, headers: HeaderMap| async move {
             for_browser(&state, id, &query, &headers).await
         });
     let servers = warp::path!("v1" / "assets" / AssetId / "playback")
         .and(get())
-        .and(with(state))
-        .and(caller(state, Scope::Read))
-        .and(warp::query::raw().or(warp::any().map(String::new)).unify())
+        .and(state_and_caller(state, Scope::Read))
+        .and(raw_query())
         .then(|id, state: Arc<State>, caller: Result<Caller, ApiError>, query: String| async move {
             for_server(&state, caller?, id, &query).await
         });
     let downloads = warp::path!("api" / "player" / AssetId / "downloads" / String)
         .and(get())
-        .and(with(state))
-        .and(warp::query::raw().or(warp::any().map(String::new)).unify())
+        .and(with_state(state))
+        .and(raw_query())
         .and(warp::header::headers_cloned())
         .then(|id, file: String, state: Arc<State>, query: String, headers: HeaderMap| async move {
             to_download(&state, id, &file, &query, &headers).await

@@ -21,11 +21,11 @@ use serde::{Deserialize, Serialize};
 use warp::Filter;
 use warp::filters::BoxedFilter;
 
-use crate::auth::{Caller, caller};
+use crate::auth::{Caller, state_and_caller};
 use crate::error::ApiError;
 use crate::http::assets::owned;
 use crate::http::videos::query_pairs;
-use crate::http::{Answer, get, json};
+use crate::http::{Answer, get, json, raw_query};
 use crate::state::State;
 use crate::wire::{Page, given};
 
@@ -39,11 +39,7 @@ const AHEAD_MAX: Duration = Duration::from_secs(300);
 const PUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
-    let with = |state: &Arc<State>| {
-        let state = Arc::clone(state);
-        warp::any().map(move || Arc::clone(&state))
-    };
-    let list = warp::path!("v1" / "revocations").and(get()).and(with(state)).and(caller(state, Scope::Admin)).then(
+    let list = warp::path!("v1" / "revocations").and(get()).and(state_and_caller(state, Scope::Admin)).then(
         |state: Arc<State>, caller: Result<Caller, ApiError>| async move {
             caller?;
             list(&state)
@@ -51,8 +47,7 @@ pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
     );
     let create = warp::path!("v1" / "revocations")
         .and(warp::post())
-        .and(with(state))
-        .and(caller(state, Scope::Admin))
+        .and(state_and_caller(state, Scope::Admin))
         .and(capped(BODY_BYTES_MAX))
         .then(|state: Arc<State>, caller: Result<Caller, ApiError>, body: Result<Bytes, BodyError>| async move {
             create(&state, caller?, &body?).await
@@ -62,12 +57,11 @@ pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
 
 /// What edges ask.
 pub(crate) fn internal_routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
-    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     let state = Arc::clone(state);
     warp::path!("internal" / "revocations")
         .and(get())
         .and(warp::header::optional::<String>("authorization"))
-        .and(query)
+        .and(raw_query())
         .then(move |authorization: Option<String>, query: String| {
             let state = Arc::clone(&state);
             async move {

@@ -11,10 +11,10 @@ use serde::Serialize;
 use warp::Filter;
 use warp::filters::BoxedFilter;
 
-use crate::auth::{Caller, caller};
+use crate::auth::{Caller, state_and_caller};
 use crate::error::ApiError;
 use crate::http::videos::query_pairs;
-use crate::http::{Answer, get, json};
+use crate::http::{Answer, get, json, raw_query};
 use crate::state::State;
 use crate::wire::Page;
 
@@ -22,14 +22,12 @@ use crate::wire::Page;
 const PAGE_MAX: usize = 200;
 
 pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
-    let with = Arc::clone(state);
     warp::path!("v1" / "usage")
         .and(get())
-        .and(caller(state, Scope::Analytics))
-        .and(warp::query::raw().or(warp::any().map(String::new)).unify())
-        .then(move |caller: Result<Caller, ApiError>, query: String| {
-            let state = Arc::clone(&with);
-            async move { page(&state, caller?, &query).await }
+        .and(state_and_caller(state, Scope::Analytics))
+        .and(raw_query())
+        .then(|state: Arc<State>, caller: Result<Caller, ApiError>, query: String| async move {
+            page(&state, caller?, &query).await
         })
         .boxed()
 }

@@ -23,11 +23,11 @@ use serde::Deserialize;
 use warp::Filter;
 use warp::filters::BoxedFilter;
 
-use crate::auth::{Caller, caller};
+use crate::auth::{Caller, state_and_caller};
 use crate::error::{ApiError, UploadRefusal};
 pub(crate) use crate::http::uploads::abandon;
 use crate::http::uploads::{Ask, key, open};
-use crate::http::{Answer, json};
+use crate::http::{Answer, json, raw_query};
 use crate::ingest::fetch;
 use crate::once::{named, once};
 use crate::state::State;
@@ -43,34 +43,41 @@ pub(crate) struct Words {
 }
 
 pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
-    let with = Arc::clone(state);
     warp::path!("v1" / "videos")
         .and(warp::post())
-        .and(caller(state, Scope::Upload))
+        .and(state_and_caller(state, Scope::Upload))
         .and(warp::header::optional::<u64>("content-length"))
-        .and(warp::query::raw().or(warp::any().map(String::new)).unify())
+        .and(raw_query())
         .and(warp::header::headers_cloned())
         .and(warp::body::stream())
-        .then(move |caller: Result<Caller, ApiError>, length: Option<u64>, query: String, headers: HeaderMap, body| {
-            let state = Arc::clone(&with);
-            async move {
-                let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-                if media_type.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(JSON)) {
-                    return pull(&state, caller?, &query, &headers, body).await;
-                }
-                let (caller, work) = (caller?, Arc::clone(&state));
-                // The bytes are still to come, so it is their number and the digest that was announced that tell one upload
-                // from another.
-                let digest = headers.get("content-digest").map_or(&[][..], HeaderValue::as_bytes);
-                let asked: [&[u8]; 4] = [b"video", query.as_bytes(), &length.unwrap_or(u64::MAX).to_be_bytes(), digest];
-                let create = {
-                    let query = query.clone();
-                    async move { create(&work, caller, length, &query, body).await }
-                };
-                once(&state, caller.org, named(&headers)?, &asked, create).await
-            }
+        .then(|state: Arc<State>, caller: Result<Caller, ApiError>, length, query: String, headers, body| async move {
+            bring(&state, caller?, length, query, &headers, body).await
         })
         .boxed()
+}
+
+/// Takes a video in that is sent, or writes down that one is to be fetched.
+async fn bring<B: Buf>(
+    state: &Arc<State>,
+    caller: Caller,
+    length: Option<u64>,
+    query: String,
+    headers: &HeaderMap,
+    body: impl Stream<Item = Result<B, warp::Error>> + Send + 'static,
+) -> Answer {
+    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if media_type.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(JSON)) {
+        return pull(state, caller, &query, headers, body).await;
+    }
+    // The bytes are still to come, so it is their number and the digest that was announced that tell one upload from
+    // another.
+    let digest = headers.get("content-digest").map_or(&[][..], HeaderValue::as_bytes);
+    let asked: [&[u8]; 4] = [b"video", query.as_bytes(), &length.unwrap_or(u64::MAX).to_be_bytes(), digest];
+    let create = {
+        let (work, query) = (Arc::clone(state), query.clone());
+        async move { create(&work, caller, length, &query, body).await }
+    };
+    once(state, caller.org, named(headers)?, &asked, create).await
 }
 
 /// What is asked for instead of being sent. No video is of this type, so it tells the two apart.

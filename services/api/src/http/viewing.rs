@@ -18,9 +18,9 @@ use serde_json::value::RawValue;
 use warp::Filter;
 use warp::filters::BoxedFilter;
 
-use crate::auth::{Caller, caller};
+use crate::auth::{Caller, state_and_caller};
 use crate::error::ApiError;
-use crate::http::{Answer, get, json};
+use crate::http::{Answer, get, json, with_state};
 use crate::state::State;
 
 /// Bytes of what a player tells at once, at most.
@@ -35,13 +35,9 @@ const PARTS_MAX: usize = 200_000;
 const TOP: usize = 10;
 
 pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
-    let with = |state: &Arc<State>| {
-        let state = Arc::clone(state);
-        warp::any().map(move || Arc::clone(&state))
-    };
     let told = warp::path!("v1" / "player" / "events")
         .and(warp::post())
-        .and(with(state))
+        .and(with_state(state))
         .and(warp::header::headers_cloned())
         .and(capped(BODY_BYTES_MAX))
         .then(|state: Arc<State>, headers: HeaderMap, body: Result<Bytes, BodyError>| async move {
@@ -49,8 +45,7 @@ pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
         });
     let live = warp::path!("v1" / "analytics" / "live")
         .and(get())
-        .and(with(state))
-        .and(caller(state, Scope::Analytics))
+        .and(state_and_caller(state, Scope::Analytics))
         .then(|state: Arc<State>, caller: Result<Caller, ApiError>| async move { live(&state, caller?).await });
     told.or(live).unify().boxed()
 }

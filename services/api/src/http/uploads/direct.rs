@@ -36,11 +36,11 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 
 use super::{Ask, Body, is_asset_gone, key, open, pieces, terminate};
-use crate::auth::{Caller, caller};
+use crate::auth::{Caller, state_and_caller};
 use crate::error::{ApiError, UploadRefusal};
 use crate::http::uploads::Writers;
 use crate::http::videos::{Words, drain, new_asset, query_pairs};
-use crate::http::{Answer, json};
+use crate::http::{Answer, json, raw_query, with_state};
 use crate::ingest::source::{BODY_IDLE_MAX, OCTETS};
 use crate::state::State;
 use crate::wire::{AssetJson, hex};
@@ -56,22 +56,17 @@ const LIST_BYTES_MAX: usize = 2 << 20;
 const JSON: &str = "application/json";
 
 pub(super) fn routes(state: &Arc<State>, writers: &Arc<Writers>) -> BoxedFilter<(Answer,)> {
-    let with = |state: &Arc<State>| {
-        let state = Arc::clone(state);
-        warp::any().map(move || Arc::clone(&state))
-    };
     let sign = warp::path!("v1" / "uploads" / UploadId / "parts")
         .and(warp::post())
-        .and(with(state))
-        .and(caller(state, Scope::Upload))
+        .and(state_and_caller(state, Scope::Upload))
         .and(capped(WISH_BYTES_MAX))
         .then(|id, state: Arc<State>, caller: Result<Caller, ApiError>, body: Result<Bytes, BodyError>| async move {
             sign(&state, caller?, id, &body?).await
         });
     let place = warp::path!("v1" / "uploads" / UploadId / "parts" / u32)
         .and(warp::put())
-        .and(with(state))
-        .and(warp::query::raw().or(warp::any().map(String::new)).unify())
+        .and(with_state(state))
+        .and(raw_query())
         .and(warp::header::optional::<u64>("content-length"))
         .and(warp::body::stream())
         .then(|id, number, state: Arc<State>, query: String, length, body| async move {
@@ -81,8 +76,7 @@ pub(super) fn routes(state: &Arc<State>, writers: &Arc<Writers>) -> BoxedFilter<
         let writers = Arc::clone(writers);
         warp::path!("v1" / "uploads" / UploadId / "complete")
             .and(warp::post())
-            .and(with(state))
-            .and(caller(state, Scope::Upload))
+            .and(state_and_caller(state, Scope::Upload))
             .and(capped(LIST_BYTES_MAX))
             .then(move |id, state: Arc<State>, caller: Result<Caller, ApiError>, body: Result<Bytes, BodyError>| {
                 let writers = Arc::clone(&writers);
