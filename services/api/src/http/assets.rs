@@ -18,11 +18,11 @@ use serde_json::{Map, Value};
 use warp::Filter;
 use warp::filters::BoxedFilter;
 
-use crate::auth::{Caller, caller};
+use crate::auth::{Caller, state_and_caller};
 use crate::error::ApiError;
 use crate::http::conditional::{insisted, tag_of};
 use crate::http::videos::{check_external_id, check_title, parse_policy, query_pairs};
-use crate::http::{Answer, get, json};
+use crate::http::{Answer, get, json, raw_query};
 use crate::once::{once, once_key};
 use crate::state::State;
 use crate::wire::{AssetJson, Page, given, hex};
@@ -35,25 +35,18 @@ const PATCH_BYTES_MAX: usize = 16 << 10;
 const ARTIFACTS_MAX: usize = 100_000;
 
 pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
-    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
-    let with = |state: &Arc<State>| {
-        let state = Arc::clone(state);
-        warp::any().map(move || Arc::clone(&state))
-    };
-    let list =
-        warp::path!("v1" / "assets").and(get()).and(with(state)).and(caller(state, Scope::Read)).and(query).then(
-            |state: Arc<State>, caller: Result<Caller, ApiError>, query: String| async move {
-                list(&state, caller?, &query).await
-            },
-        );
-    let show =
-        warp::path!("v1" / "assets" / AssetId).and(get()).and(with(state)).and(caller(state, Scope::Read)).then(
-            |id, state: Arc<State>, caller: Result<Caller, ApiError>| async move { show(&state, caller?, id).await },
-        );
+    let list = warp::path!("v1" / "assets").and(get()).and(state_and_caller(state, Scope::Read)).and(raw_query()).then(
+        |state: Arc<State>, caller: Result<Caller, ApiError>, query: String| async move {
+            list(&state, caller?, &query).await
+        },
+    );
+    let show = warp::path!("v1" / "assets" / AssetId)
+        .and(get())
+        .and(state_and_caller(state, Scope::Read))
+        .then(|id, state: Arc<State>, caller: Result<Caller, ApiError>| async move { show(&state, caller?, id).await });
     let edit = warp::path!("v1" / "assets" / AssetId)
         .and(warp::patch())
-        .and(with(state))
-        .and(caller(state, Scope::Upload))
+        .and(state_and_caller(state, Scope::Upload))
         .and(warp::header::headers_cloned())
         .and(capped(PATCH_BYTES_MAX))
         .then(|id, state: Arc<State>, caller: Result<Caller, ApiError>, headers, body: Result<Bytes, BodyError>| async move {
@@ -61,16 +54,14 @@ pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
         });
     let delete = warp::path!("v1" / "assets" / AssetId)
         .and(warp::delete())
-        .and(with(state))
-        .and(caller(state, Scope::Delete))
+        .and(state_and_caller(state, Scope::Delete))
         .and(warp::header::headers_cloned())
         .then(|id, state: Arc<State>, caller: Result<Caller, ApiError>, headers: HeaderMap| async move {
             delete(&state, caller?, id, &headers).await
         });
     let retry = warp::path!("v1" / "assets" / AssetId / "retry")
         .and(warp::post())
-        .and(with(state))
-        .and(caller(state, Scope::Upload))
+        .and(state_and_caller(state, Scope::Upload))
         .and(once_key())
         .then(
             |id: AssetId, state: Arc<State>, caller: Result<Caller, ApiError>, key: Result<_, ApiError>| async move {
@@ -82,8 +73,7 @@ pub(crate) fn routes(state: &Arc<State>) -> BoxedFilter<(Answer,)> {
     let artifacts =
         warp::path!("v1" / "assets" / AssetId / "artifacts")
             .and(get())
-            .and(with(state))
-            .and(caller(state, Scope::Read))
+            .and(state_and_caller(state, Scope::Read))
             .then(|id, state: Arc<State>, caller: Result<Caller, ApiError>| async move {
                 artifacts(&state, caller?, id).await
             });
@@ -225,10 +215,16 @@ async fn delete(state: &Arc<State>, caller: Caller, id: AssetId, headers: &Heade
 
 async fn retry(state: &State, caller: Caller, id: AssetId) -> Answer {
     let asset = owned(state, caller, id).await?;
+    retry_of(state, caller, asset).await
+}
+
+/// Has `asset`, as it was read, worked on again.
+async fn retry_of(state: &State, caller: Caller, asset: Asset) -> Answer {
     // Asking again for what is under way already changes nothing.
-    if matches!(asset.source, SourceState::Uploaded | SourceState::Processing) {
+    if is_under_way(&asset) {
         return answer(state, StatusCode::ACCEPTED, &asset);
     }
+    let id = asset.id;
     let now = state.clock.wall();
     let job = NewJob {
         id: JobId::new(now, rend_shell::ten()),
@@ -239,9 +235,25 @@ async fn retry(state: &State, caller: Caller, id: AssetId) -> Answer {
     };
     let change =
         Change { asset: id, expect: Some(asset.revision), step: Move::Retry, fence: None, enqueue: Some(job), now };
-    let asset = state.stores.assets.advance(&change).await?;
+    let asset = match state.stores.assets.advance(&change).await {
+        Ok(asset) => asset,
+        // Something changed since it was read. When that was the same wish, it is fulfilled.
+        Err(StoreError::Conflict { .. }) => {
+            let now = owned(state, caller, id).await?;
+            if is_under_way(&now) {
+                return answer(state, StatusCode::ACCEPTED, &now);
+            }
+            let detail = "the asset was changed by somebody else at the same moment; ask again".into();
+            return Err(ApiError::Conflict { detail });
+        }
+        Err(error) => return Err(error.into()),
+    };
     state.bus.wake();
     answer(state, StatusCode::ACCEPTED, &asset)
+}
+
+fn is_under_way(asset: &Asset) -> bool {
+    matches!(asset.source, SourceState::Uploaded | SourceState::Processing)
 }
 
 #[derive(Serialize)]
@@ -274,4 +286,49 @@ async fn artifacts(state: &State, caller: Caller, id: AssetId) -> Answer {
         }
     }
     json(StatusCode::OK, &Page { data, next_cursor: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use rend_core::asset::{Failure, PlaybackPolicy, StoredSource};
+
+    use super::*;
+    use crate::config::SOLE_ORG;
+    use crate::ingest::rig::Rig;
+
+    #[tokio::test]
+    async fn two_who_ask_for_a_retry_at_once_are_both_told_that_it_is_under_way_and_one_job_does_it() {
+        let rig = Rig::new();
+        let (state, caller) = (&rig.state, Caller { org: SOLE_ORG });
+        let now = state.clock.wall();
+        let id = AssetId::new(now, rend_shell::ten());
+        state
+            .stores
+            .assets
+            .create(&Asset::new(id, SOLE_ORG, "film".into(), PlaybackPolicy::Public, now))
+            .await
+            .unwrap();
+        let broken = Failure { code: "test".into(), detail: "a test".into() };
+        let stored = Move::SourceStored(StoredSource { bytes: 4, sha256: [0; 32] });
+        for step in [Move::BeginUpload, stored, Move::Fail(broken)] {
+            let change = Change { asset: id, expect: None, step, fence: None, enqueue: None, now };
+            state.stores.assets.advance(&change).await.unwrap();
+        }
+        // Both have read the asset before either has changed it.
+        let read = owned(state, caller, id).await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(retry_of(state, caller, read.clone()).await.unwrap().status(), StatusCode::ACCEPTED);
+        }
+        assert_eq!(state.stores.jobs.of_asset(id).await.unwrap().len(), 1);
+
+        // A change that was another wish is told as what it is.
+        let edit = Move::Edit(Edit { title: Some("other".into()), ..Edit::default() });
+        let failed = Move::Fail(Failure { code: "test".into(), detail: "again".into() });
+        for step in [failed, edit] {
+            let change = Change { asset: id, expect: None, step, fence: None, enqueue: None, now };
+            state.stores.assets.advance(&change).await.unwrap();
+        }
+        let refused = retry_of(state, caller, read).await;
+        assert!(matches!(refused, Err(ApiError::Conflict { .. })));
+    }
 }
