@@ -102,6 +102,7 @@ async fn ask(program: &Path, args: &[&str]) -> Result<String, RunError> {
         scratch: PathBuf::from("/"),
         timeout: Duration::from_secs(10),
         cpu_secs: 10,
+        tells_cpu: false,
         memory_bytes: 4 << 30,
         file_bytes: 0,
         offline: false,

@@ -18,7 +18,7 @@ use rend_core::media::isobmff::{
     FragmentReader, Init, NewRun, NewTrack, Piece, Sample, TrackKind, read_init, read_segment, write_init,
     write_segment,
 };
-use rend_core::media::plan::{Cut, Plan, SOUND_FRAME, SOUND_HZ, Unit};
+use rend_core::media::plan::{Cut, Plan, RunLimit, SOUND_FRAME, SOUND_HZ, Unit};
 use rend_core::media::probe::{Audio, Reject};
 use rend_core::media::sounds::sounds;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, mpsc};
@@ -139,7 +139,8 @@ impl<'a> Encode<'a> {
         let mut driven = FuturesUnordered::new();
         for (audio, encoder) in encoders {
             let args = ffmpeg::audio(&self.plan, &audio, &self.input);
-            let run = self.attempt.start(&config.ffmpeg, &args, timeout).await?;
+            let cpu = self.attempt.limit_of(self.plan.cost_of_sound()).cpu;
+            let run = self.attempt.start(&config.ffmpeg, &args, RunLimit { wall: timeout, cpu }).await?;
             driven.push(encoder.drive(run));
         }
         while let Some(said) = driven.next().await {
@@ -153,9 +154,9 @@ impl<'a> Encode<'a> {
         Ok(())
     }
 
-    async fn start(&self, args: &[String]) -> Result<Run, Trouble> {
-        let config = &self.attempt.worker.config;
-        self.attempt.start(&config.ffmpeg, args, config.process_timeout).await
+    async fn start(&self, unit: &Unit) -> Result<Run, Trouble> {
+        let args = ffmpeg::video(&self.plan, unit, &self.input);
+        self.attempt.start(&self.attempt.worker.config.ffmpeg, &args, self.attempt.limit(&self.plan, unit)).await
     }
 
     /// Runs the plan's units: the opener first and alone, then as many at once as there are slots.
@@ -265,7 +266,7 @@ impl<'a> Encode<'a> {
 
     async fn unit(&self, unit: &Unit, nudge: &Nudge) -> Result<UnitEnd, Trouble> {
         tracing::debug!(asset = %self.attempt.shelf.asset, unit = unit.number, first = unit.first, "a unit begins");
-        let mut run = self.start(&ffmpeg::video(&self.plan, unit, &self.input)).await?;
+        let mut run = self.start(unit).await?;
         let mut reader = FragmentReader::default();
         let mut assemblies: Vec<Assembly> =
             unit.outputs.iter().map(|(_, from)| Assembly::new(&self.plan, unit, *from)).collect();

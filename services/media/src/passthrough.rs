@@ -191,7 +191,7 @@ impl Attempt<'_> {
         let Some(args) = ffmpeg::decode(plan, &input.to_string_lossy()) else { return Ok(false) };
         let config = &self.worker.config;
         let _permit = self.worker.slots.clone().acquire_owned().await.ok();
-        let run = self.start(&config.ffmpeg, &args, config.process_timeout).await?;
+        let run = self.start(&config.ffmpeg, &args, self.limit_of(plan.cost_to_decode())).await?;
         match run.output(DECODED_BYTES_MAX).await {
             Ok((_, said)) => Ok(said.lines > 0),
             Err(RunError::Failed { .. }) => Ok(true),

@@ -10,7 +10,7 @@ use rend_core::asset::{Asset, Failure, Move, PlayableState};
 use rend_core::id::JobId;
 use rend_core::job::{JobKind, Lease, NewJob};
 use rend_core::media::ffmpeg;
-use rend_core::media::plan::Plan;
+use rend_core::media::plan::{Plan, RunLimit, Unit};
 use rend_core::media::probe::{self, JSON_BYTES_MAX, PacketScan, Reject, Source};
 use rend_core::media::sniff::{SNIFF_BYTES, sniff};
 use rend_core::time::Timestamp;
@@ -150,12 +150,12 @@ impl Attempt<'_> {
         let (head, _) = self.shelf.get(&ObjectKey::source(self.shelf.asset), SNIFF_BYTES as u64).await?;
         let container = sniff(&head).ok_or_else(|| refuse(Reject::NotAVideo))?;
         let args = ffmpeg::probe(container, &input.to_string_lossy());
-        let run = self.start(&self.worker.config.ffprobe, &args, PROBE_TIMEOUT).await?;
+        let run = self.start(&self.worker.config.ffprobe, &args, self.worker.config.probe_limit).await?;
         match run.output(JSON_BYTES_MAX).await {
             Ok((json, _)) => probe::read(&json, container, &self.worker.config.limits).map_err(refuse),
             Err(RunError::Failed { said, .. }) => Err(Trouble::Refused(Reject::Unreadable, said.tail)),
-            // Whatever keeps the probe busy for longer than this is made to do so.
-            Err(RunError::Timeout { .. }) => Err(refuse(Reject::Unreadable)),
+            // Whatever keeps the probe busy for longer than this is made to do so. One that only had to wait is tried again.
+            Err(RunError::Spent { said, .. }) => Err(Trouble::Refused(Reject::Unreadable, said.tail)),
             Err(error) => Err(Trouble::run(error)),
         }
     }
@@ -163,7 +163,7 @@ impl Attempt<'_> {
     async fn scan(&self, source: &Source, input: &Path) -> Result<Option<PacketScan>, Trouble> {
         let Some(stream) = source.untold() else { return Ok(None) };
         let args = ffmpeg::packets(source.container, &input.to_string_lossy(), stream);
-        let mut run = self.start(&self.worker.config.ffprobe, &args, SCAN_TIMEOUT).await?;
+        let mut run = self.start(&self.worker.config.ffprobe, &args, SCAN_LIMIT).await?;
         let mut scan = PacketScan::default();
         let mut rest = String::new();
         while let Some(chunk) = run.read().await.map_err(Trouble::run)? {
@@ -180,11 +180,24 @@ impl Attempt<'_> {
         Ok(Some(scan))
     }
 
-    pub(crate) async fn start(&self, program: &Path, args: &[String], timeout: Duration) -> Result<Run, Trouble> {
+    /// What a run of `unit` may use at most.
+    pub(crate) fn limit(&self, plan: &Plan, unit: &Unit) -> RunLimit {
+        self.limit_of(unit.cost(plan))
+    }
+
+    /// What a run that costs so many pixels may use at most.
+    pub(crate) fn limit_of(&self, pixels: u64) -> RunLimit {
+        let config = &self.worker.config;
+        RunLimit::of(pixels, config.policy.slots, config.run_floor, config.process_timeout)
+    }
+
+    pub(crate) async fn start(&self, program: &Path, args: &[String], limit: RunLimit) -> Result<Run, Trouble> {
         let jail = Jail {
             scratch: self.scratch.clone(),
-            timeout,
-            cpu_secs: timeout.as_secs().saturating_mul(64),
+            timeout: limit.wall,
+            // Bounds of the system are whole seconds.
+            cpu_secs: limit.cpu.as_secs().max(1),
+            tells_cpu: program == self.worker.config.ffprobe,
             memory_bytes: self.worker.config.memory_bytes_max,
             file_bytes: FILE_BYTES_MAX,
             offline: self.worker.offline().await,
@@ -210,5 +223,5 @@ const LOOKS_MAX: usize = 8;
 const CAPTIONS_ATTEMPTS_MAX: u32 = 200;
 /// Bytes of any file that a run may write. It writes to pipes only.
 const FILE_BYTES_MAX: u64 = 0;
-pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
-const SCAN_TIMEOUT: Duration = Duration::from_secs(120);
+/// What looking at every packet may use: it reads all of the source.
+const SCAN_LIMIT: RunLimit = RunLimit { wall: Duration::from_secs(600), cpu: Duration::from_secs(120) };

@@ -30,6 +30,9 @@ pub struct Jail {
     pub timeout: Duration,
     /// Processor seconds it may use.
     pub cpu_secs: u64,
+    /// Whether it is told when it has used them, by a signal that ends it, so that the run ends as [`RunError::Spent`].
+    /// Programs that catch that signal, as ffmpeg does, would end as if they were done: those are killed instead.
+    pub tells_cpu: bool,
     /// Bytes of memory it may address.
     pub memory_bytes: u64,
     /// Bytes of any file it may write.
@@ -47,6 +50,7 @@ pub struct Run {
     stderr: JoinHandle<Said>,
     timeout: std::pin::Pin<Box<tokio::time::Sleep>>,
     timeout_secs: u64,
+    cpu_secs: u64,
 }
 
 /// What a program said on its standard error.
@@ -81,6 +85,14 @@ pub enum RunError {
     Timeout {
         /// How long it was given.
         secs: u64,
+    },
+    /// It used all the processor time that it was given. Trying again will not help: it needs as much then.
+    #[error("it used more than {secs} s of processor time and was stopped")]
+    Spent {
+        /// How much it was given.
+        secs: u64,
+        /// Its last words.
+        said: Said,
     },
     /// It ended by a signal that we did not send: out of memory, most often. Trying again may help.
     #[error("it was killed by signal {signal}")]
@@ -143,6 +155,7 @@ impl Run {
             stderr: rend_shell::spawn("last words", listen(stderr)),
             timeout: Box::pin(tokio::time::sleep(jail.timeout)),
             timeout_secs: jail.timeout.as_secs(),
+            cpu_secs: jail.cpu_secs,
         })
     }
 
@@ -197,6 +210,9 @@ impl Run {
         use std::os::unix::process::ExitStatusExt;
         match (status.code(), status.signal()) {
             (Some(status), _) => Err(RunError::Failed { status, said }),
+            (None, Some(signal)) if signal == Signal::XCPU.as_raw() => {
+                Err(RunError::Spent { secs: self.cpu_secs, said })
+            }
             (None, signal) => Err(RunError::Killed { signal: signal.unwrap_or_default(), said }),
         }
     }
@@ -222,6 +238,7 @@ pub async fn network_can_be_cut() -> bool {
         scratch: PathBuf::from("/"),
         timeout: Duration::from_secs(5),
         cpu_secs: 5,
+        tells_cpu: false,
         memory_bytes: 1 << 30,
         file_bytes: 0,
         offline: true,
@@ -242,11 +259,12 @@ const STARTS_MAX: usize = 64;
 #[expect(unsafe_code, reason = "limits of a child can be set in the child only, between fork and exec")]
 fn confine(command: &mut Command, jail: &Jail) {
     let limits = [
-        (Resource::Cpu, jail.cpu_secs),
-        (Resource::As, jail.memory_bytes),
-        (Resource::Fsize, jail.file_bytes),
-        (Resource::Nofile, FILES_MAX),
-        (Resource::Core, 0),
+        // The signal comes at the first bound, and at the second the end.
+        (Resource::Cpu, jail.cpu_secs, jail.cpu_secs.saturating_add(u64::from(jail.tells_cpu))),
+        (Resource::As, jail.memory_bytes, jail.memory_bytes),
+        (Resource::Fsize, jail.file_bytes, jail.file_bytes),
+        (Resource::Nofile, FILES_MAX, FILES_MAX),
+        (Resource::Core, 0, 0),
     ];
     let offline = jail.offline;
     let worker = rustix::process::getpid();
@@ -256,8 +274,8 @@ fn confine(command: &mut Command, jail: &Jail) {
             // The worker died between the fork and the line above, so no signal will come.
             return Err(io::Error::from_raw_os_error(rustix::io::Errno::SRCH.raw_os_error()));
         }
-        for (resource, most) in limits {
-            rustix::process::setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })?;
+        for (resource, current, maximum) in limits {
+            rustix::process::setrlimit(resource, Rlimit { current: Some(current), maximum: Some(maximum) })?;
         }
         if offline {
             use rustix::thread::UnshareFlags;

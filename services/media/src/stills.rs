@@ -1,17 +1,20 @@
 //! Pictures beside the ladder.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use rend_core::artifact::{ArtifactPath, Lang, ObjectKey, Rendition};
 use rend_core::media::ffmpeg;
 use rend_core::media::isobmff::{NewRun, NewTrack, Run, Sample, Track, TrackKind, write_init, write_segment};
 use rend_core::media::ladder::Size;
 use rend_core::media::passthrough::Passthrough;
+use rend_core::media::plan::RunLimit;
 use rend_core::media::playlist::Entry;
 use rend_core::media::storyboard::Storyboard;
 
 use crate::encode::Encode;
 use crate::passthrough::Passed;
-use crate::process::{Attempt, PROBE_TIMEOUT};
+use crate::process::Attempt;
 use crate::trouble::Trouble;
 
 impl Encode<'_> {
@@ -20,7 +23,7 @@ impl Encode<'_> {
         let Some(args) = ffmpeg::poster(&self.plan, &self.input) else { return };
         let taken = async {
             let config = &self.attempt.worker.config;
-            let run = self.attempt.start(&config.ffmpeg, &args, PROBE_TIMEOUT).await?;
+            let run = self.attempt.start(&config.ffmpeg, &args, STILLS_LIMIT).await?;
             let (bytes, _) = run.output(POSTER_BYTES_MAX).await.map_err(Trouble::run)?;
             if bytes.is_empty() {
                 return Ok(());
@@ -106,7 +109,7 @@ impl Attempt<'_> {
         let file = self.scratch.join("keys.mp4");
         tokio::fs::write(&file, keys).await.map_err(Trouble::scratch)?;
         let args = ffmpeg::storyboard(&board, &file.to_string_lossy());
-        let run = self.start(&self.worker.config.ffmpeg, &args, PROBE_TIMEOUT).await?;
+        let run = self.start(&self.worker.config.ffmpeg, &args, STILLS_LIMIT).await?;
         let (sprite, _) = run.output(POSTER_BYTES_MAX).await.map_err(Trouble::run)?;
         if !sprite.is_empty() {
             // The index names the picture, so the picture is there first.
@@ -118,6 +121,8 @@ impl Attempt<'_> {
 }
 
 const POSTER_BYTES_MAX: usize = 4 << 20;
+/// What taking them may use: they are pictures of a few instants.
+const STILLS_LIMIT: RunLimit = RunLimit { wall: Duration::from_secs(60), cpu: Duration::from_secs(60) };
 
 /// The bytes of a segment's first sample, given the segment up to that sample's end: they follow the head of its media.
 fn first_sample(head: &Bytes) -> Option<Bytes> {

@@ -11,6 +11,7 @@ use rend_core::artifact::{CaptionRef, ObjectKey};
 use rend_core::asset::{CAPTIONS_MAX, CaptionKind, CaptionOrigin, CaptionRow, Move};
 use rend_core::media::captions::{BYTES_MAX, Captions};
 use rend_core::media::ffmpeg;
+use rend_core::media::plan::RunLimit;
 use rend_core::media::probe::Source;
 use rend_core::media::subtitles::{Subtitle, chosen};
 use rend_storage::StoreError;
@@ -58,8 +59,8 @@ impl Attempt<'_> {
     async fn captions_of(&self, source: &Source, subtitle: &Subtitle, input: &Path) -> Result<Captions, String> {
         let args = ffmpeg::subtitles(source.container, subtitle, &input.to_string_lossy());
         let config = &self.worker.config;
-        let timeout = config.process_timeout.min(TIMEOUT);
-        let run = self.start(&config.ffmpeg, &args, timeout).await.map_err(|trouble| format!("{trouble:?}"))?;
+        let limit = RunLimit::alike(config.process_timeout.min(TIMEOUT));
+        let run = self.start(&config.ffmpeg, &args, limit).await.map_err(|trouble| format!("{trouble:?}"))?;
         let (text, _) = run.output(BYTES_MAX).await.map_err(|error| error.to_string())?;
         Captions::read(&text).map_err(|bad| bad.to_string())
     }

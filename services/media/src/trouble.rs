@@ -68,7 +68,7 @@ impl Trouble {
             RunError::Missing { .. } => Self::transient("encoder_missing", error.to_string(), ""),
             RunError::NotStarted { .. } | RunError::Output(_) => Self::transient("encoder_failed", full(&error), ""),
             RunError::Timeout { .. } => Self::transient("encoder_timeout", error.to_string(), ""),
-            RunError::Killed { ref said, .. } => {
+            RunError::Killed { ref said, .. } | RunError::Spent { ref said, .. } => {
                 Self::transient("encoder_killed", error.to_string(), said.tail.clone())
             }
             RunError::Failed { ref said, .. } => {

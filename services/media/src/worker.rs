@@ -11,7 +11,7 @@ use rend_core::artifact::ArtifactPath;
 use rend_core::asset::{Asset, Failure};
 use rend_core::id::LeaseToken;
 use rend_core::job::{ErrorClass, Job, JobError, JobKind, Lease, Outcome};
-use rend_core::media::plan::Policy;
+use rend_core::media::plan::{Policy, RunLimit};
 use rend_core::media::probe::Limits;
 use rend_core::time::Clock;
 use rend_shell::Shutdown;
@@ -39,8 +39,13 @@ pub struct WorkerConfig {
     pub scratch_dir: PathBuf,
     /// How long a lease lasts unless it is extended. It is extended at a quarter of this.
     pub lock_timeout: Duration,
-    /// How long one run of an encoder may take.
+    /// How long one run of an encoder may take at most, however much it has to do.
     pub process_timeout: Duration,
+    /// What any run of an encoder may take, beside what its pixels cost: see [`RunLimit::of`].
+    pub run_floor: Duration,
+    /// What reading a source's description may use. One that wants more processor time is refused for good; one that had
+    /// to wait is tried again.
+    pub probe_limit: RunLimit,
     /// How long to wait before looking for work again when there was none.
     pub poll_interval: Duration,
     /// Jobs that are worked on side by side.
@@ -65,6 +70,8 @@ impl WorkerConfig {
             scratch_dir,
             lock_timeout: Duration::from_secs(30),
             process_timeout: Duration::from_secs(6 * 3600),
+            run_floor: Duration::from_secs(120),
+            probe_limit: RunLimit { wall: Duration::from_secs(120), cpu: Duration::from_secs(20) },
             poll_interval: Duration::from_secs(1),
             jobs_max: 2,
             memory_bytes_max: 8 << 30,

@@ -141,6 +141,7 @@ async fn jail(scratch: &Path, secs: u64, offline: bool) -> Jail {
         scratch: PathBuf::from(scratch),
         timeout: Duration::from_secs(secs),
         cpu_secs: 10,
+        tells_cpu: false,
         memory_bytes: 4 << 30,
         file_bytes: 0,
         offline: offline && network_can_be_cut().await,

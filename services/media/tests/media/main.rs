@@ -4,6 +4,7 @@ mod downloads;
 mod folder;
 mod jail;
 mod kills;
+mod limits;
 mod odd;
 mod passthrough;
 mod pipeline;

@@ -315,6 +315,7 @@ async fn a_run_leaves_no_process_behind_and_sees_nothing_of_its_surroundings() {
         scratch: folder.path().to_path_buf(),
         timeout: Duration::from_secs(secs),
         cpu_secs: 10,
+        tells_cpu: false,
         memory_bytes: 1 << 30,
         file_bytes: 0,
         offline,
