@@ -3,7 +3,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use rend_core::id::AssetId;
+use rend_core::id::{AssetId, OrgId};
 use rend_core::suspension::{Entry, Order};
 
 use crate::StoreError;
@@ -12,8 +12,8 @@ use crate::StoreError;
 ///
 /// # Contract
 ///
-/// Places are 1, 2, 3, … without a gap. Once `append_order` returns, every `suspension` that begins afterwards judges by
-/// it, in whichever process, and no crash loses it. Every adapter passes `conformance::suspensions`.
+/// Places are 1, 2, 3, … without a gap. Once `append_order` returns, every `suspension` and `org_suspension` that begins
+/// afterwards judges by it, in whichever process, and no crash loses it. Every adapter passes `conformance::suspensions`.
 #[async_trait]
 pub trait SuspensionLog: fmt::Debug + Send + Sync {
     /// Appends an order, and answers its entry.
@@ -30,6 +30,13 @@ pub trait SuspensionLog: fmt::Debug + Send + Sync {
     ///
     /// [`StoreError::Unavailable`].
     async fn suspension(&self, asset: AssetId) -> Result<Option<Entry>, StoreError>;
+
+    /// The order by which nothing of `org` plays, and nothing more of it is taken in; orders about single assets are none.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`].
+    async fn org_suspension(&self, org: OrgId) -> Result<Option<Entry>, StoreError>;
 
     /// Up to `limit` orders after place `seq`, in order.
     ///

@@ -13,6 +13,7 @@ pub async fn an_empty_record_suspends_nothing(store: &(impl SuspensionLog + Asse
     store.create(&asset(1)).await.unwrap();
     assert_eq!(store.suspension(asset_id(1)).await.unwrap(), None);
     assert_eq!(store.suspension(asset_id(2)).await.unwrap(), None);
+    assert_eq!(store.org_suspension(org_id(1)).await.unwrap(), None);
     assert_eq!(store.orders_after(0, 10).await.unwrap(), []);
 }
 
@@ -40,6 +41,10 @@ pub async fn an_organisation_is_suspended_with_all_its_assets(store: &(impl Susp
     store.create(&rend_core::asset::Asset { org: org_id(2), ..asset(3) }).await.unwrap();
     let org = store.append_order(&order(Subject::Org(org_id(1)), Action::Suspend, 1)).await.unwrap();
     let own = store.append_order(&order(Subject::Asset(asset_id(2)), Action::Suspend, 2)).await.unwrap();
+    store.append_order(&order(Subject::Asset(asset_id(3)), Action::Suspend, 2)).await.unwrap();
+    store.append_order(&order(Subject::Asset(asset_id(3)), Action::Restore, 2)).await.unwrap();
+    assert_eq!(store.org_suspension(org_id(1)).await.unwrap(), Some(org.clone()), "also before it has an asset");
+    assert_eq!(store.org_suspension(org_id(2)).await.unwrap(), None, "what is about its asset is not about it");
     assert_eq!(store.suspension(asset_id(1)).await.unwrap(), Some(org.clone()));
     assert_eq!(store.suspension(asset_id(2)).await.unwrap(), Some(own));
     assert_eq!(store.suspension(asset_id(3)).await.unwrap(), None);
@@ -50,6 +55,7 @@ pub async fn an_organisation_is_suspended_with_all_its_assets(store: &(impl Susp
     store.append_order(&order(Subject::Asset(asset_id(2)), Action::Restore, 3)).await.unwrap();
     assert_eq!(store.suspension(asset_id(2)).await.unwrap(), Some(org));
     store.append_order(&order(Subject::Org(org_id(1)), Action::Restore, 4)).await.unwrap();
+    assert_eq!(store.org_suspension(org_id(1)).await.unwrap(), None);
     for n in [1, 2, 3, 4] {
         assert_eq!(store.suspension(asset_id(n)).await.unwrap(), None, "{n}");
     }

@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use rend_core::id::AssetId;
+use rend_core::id::{AssetId, OrgId};
 use rend_core::suspension::{Entry, Order, Subject, standing};
 
 use super::Memory;
@@ -19,9 +19,13 @@ impl SuspensionLog for Memory {
     async fn suspension(&self, asset: AssetId) -> Result<Option<Entry>, StoreError> {
         Ok(self.with(|state| {
             let org = state.assets.get(&asset)?.org;
-            let newest = |subject| state.orders.iter().rev().find(|entry| entry.order.subject == subject).cloned();
-            standing([newest(Subject::Asset(asset)), newest(Subject::Org(org))].into_iter().flatten())
+            let orders = [newest(&state.orders, Subject::Asset(asset)), newest(&state.orders, Subject::Org(org))];
+            standing(orders.into_iter().flatten())
         }))
+    }
+
+    async fn org_suspension(&self, org: OrgId) -> Result<Option<Entry>, StoreError> {
+        Ok(self.with(|state| standing(newest(&state.orders, Subject::Org(org)))))
     }
 
     async fn orders_after(&self, seq: u64, limit: usize) -> Result<Vec<Entry>, StoreError> {
@@ -30,4 +34,8 @@ impl SuspensionLog for Memory {
             state.orders[first..].iter().take(limit).cloned().collect()
         }))
     }
+}
+
+fn newest(orders: &[Entry], subject: Subject) -> Option<Entry> {
+    orders.iter().rev().find(|entry| entry.order.subject == subject).cloned()
 }

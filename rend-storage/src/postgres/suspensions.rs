@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use rend_core::id::AssetId;
+use rend_core::id::{AssetId, OrgId};
 use rend_core::suspension::{Entry, Order, Signed, Subject, standing};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -31,16 +31,27 @@ impl SuspensionLog for Postgres {
     }
 
     async fn suspension(&self, asset: AssetId) -> Result<Option<Entry>, StoreError> {
-        let db = self.session().await?;
-        let found = db.all(include_str!("sql/orders_newest.sql"), &[&Id(*asset.as_bytes())]).await;
-        let newest = found.and_then(|rows| rows.iter().map(decode).collect::<Result<Vec<_>, _>>());
-        db.end(newest.map(standing))
+        self.standing(include_str!("sql/orders_newest.sql"), *asset.as_bytes()).await
+    }
+
+    async fn org_suspension(&self, org: OrgId) -> Result<Option<Entry>, StoreError> {
+        self.standing(include_str!("sql/orders_newest_of_org.sql"), *org.as_bytes()).await
     }
 
     async fn orders_after(&self, seq: u64, rows: usize) -> Result<Vec<Entry>, StoreError> {
         let db = self.session().await?;
         let found = db.all(include_str!("sql/orders_after.sql"), &[&capped(seq), &limit(rows)]).await;
         db.end(found.and_then(|rows| rows.iter().map(decode).collect()))
+    }
+}
+
+impl Postgres {
+    /// What stands by the newest orders that `statement` finds of the subject with this id.
+    async fn standing(&self, statement: &str, subject: [u8; 16]) -> Result<Option<Entry>, StoreError> {
+        let db = self.session().await?;
+        let found = db.all(statement, &[&Id(subject)]).await;
+        let newest = found.and_then(|rows| rows.iter().map(decode).collect::<Result<Vec<_>, _>>());
+        db.end(newest.map(standing))
     }
 }
 

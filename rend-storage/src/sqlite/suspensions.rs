@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use rend_core::id::AssetId;
+use rend_core::id::{AssetId, OrgId};
 use rend_core::suspension::{Entry, Order, Signed, Subject, standing};
 use rusqlite::{Row, named_params};
 
@@ -32,6 +32,14 @@ impl SuspensionLog for Sqlite {
         self.read(move |db| {
             let params = named_params! { ":asset": asset.as_bytes() };
             Ok(standing(all(db, include_str!("sql/orders_newest.sql"), params, decode)?))
+        })
+        .await
+    }
+
+    async fn org_suspension(&self, org: OrgId) -> Result<Option<Entry>, StoreError> {
+        self.read(move |db| {
+            let params = named_params! { ":org": org.as_bytes() };
+            Ok(standing(all(db, include_str!("sql/orders_newest_of_org.sql"), params, decode)?))
         })
         .await
     }
