@@ -202,7 +202,7 @@ impl<'a> Encode<'a> {
         }
         let first = match self.unit(&unit, nudge).await {
             Ok(end) => return self.record(end).await,
-            Err(trouble) => trouble.of_unit()?,
+            Err(trouble) => self.attempt.unless_gone(trouble).await?.of_unit()?,
         };
         tracing::warn!(
             asset = %self.attempt.shelf.asset, unit = unit.number, code = first.code, detail = first.detail,
@@ -218,7 +218,7 @@ impl<'a> Encode<'a> {
                     end.complaints += one.complaints;
                 }
                 Err(trouble) => {
-                    let error = trouble.of_unit()?;
+                    let error = self.attempt.unless_gone(trouble).await?.of_unit()?;
                     let segments = unit.segments.start.max(output.1)..unit.segments.end;
                     self.faults.lock().await.push(Fault { rendition: output.0, segments, error });
                     failed = true;

@@ -66,7 +66,9 @@ impl Attempt<'_> {
         let played = source.clone();
         let (done, taken) =
             tokio::join!(self.play(played, scan.as_ref(), input.clone()), self.take_subtitles(&source, &input));
-        if let Err(trouble) = taken {
+        if let Err(trouble) = taken
+            && let Ok(trouble) = self.unless_gone(trouble).await
+        {
             // What plays is not made again for the sake of its captions.
             tracing::warn!(asset = %self.shelf.asset, ?trouble, "the subtitles of a source were not all taken");
         }
@@ -178,6 +180,25 @@ impl Attempt<'_> {
         }
         run.finish().await.map_err(Trouble::run)?;
         Ok(Some(scan))
+    }
+
+    /// `trouble`, if it means anything: what goes wrong after the asset was deleted, or after another worker got the job,
+    /// is [`Trouble::Lost`] and no failure of anything.
+    pub(crate) async fn unless_gone(&self, trouble: Trouble) -> Result<Trouble, Trouble> {
+        if matches!(trouble, Trouble::Lost) || self.is_gone().await { Err(Trouble::Lost) } else { Ok(trouble) }
+    }
+
+    /// Whether the lease is lost or the asset is deleted, as far as can be told: the lease is beaten once.
+    pub(crate) async fn is_gone(&self) -> bool {
+        let ports = &self.worker.ports;
+        let expires = self.shelf.clock.wall() + self.worker.config.lock_timeout;
+        if matches!(ports.jobs.extend(&self.lease, expires).await, Err(StoreError::LeaseLost)) {
+            return true;
+        }
+        match ports.assets.get(self.shelf.asset).await {
+            Ok(asset) => !asset.source.is_live(),
+            Err(error) => matches!(error, StoreError::NotFound { .. }),
+        }
     }
 
     /// What a run of `unit` may use at most.

@@ -31,14 +31,14 @@ impl Encode<'_> {
             Ok::<_, Trouble>(self.attempt.shelf.put(ArtifactPath::Poster, bytes.into()).await?)
         };
         if let Err(trouble) = taken.await {
-            tracing::warn!(asset = %self.attempt.shelf.asset, ?trouble, "no poster");
+            self.attempt.does_without("a poster", trouble).await;
         }
     }
 
     /// Small stills of all of it, if they can be had; playback does not need them.
     pub(crate) async fn put_storyboard(&self) {
         if let Err(trouble) = self.storyboard().await {
-            tracing::warn!(asset = %self.attempt.shelf.asset, ?trouble, "no storyboard");
+            self.attempt.does_without("a storyboard", trouble).await;
         }
     }
 
@@ -80,7 +80,14 @@ impl Attempt<'_> {
         let stills: Vec<Still> = rendered.media.segments.iter().zip(&rendered.segments).map(still).collect();
         let made = self.storyboard(Passthrough::RENDITION, passed.passthrough.size, track, &stills);
         if let Err(trouble) = made.await {
-            tracing::warn!(asset = %self.shelf.asset, ?trouble, "no storyboard");
+            self.does_without("a storyboard", trouble).await;
+        }
+    }
+
+    /// Says that `what` could not be had, unless nobody wants it any more.
+    async fn does_without(&self, what: &str, trouble: Trouble) {
+        if let Ok(trouble) = self.unless_gone(trouble).await {
+            tracing::warn!(asset = %self.shelf.asset, ?trouble, "it does without {what}");
         }
     }
 

@@ -228,7 +228,10 @@ impl Worker {
                 tokio::select! {
                     done = attempt.perform_as(job.kind) => match done {
                         Ok(()) => Some(Outcome::Succeed),
-                        Err(trouble) => self.settle(&attempt, &job, trouble).await,
+                        Err(trouble) => match attempt.unless_gone(trouble).await {
+                            Ok(trouble) => self.settle(&attempt, &job, trouble).await,
+                            Err(_) => self.gone(&job).await,
+                        },
                     },
                     () = self.beat(&lease) => None,
                     () = shutdown.requested() => Some(Outcome::Defer { at: self.clock.wall() }),
@@ -237,11 +240,17 @@ impl Worker {
         };
         let _ = tokio::fs::remove_dir_all(&scratch).await;
         let Some(outcome) = outcome else {
-            tracing::warn!(job = %job.id, asset = %job.asset, "the job is no longer ours");
+            tracing::info!(job = %job.id, asset = %job.asset, "the job is no longer ours");
             return;
         };
-        if let Err(error) = self.ports.jobs.finish(&lease, &outcome, self.clock.wall()).await {
-            tracing::warn!(job = %job.id, error = &error as &dyn std::error::Error, "the job could not be finished");
+        match self.ports.jobs.finish(&lease, &outcome, self.clock.wall()).await {
+            Ok(()) => {}
+            Err(StoreError::LeaseLost) => {
+                tracing::info!(job = %job.id, asset = %job.asset, "the job was no longer ours when it ended");
+            }
+            Err(error) => {
+                tracing::warn!(job = %job.id, error = &error as &dyn std::error::Error, "the job could not be finished")
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 mod downloads;
 mod folder;
+mod gone;
 mod jail;
 mod kills;
 mod limits;
