@@ -1,17 +1,25 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures::StreamExt;
 use http::Response;
 use rend_core::asset::SourceState;
 use rend_core::credential::Scopes;
 use rend_core::id::AssetId;
-use rend_core::upload::parts::PART_BYTES;
+use rend_core::upload::parts::{Listed, PART_BYTES, SIGNED_MAX, URL_KEPT};
+use rend_core::upload::sweep::SESSION_KEPT;
+use rend_core::upload::transfer::Step;
+use rend_storage::objects::Put;
 use serde_json::{Value, json};
-use sha2::Digest;
+use sha2::{Digest, Sha256};
 
+use super::whole::shown;
 use super::*;
+use crate::http::uploads::abandon;
+use crate::http::uploads::piece::hand_over;
 use crate::ingest::rig::{Rig, bytes_of};
 use crate::routes;
+use crate::wire::hex;
 
 /// A rig with a key for uploads.
 struct Sender {
@@ -281,7 +289,7 @@ async fn an_upload_that_is_given_up_or_expires_leaves_nothing() {
     let now = sender.rig.state.clock.wall();
     let expired = sender.rig.stores.uploads.expired(now, 10).await.unwrap();
     assert_eq!(expired.len(), 1);
-    super::super::abandon(&sender.rig.stores, &expired[0], now).await;
+    abandon(&sender.rig.stores, &expired[0], now).await;
     assert_eq!(sender.rig.pieces().await, []);
     let asset = sender.rig.stores.assets.get(asset_of(&upload)).await.unwrap();
     assert_eq!((asset.source, asset.failure.unwrap().code.as_str()), (SourceState::Failed, "upload_incomplete"));
@@ -321,7 +329,7 @@ async fn a_file_with_another_digest_than_announced_fails_its_asset() {
     sender.rig.stores.objects.put(&source, put, body).await.unwrap();
     let seal = Step::Seal { sha256: Some([7; 32]) };
     let transfer = sender.rig.stores.transfers.advance_transfer(id, 0, &seal).await.unwrap();
-    super::super::hand_over(&sender.rig.state, &transfer).await;
+    hand_over(&sender.rig.state, &transfer).await;
     let asset = sender.rig.until(asset_of(&upload), "failed").await;
     assert_eq!(asset.failure.unwrap().code, WRONG_DIGEST);
     let shown = shown(&sender.rig.state, &transfer).await;
