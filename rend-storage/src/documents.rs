@@ -2,7 +2,9 @@
 
 use std::str::FromStr;
 
-use rend_core::asset::{CaptionRow, DownloadRow, DownloadState, Failure, MediaFacts, RenditionRow, RenditionState};
+use rend_core::asset::{
+    CaptionRow, Cost, DownloadRow, DownloadState, Failure, MediaFacts, Note, RenditionRow, RenditionState,
+};
 use rend_core::event::EventKind;
 use rend_core::id::{OrgId, WebhookId};
 use rend_core::job::JobError;
@@ -116,6 +118,27 @@ pub(crate) fn downloads_of(text: &str) -> Result<Vec<DownloadRow>, Strange> {
     list(&value(text, "downloads")?, "downloads")?.iter().map(row).collect()
 }
 
+/// A note without a cost is its sentence; one that waits for its cost has none.
+fn note(note: &Note) -> Value {
+    match note.cost {
+        Cost::Unmeasured => note.what.as_str().into(),
+        Cost::Millis(millis) => object([("what", note.what.as_str().into()), ("cost_ms", millis.into())]),
+        Cost::UntilPlayable => object([("what", note.what.as_str().into()), ("cost_ms", Value::Null)]),
+    }
+}
+
+fn note_of(value: &Value) -> Result<Note, Strange> {
+    if let Some(what) = value.as_str() {
+        return Ok(what.into());
+    }
+    let cost = match value.get("cost_ms") {
+        Some(Value::Null) => Cost::UntilPlayable,
+        Some(millis) => Cost::Millis(millis.as_u64().ok_or(Strange("notes"))?),
+        None => return Err(Strange("notes")),
+    };
+    Ok(Note { what: text_of(value, "what")?, cost })
+}
+
 pub(crate) fn media(media: &MediaFacts) -> String {
     let value = object([
         ("container", media.container.as_str().into()),
@@ -125,14 +148,13 @@ pub(crate) fn media(media: &MediaFacts) -> String {
         ("millifps", media.millifps.into()),
         ("video_codec", media.video_codec.as_str().into()),
         ("audio_codec", media.audio_codec.as_str().into()),
-        ("notes", media.notes.clone().into()),
+        ("notes", media.notes.iter().map(note).collect::<Vec<_>>().into()),
     ]);
     value.to_string()
 }
 
 pub(crate) fn media_of(text: &str) -> Result<MediaFacts, Strange> {
     let value = value(text, "media")?;
-    let note = |note: &Value| note.as_str().map(str::to_owned).ok_or(Strange("notes"));
     let notes = value.get("notes").ok_or(Strange("notes"))?;
     Ok(MediaFacts {
         container: text_of(&value, "container")?,
@@ -142,7 +164,7 @@ pub(crate) fn media_of(text: &str) -> Result<MediaFacts, Strange> {
         millifps: number_of(&value, "millifps")?,
         video_codec: text_of(&value, "video_codec")?,
         audio_codec: text_of(&value, "audio_codec")?,
-        notes: list(notes, "notes")?.iter().map(note).collect::<Result<_, _>>()?,
+        notes: list(notes, "notes")?.iter().map(note_of).collect::<Result<_, _>>()?,
     })
 }
 

@@ -436,7 +436,7 @@ fn any_move() -> impl Strategy<Value = Move> {
         1 => (rendition.clone(), any::<u64>())
             .prop_map(|(rendition, bandwidth)| Move::RenditionReady { rendition, bandwidth }),
         1 => rendition.clone().prop_map(|rendition| Move::RenditionFailed { rendition, failure: failure() }),
-        1 => Just(Move::OpenerReady),
+        1 => (0..100_000_u64).prop_map(|took_ms| Move::OpenerReady { took_ms }),
         1 => any::<bool>().prop_map(|degraded| Move::HlsReady { degraded }),
         1 => Just(Move::Fail(failure())),
         1 => Just(Move::Retry),

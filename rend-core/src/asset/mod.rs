@@ -8,7 +8,7 @@ mod tests;
 
 pub use moves::{Edit, IllegalMove, Move};
 pub use rows::{
-    CaptionKind, CaptionOrigin, CaptionRow, DownloadRow, DownloadState, Failure, MediaFacts, RenditionRow,
+    CaptionKind, CaptionOrigin, CaptionRow, Cost, DownloadRow, DownloadState, Failure, MediaFacts, Note, RenditionRow,
     RenditionState, StoredSource,
 };
 pub(crate) use states::named;
@@ -128,7 +128,7 @@ impl Asset {
                 EventKind::ProcessingStarted
             }
             Move::Planned { media, renditions } if self.source == SourceState::Processing => {
-                next.media = Some(media.clone());
+                next.media = Some(media.clone().after(self.media.as_ref()));
                 next.downloads.clear();
                 next.renditions = renditions
                     .iter()
@@ -151,11 +151,14 @@ impl Asset {
                 next.degraded = true;
                 EventKind::RenditionFailed { rendition: *rendition, code: failure.code.clone() }
             }
-            Move::OpenerReady
+            Move::OpenerReady { took_ms }
                 if self.source == SourceState::Processing
                     && matches!(self.playable, PlayableState::NotPlayable | PlayableState::OpenerReady) =>
             {
                 next.playable = PlayableState::OpenerReady;
+                if let Some(media) = &mut next.media {
+                    media.plays(*took_ms);
+                }
                 EventKind::PlayableStateChanged { to: PlayableState::OpenerReady }
             }
             Move::HlsReady { degraded }
@@ -248,7 +251,7 @@ impl Asset {
             | Move::Planned { .. }
             | Move::RenditionReady { .. }
             | Move::RenditionFailed { .. }
-            | Move::OpenerReady
+            | Move::OpenerReady { .. }
             | Move::HlsReady { .. }
             | Move::Fail(_)
             | Move::Retry

@@ -37,7 +37,10 @@ pub enum Move {
         failure: Failure,
     },
     /// The first seconds play.
-    OpenerReady,
+    OpenerReady {
+        /// Milliseconds since the attempt began that has them play.
+        took_ms: u64,
+    },
     /// All that was planned plays.
     HlsReady {
         /// It plays, but not as well as the source deserved.
@@ -80,6 +83,7 @@ pub enum Move {
 }
 
 impl Move {
+    /// What it is called in logs and errors.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::BeginUpload => "begin_upload",
@@ -88,7 +92,7 @@ impl Move {
             Self::Planned { .. } => "planned",
             Self::RenditionReady { .. } => "rendition_ready",
             Self::RenditionFailed { .. } => "rendition_failed",
-            Self::OpenerReady => "opener_ready",
+            Self::OpenerReady { .. } => "opener_ready",
             Self::HlsReady { .. } => "hls_ready",
             Self::Fail(_) => "fail",
             Self::Retry => "retry",

@@ -42,8 +42,70 @@ pub struct MediaFacts {
     pub video_codec: String,
     /// The audio codec of the first track, or empty.
     pub audio_codec: String,
-    /// What was not standard about the source, in sentences for its owner.
-    pub notes: Vec<String>,
+    /// What was not standard about the source, and what that cost.
+    pub notes: Vec<Note>,
+}
+
+/// One thing that an owner is told of a source.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Note {
+    /// It, in a sentence.
+    pub what: String,
+    /// How much longer viewers had to wait for it.
+    pub cost: Cost,
+}
+
+/// What something about a source cost before the source could be played.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Cost {
+    /// Nothing that was measured by itself.
+    Unmeasured,
+    /// So many milliseconds of its worker's clock.
+    Millis(u64),
+    /// All that goes by until the source can be played, which it cannot yet.
+    UntilPlayable,
+}
+
+impl Cost {
+    /// The milliseconds, once they are known.
+    pub const fn millis(self) -> Option<u64> {
+        match self {
+            Self::Millis(millis) => Some(millis),
+            Self::Unmeasured | Self::UntilPlayable => None,
+        }
+    }
+}
+
+impl Note {
+    /// This note, of which it is measured how long playback waits for it.
+    pub fn until_playable(what: impl Into<String>) -> Self {
+        Self { what: what.into(), cost: Cost::UntilPlayable }
+    }
+}
+
+impl<T: Into<String>> From<T> for Note {
+    fn from(what: T) -> Self {
+        Self { what: what.into(), cost: Cost::Unmeasured }
+    }
+}
+
+impl MediaFacts {
+    /// These facts, with what `before` knows already: what a note costs until playback is measured once, by the attempt that
+    /// has the source play.
+    pub(super) fn after(mut self, before: Option<&Self>) -> Self {
+        let known = |what: &str| before?.notes.iter().find(|note| note.what == what)?.cost.millis();
+        for note in self.notes.iter_mut().filter(|note| note.cost == Cost::UntilPlayable) {
+            note.cost = known(&note.what).map_or(Cost::UntilPlayable, Cost::Millis);
+        }
+        self
+    }
+
+    /// Says that it plays, `took_ms` milliseconds after the attempt at it began.
+    pub(super) fn plays(&mut self, took_ms: u64) {
+        for note in self.notes.iter_mut().filter(|note| note.cost == Cost::UntilPlayable) {
+            note.cost = Cost::Millis(took_ms);
+        }
+    }
 }
 
 /// The captions of an asset in one language.

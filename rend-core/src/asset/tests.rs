@@ -55,7 +55,7 @@ fn moves() -> Vec<Move> {
         Move::RenditionReady { rendition: Rendition::P360, bandwidth: 800_000 },
         Move::RenditionReady { rendition: Rendition::P1080, bandwidth: 1 },
         Move::RenditionFailed { rendition: Rendition::P360, failure: failure() },
-        Move::OpenerReady,
+        Move::OpenerReady { took_ms: 70 },
         Move::HlsReady { degraded: false },
         Move::HlsReady { degraded: true },
         Move::Fail(failure()),
@@ -91,7 +91,9 @@ fn leads_to(
         (Move::BeginProcessing, S::Uploaded | S::Processing, p) => Some((S::Processing, p)),
         (Move::Planned { .. } | Move::RenditionFailed { .. }, S::Processing, p) => Some((S::Processing, p)),
         (Move::RenditionReady { rendition: Rendition::P360, .. }, S::Processing, p) => Some((S::Processing, p)),
-        (Move::OpenerReady, S::Processing, P::NotPlayable | P::OpenerReady) => Some((S::Processing, P::OpenerReady)),
+        (Move::OpenerReady { .. }, S::Processing, P::NotPlayable | P::OpenerReady) => {
+            Some((S::Processing, P::OpenerReady))
+        }
         (Move::HlsReady { .. }, S::Processing, P::NotPlayable | P::OpenerReady | P::HlsReady) => {
             Some((S::Ready, P::HlsReady))
         }
@@ -169,7 +171,7 @@ fn a_video_that_went_all_the_way_has_one_event_a_step() {
         Move::SourceStored(StoredSource { bytes: 9, sha256: [4; 32] }),
         Move::BeginProcessing,
         Move::Planned { media: media(), renditions: vec![Rendition::P360, Rendition::P720] },
-        Move::OpenerReady,
+        Move::OpenerReady { took_ms: 70 },
         Move::RenditionReady { rendition: Rendition::P360, bandwidth: 800_000 },
         Move::RenditionFailed { rendition: Rendition::P720, failure: failure() },
         Move::HlsReady { degraded: false },
@@ -289,6 +291,22 @@ fn the_best_that_most_screens_show_is_downloaded_unless_somebody_says_which() {
     check_usual(&["360p", "1080p", "src"], (2160, 1350), "1080p");
     check_usual(&["1440p"], (2560, 1440), "1440p");
     check_usual(&["a-und"], (0, 0), "a-und");
+}
+
+#[test]
+fn what_a_note_costs_until_playback_is_measured_once() {
+    let mut waiting = media();
+    waiting.notes = vec![Note::until_playable("its groups are open"), "it is turned".into()];
+    let planned = || Move::Planned { media: waiting.clone(), renditions: vec![Rendition::P360] };
+    let step = |asset: Asset, step: Move| asset.after(&step, NOW).unwrap().0;
+    let costs = |asset: &Asset| asset.media.as_ref().unwrap().notes.iter().map(|note| note.cost).collect::<Vec<_>>();
+    let begun = step(asset(SourceState::Processing, PlayableState::NotPlayable, true), planned());
+    assert_eq!(costs(&begun), [Cost::UntilPlayable, Cost::Unmeasured]);
+    let plays = step(begun, Move::OpenerReady { took_ms: 812 });
+    assert_eq!(costs(&plays), [Cost::Millis(812), Cost::Unmeasured]);
+    // An attempt that goes on after a crash plans once more, and is soon where the first one was.
+    let again = step(step(plays, planned()), Move::OpenerReady { took_ms: 9 });
+    assert_eq!(costs(&again), [Cost::Millis(812), Cost::Unmeasured]);
 }
 
 #[test]

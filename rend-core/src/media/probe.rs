@@ -348,10 +348,13 @@ impl Source {
             millifps: video.map_or(0, |v| u32::try_from(v.rate.millis()).unwrap_or(u32::MAX)),
             video_codec: video.map_or_else(String::new, |v| v.codec.clone()),
             audio_codec: self.audio.as_ref().map_or_else(String::new, |a| a.codec.clone()),
-            notes: self.notes.clone(),
+            notes: self.notes.iter().map(|note| note.as_str().into()).collect(),
         }
     }
 }
+
+/// What owners are told of frames that come at uneven distances.
+pub const UNEVEN: &str = "frames come at uneven distances; their times are kept";
 
 /// What the time stamps of a picture's packets say, for sources whose cadence or length the file does not tell.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

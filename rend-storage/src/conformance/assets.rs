@@ -114,9 +114,13 @@ pub async fn a_failure_and_a_retry_read_back(store: &(impl AssetStore + EventLog
 /// A move that does not follow changes nothing: no state, no event, no job.
 pub async fn an_illegal_move_changes_nothing(store: &(impl AssetStore + EventLog + JobQueue)) {
     store.create(&asset(1)).await.unwrap();
-    for step in
-        [Move::BeginProcessing, Move::OpenerReady, Move::HlsReady { degraded: true }, Move::Retry, Move::Deleted]
-    {
+    for step in [
+        Move::BeginProcessing,
+        Move::OpenerReady { took_ms: 70 },
+        Move::HlsReady { degraded: true },
+        Move::Retry,
+        Move::Deleted,
+    ] {
         let refused = store.advance(&Change { enqueue: Some(job(1)), ..change(step) }).await;
         let Err(StoreError::Illegal(illegal)) = refused else { panic!("{refused:?}") };
         assert_eq!((illegal.original, illegal.playable), (SourceState::Pending, PlayableState::NotPlayable));

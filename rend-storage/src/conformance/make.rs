@@ -2,7 +2,7 @@
 
 use rend_core::artifact::{CaptionRef, Rendition};
 use rend_core::asset::{
-    Asset, CaptionKind, CaptionOrigin, CaptionRow, Failure, MediaFacts, Move, PlaybackPolicy, StoredSource,
+    Asset, CaptionKind, CaptionOrigin, CaptionRow, Cost, Failure, MediaFacts, Move, Note, PlaybackPolicy, StoredSource,
 };
 use rend_core::id::{AssetId, JobId, LeaseToken, OrgId};
 use rend_core::job::{ErrorClass, Job, JobError, JobKind, Lease, NewJob};
@@ -105,7 +105,11 @@ pub(super) fn media() -> MediaFacts {
         millifps: 29_970,
         video_codec: "h264".into(),
         audio_codec: String::new(),
-        notes: vec!["The frames come at uneven times.".into(), "\"quoted\" — ünïcödé".into()],
+        notes: vec![
+            Note { what: "The frames come at uneven times.".into(), cost: Cost::Millis(31) },
+            Note::until_playable("It is HEVC."),
+            "\"quoted\" — ünïcödé".into(),
+        ],
     }
 }
 
@@ -117,7 +121,7 @@ pub(super) fn moves_to_ready() -> Vec<Move> {
         Move::SourceStored(StoredSource { bytes: u64::MAX, sha256: [0xab; 32] }),
         Move::BeginProcessing,
         Move::Planned { media: media(), renditions: vec![audio, Rendition::P360, Rendition::P720, Rendition::Source] },
-        Move::OpenerReady,
+        Move::OpenerReady { took_ms: 70 },
         Move::RenditionReady { rendition: Rendition::P360, bandwidth: 900_001 },
         Move::RenditionFailed { rendition: Rendition::P720, failure: failure("timeout") },
         Move::RenditionReady { rendition: audio, bandwidth: 96_000 },

@@ -30,7 +30,7 @@ impl Encode<'_> {
             }
             if !playable && self.catalogue.lock().await.is_listed(start) {
                 playable = true;
-                self.attempt.advance(Move::OpenerReady, Some(&plan)).await?;
+                self.attempt.advance(self.attempt.opener_ready(), Some(&plan)).await?;
             }
             if playable && !opener {
                 opener = self.put_opener(start).await?;

@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, TryStreamExt};
 use rend_core::artifact::{ArtifactPath, ObjectKey};
-use rend_core::asset::{Asset, Failure, Move, PlayableState, RenditionState};
+use rend_core::asset::{Asset, Cost, Failure, Move, PlayableState, RenditionState};
 use rend_core::media::check::{self, Rendered};
 use rend_core::media::ffmpeg;
 use rend_core::media::isobmff::{BoxError, Run, read_segment};
@@ -153,10 +153,11 @@ impl Attempt<'_> {
         let policy = &self.worker.config.policy;
         let Some(passed) = self.passed.get() else {
             let plan = plan(&source, scan, policy);
-            let planned = Move::Planned { media: plan.source.facts(), renditions: plan.all_renditions() };
+            let planned = Move::Planned { media: self.facts(&plan.source), renditions: plan.all_renditions() };
             self.advance(planned, None).await?;
             return Ok(Some(plan));
         };
+        self.costs(passed.passthrough.note(), Cost::UntilPlayable);
         source.notes.push(passed.passthrough.note().to_owned());
         let beside = beside(&passed.passthrough, &source, scan, policy);
         let mut renditions = match &beside {
@@ -166,7 +167,7 @@ impl Attempt<'_> {
         if !matches!(beside, Beside::Instead(_)) {
             renditions.extend(passed.passthrough.renditions());
         }
-        self.advance(Move::Planned { media: source.facts(), renditions }, None).await?;
+        self.advance(Move::Planned { media: self.facts(&source), renditions }, None).await?;
         if !matches!(beside, Beside::Instead(_)) {
             self.ready(passed).await?;
         }
@@ -394,7 +395,7 @@ impl Publisher<'_> {
 
     /// Says that it plays.
     async fn announce(&self) -> Result<(), Stopped> {
-        let asset = self.attempt.advance_quietly(Move::OpenerReady).await?;
+        let asset = self.attempt.advance_quietly(self.attempt.opener_ready()).await?;
         let worker = self.attempt.worker;
         (worker.notify)(Advance { asset, warm: self.passthrough.warm(worker.config.warm_items_max) });
         Ok(())

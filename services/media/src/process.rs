@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use rend_core::artifact::ObjectKey;
-use rend_core::asset::{Asset, Failure, Move, PlayableState};
+use rend_core::asset::{Asset, Cost, Failure, MediaFacts, Move, PlayableState};
 use rend_core::id::JobId;
 use rend_core::job::{JobKind, Lease, NewJob};
 use rend_core::media::ffmpeg;
 use rend_core::media::plan::{Plan, RunLimit, Unit};
-use rend_core::media::probe::{self, JSON_BYTES_MAX, PacketScan, Reject, Source};
+use rend_core::media::probe::{self, JSON_BYTES_MAX, PacketScan, Reject, Source, UNEVEN};
 use rend_core::media::sniff::{SNIFF_BYTES, sniff};
-use rend_core::time::Timestamp;
+use rend_core::time::{Mono, Timestamp};
 use rend_storage::StoreError;
 use rend_storage::assets::Change;
 
@@ -35,6 +35,9 @@ pub(crate) struct Attempt<'w> {
     pub(crate) passed: std::sync::OnceLock<Passed>,
     /// When decoding of the source can start, once its description was read.
     pub(crate) keys_us: std::sync::OnceLock<Vec<u64>>,
+    pub(crate) began_at: Mono,
+    /// What notes on the source cost, as far as that is measured by itself.
+    pub(crate) costs: std::sync::Mutex<Vec<(String, Cost)>>,
 }
 
 impl Attempt<'_> {
@@ -54,9 +57,14 @@ impl Attempt<'_> {
         let note = self.pass().await?;
         let input = self.fetch_source().await?;
         let mut source = self.probe(&input).await?;
-        source.notes.extend(note);
+        if let Some(note) = note {
+            self.costs(&note, Cost::UntilPlayable);
+            source.notes.push(note);
+        }
         source.keys_us = self.keys_us.get().cloned().unwrap_or_default();
+        let scanned_at = self.shelf.clock.mono();
         let scan = self.scan(&source, &input).await?;
+        self.costs(UNEVEN, Cost::Millis(millis(self.shelf.clock.mono().since(scanned_at))));
         let source = match &scan {
             Some(scan) => source
                 .measured(scan, &self.worker.config.limits)
@@ -75,6 +83,29 @@ impl Attempt<'_> {
         done
     }
 
+    /// Writes down what `note` costs.
+    pub(crate) fn costs(&self, note: &str, cost: Cost) {
+        if let Ok(mut costs) = self.costs.lock() {
+            costs.push((note.to_owned(), cost));
+        }
+    }
+
+    /// What owners are told of `source`, with what it cost.
+    pub(crate) fn facts(&self, source: &Source) -> MediaFacts {
+        let mut facts = source.facts();
+        if let Ok(costs) = self.costs.lock() {
+            for note in &mut facts.notes {
+                note.cost = costs.iter().find(|(what, _)| *what == note.what).map_or(note.cost, |(_, cost)| *cost);
+            }
+        }
+        facts
+    }
+
+    /// Says that the first seconds play, since now.
+    pub(crate) fn opener_ready(&self) -> Move {
+        Move::OpenerReady { took_ms: millis(self.shelf.clock.mono().since(self.began_at)) }
+    }
+
     /// Has the source play.
     async fn play(&self, source: Source, scan: Option<&PacketScan>, input: PathBuf) -> Result<(), Trouble> {
         let Some(plan) = self.planned(source, scan, &input).await? else { return Ok(()) };
@@ -91,7 +122,9 @@ impl Attempt<'_> {
     pub(crate) async fn advance(&self, step: Move, plan: Option<&Plan>) -> Result<Asset, Trouble> {
         let asset = self.advance_quietly(step.clone()).await?;
         let warm = match (&step, plan) {
-            (Move::OpenerReady | Move::HlsReady { .. }, Some(plan)) => plan.warm(self.worker.config.warm_items_max),
+            (Move::OpenerReady { .. } | Move::HlsReady { .. }, Some(plan)) => {
+                plan.warm(self.worker.config.warm_items_max)
+            }
             _ => Vec::new(),
         };
         (self.worker.notify)(Advance { asset: asset.clone(), warm });
@@ -235,6 +268,10 @@ pub(crate) async fn fail(attempt: &Attempt<'_>, failure: Failure) -> Result<bool
         return Ok(true);
     }
     attempt.advance(Move::Fail(failure), None).await.map(|_| false)
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 const LINE_BYTES_MAX: usize = 4096;

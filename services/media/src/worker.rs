@@ -219,6 +219,8 @@ impl Worker {
             scratch: scratch.clone(),
             passed: std::sync::OnceLock::new(),
             keys_us: std::sync::OnceLock::new(),
+            began_at: self.clock.mono(),
+            costs: std::sync::Mutex::default(),
         };
         // A crash may have left an earlier attempt's files there.
         let _ = tokio::fs::remove_dir_all(&scratch).await;

@@ -55,8 +55,9 @@ pub(crate) async fn show(api: &Api, id: &str, json: bool) -> Outcome {
         let rate = rung["bandwidth"].as_u64().map_or_else(String::new, |bits| format!(", peak {} kbit/s", bits / 1000));
         line("rendition", format!("{} {}{rate}", text(rung, "name"), text(rung, "state")));
     }
-    for note in asset["notes"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        line("note", note.to_owned());
+    for note in asset["input_report"].as_array().into_iter().flatten() {
+        let cost = note["cost_ms"].as_u64().map_or_else(String::new, |millis| format!(" ({millis} ms)"));
+        line("note", format!("{}{cost}", text(note, "what")));
     }
     if let Some(detail) = asset["failure"]["detail"].as_str() {
         line("failed", format!("{detail} ({})", text(&asset["failure"], "code")));

@@ -1,7 +1,7 @@
 // What the dashboard says of an asset. Pure: an asset of the API in, words and shares out.
 
 import { sentence } from './session.js';
-import { bytes, clock, plural } from './format.js';
+import { bytes, clock, plural, span } from './format.js';
 
 /** How an asset stands: `{tone: good|warn|bad|busy|idle, label, detail}`. */
 export function statusOf(asset) {
@@ -43,6 +43,11 @@ export function factsOf(asset) {
   const size = asset.width && asset.height ? `${asset.width} × ${asset.height}` : null;
   const fps = asset.fps ? `${Math.round(asset.fps * 100) / 100} fps` : null;
   return [asset.duration_ms ? clock(asset.duration_ms / 1000) : null, size, fps, asset.bytes ? bytes(asset.bytes) : null].filter(Boolean);
+}
+
+/** What was not standard about an asset's file and what that cost, a sentence each: `{what, cost}`. */
+export function reportOf(asset) {
+  return (asset.input_report ?? []).map(({ what, cost_ms: cost }) => ({ what: sentence(what), cost: cost == null ? '' : span(cost) }));
 }
 
 /** What an event of the log means, in words. */

@@ -3,7 +3,7 @@
 import './rend-player.js';
 import { CaptionsBox } from './dashboard-captions.js';
 import { DownloadsBox } from './dashboard-downloads.js';
-import { eventWords, factsOf, isPlayable, rungsOf, statusOf } from './asset-view.js';
+import { eventWords, factsOf, isPlayable, reportOf, rungsOf, statusOf } from './asset-view.js';
 import { h, icon, say } from './dom.js';
 import { ago, bitrate, bytes, clock, count, percent, plural, span } from './format.js';
 import { sentence } from './session.js';
@@ -129,6 +129,7 @@ export class AssetRow {
     parts.remove = h('button', { type: 'button', class: 'button bare small bad', onclick: () => this.#rim.remove(this.asset), 'aria-label': 'Delete', title: 'Delete' }, icon('trash', 17));
     parts.stage = h('div', { class: 'preview' });
     parts.failure = h('div', { class: 'failure', hidden: true });
+    parts.report = h('ul', { class: 'report', hidden: true, 'aria-label': 'What was not standard about the file' });
     parts.numbers = h('dl', { class: 'numbers' });
     parts.table = h('ul', { class: 'renditions' });
     parts.captions = new CaptionsBox(this.#api, asset.id, () => this.#loadDetails());
@@ -137,7 +138,7 @@ export class AssetRow {
     parts.panel = h(
       'div',
       { class: 'panel', id: panelId, hidden: true },
-      h('div', { class: 'panel-left' }, parts.stage, parts.failure),
+      h('div', { class: 'panel-left' }, parts.stage, parts.failure, parts.report),
       h(
         'div',
         { class: 'panel-right' },
@@ -182,6 +183,7 @@ export class AssetRow {
     const { asset } = this;
     this.#paintPreview();
     this.#paintFailure();
+    this.#paintReport();
     this.#parts.captions.update(asset.captions ?? []);
     this.#parts.downloads.update(asset);
     const { rungs } = rungsOf(asset);
@@ -231,6 +233,12 @@ export class AssetRow {
         stage.replaceChildren(h('p', { class: 'quiet', text: problem.status === 409 ? 'Still being prepared.' : sentence(problem.message) }));
       },
     );
+  }
+
+  #paintReport() {
+    const notes = reportOf(this.asset);
+    this.#parts.report.hidden = notes.length === 0;
+    this.#parts.report.replaceChildren(...notes.map(({ what, cost }) => h('li', { class: 'quiet' }, what, cost ? ` Playback waited ${cost} for it.` : '')));
   }
 
   #paintFailure() {

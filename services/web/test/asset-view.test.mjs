@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { eventWords, factsOf, gateOf, isNews, isPlayable, isSettled, statusOf, titleFrom } from '../pages/asset-view.js';
+import { eventWords, factsOf, gateOf, isNews, isPlayable, isSettled, reportOf, statusOf, titleFrom } from '../pages/asset-view.js';
 import { urlFacts } from '../pages/page.js';
 
 const ready = { name: '360p', state: 'ready' };
@@ -33,6 +33,14 @@ test('what plays and what is settled are different questions', () => {
 test('unknown facts are left out', () => {
   assert.deepEqual(factsOf(asset({ bytes: 4_288_306 })), ['4.3\u00a0MB']);
   assert.deepEqual(factsOf(asset({ duration_ms: 62_000, width: 1280, height: 720, fps: 29.97002, bytes: null })), ['1:02', '1280 × 720', '29.97 fps']);
+});
+
+test('what was not standard is said with what it cost, where that was measured', () => {
+  assert.deepEqual(reportOf(asset({ input_report: [{ what: 'it had to be encoded', cost_ms: 812 }, { what: 'It is turned.', cost_ms: null }] })), [
+    { what: 'It had to be encoded.', cost: '812\u00a0ms' },
+    { what: 'It is turned.', cost: '' },
+  ]);
+  assert.deepEqual(reportOf(asset({})), []);
 });
 
 test('a title is made of a file name', () => {

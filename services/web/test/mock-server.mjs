@@ -394,7 +394,7 @@ class Mock {
 
   #create(title, policy, bytes) {
     const now = new Date().toISOString();
-    const asset = { id: uuid7(), title, external_id: null, metadata: {}, playback_policy: policy, source_state: 'uploaded', playable_state: 'not_playable', degraded: false, failure: null, bytes, sha256: null, duration_ms: null, width: null, height: null, fps: null, video_codec: null, audio_codec: null, notes: [], renditions: [], created_at: now, updated_at: now, jobs: [], made: 0 };
+    const asset = { id: uuid7(), title, external_id: null, metadata: {}, playback_policy: policy, source_state: 'uploaded', playable_state: 'not_playable', degraded: false, failure: null, bytes, sha256: null, duration_ms: null, width: null, height: null, fps: null, video_codec: null, audio_codec: null, input_report: [], renditions: [], created_at: now, updated_at: now, jobs: [], made: 0 };
     this.#assets.set(asset.id, asset);
     return asset;
   }

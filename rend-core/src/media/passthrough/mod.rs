@@ -15,7 +15,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use crate::artifact::{ArtifactPath, Rendition};
-use crate::asset::MediaFacts;
+use crate::asset::{MediaFacts, Note};
 use crate::media::isobmff::{BoxError, Init, NewRun, NewTrack, Sample, TrackKind, segment_len, write_segment};
 use crate::media::ladder::Size;
 use crate::media::moov::{Avc, Stored};
@@ -242,7 +242,7 @@ impl Passthrough {
             } else {
                 "aac".to_owned()
             },
-            notes: vec![self.note().to_owned()],
+            notes: vec![Note::until_playable(self.note())],
         }
     }
 

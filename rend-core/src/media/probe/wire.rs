@@ -200,7 +200,7 @@ impl Stream {
         let (native, cadence) = cadence(base, mean, counted);
         match cadence {
             Cadence::Constant => {}
-            Cadence::Variable => notes.push("frames come at uneven distances; their times are kept".to_owned()),
+            Cadence::Variable => notes.push(super::UNEVEN.to_owned()),
             Cadence::Broken => notes.push("the time stamps are damaged; frames were counted instead".to_owned()),
         }
         let rate = native.bounded();

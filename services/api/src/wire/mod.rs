@@ -1,6 +1,6 @@
 //! How things look as JSON.
 
-use rend_core::asset::{Asset, Failure, RenditionState};
+use rend_core::asset::{Asset, Failure, Note, RenditionState};
 use rend_core::event::Event;
 use rend_core::job::Job;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -41,7 +41,7 @@ pub(crate) struct AssetJson {
     fps: Option<f64>,
     video_codec: Option<String>,
     audio_codec: Option<String>,
-    notes: Vec<String>,
+    input_report: Vec<NoteJson>,
     renditions: Vec<RenditionJson>,
     captions: Vec<CaptionsJson>,
     playback_url: String,
@@ -55,6 +55,19 @@ pub(crate) struct AssetJson {
 struct FailureJson {
     code: String,
     detail: String,
+}
+
+/// What was not standard about a source, and what that cost.
+#[derive(Serialize)]
+struct NoteJson {
+    what: String,
+    cost_ms: Option<u64>,
+}
+
+impl NoteJson {
+    fn new(note: &Note) -> Self {
+        Self { what: note.what.clone(), cost_ms: note.cost.millis() }
+    }
 }
 
 #[derive(Serialize)]
@@ -106,7 +119,7 @@ impl AssetJson {
             fps: media.map(|m| f64::from(m.millifps) / 1000.0).filter(|f| *f > 0.0),
             video_codec: media.and_then(|m| word(&m.video_codec)),
             audio_codec: media.and_then(|m| word(&m.audio_codec)),
-            notes: media.map(|m| m.notes.clone()).unwrap_or_default(),
+            input_report: media.map(|m| m.notes.iter().map(NoteJson::new).collect()).unwrap_or_default(),
             renditions: asset
                 .renditions
                 .iter()

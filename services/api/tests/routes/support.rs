@@ -145,7 +145,7 @@ impl Api {
             notes: vec![],
         };
         self.advance(id, Move::Planned { media, renditions: vec![rend_core::artifact::Rendition::P360] }).await;
-        self.advance(id, Move::OpenerReady).await;
+        self.advance(id, Move::OpenerReady { took_ms: 70 }).await;
     }
 }
 

@@ -47,7 +47,9 @@ async fn whole(machine: &Machine, asset: &Asset, rendition: Rendition) -> std::p
 }
 
 fn notes(asset: &Asset) -> String {
-    asset.media.as_ref().map_or_else(String::new, |media| media.notes.join("; "))
+    asset.media.as_ref().map_or_else(String::new, |media| {
+        media.notes.iter().map(|note| note.what.as_str()).collect::<Vec<_>>().join("; ")
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -120,7 +120,7 @@ async fn a_gap_between_frames_stays_a_gap() {
     assert_eq!((width, height), (640, 360));
     // One more at the cut within the gap, which every segment must start with.
     assert!((48..=50).contains(&frames), "{frames}");
-    assert!(asset.media.unwrap().notes.iter().any(|note| note.contains("uneven")));
+    assert!(asset.media.unwrap().notes.iter().any(|note| note.what.contains("uneven") && note.cost.millis().is_some()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -97,7 +97,7 @@ async fn two_languages_are_two_sounds_beside_the_pictures() {
     let early = machine.advances.lock().unwrap().iter().find(|advance| !advance.warm.is_empty()).cloned().unwrap();
     assert!(early.warm.contains(&ArtifactPath::Segment { rendition: sound("a-eng"), index: 0 }));
     let notes = &asset.media.as_ref().unwrap().notes;
-    assert!(notes.iter().any(|note| note.contains("viewers choose among 2")), "{notes:?}");
+    assert!(notes.iter().any(|note| note.what.contains("viewers choose among 2")), "{notes:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,7 +152,7 @@ async fn two_languages_of_a_source_that_plays_as_it_is_are_taken_over_as_they_ar
     let asset = machine.make(&file, |_| {}).await;
     let master = check_choice(&machine, &asset).await;
     let notes = &asset.media.as_ref().unwrap().notes;
-    assert!(notes.iter().any(|note| note.contains("passed through")), "{notes:?}");
+    assert!(notes.iter().any(|note| note.what.contains("passed through")), "{notes:?}");
     let names: Vec<_> = asset.renditions.iter().map(|row| row.rendition.to_string()).collect();
     assert_eq!(names, ["360p", "src", "a-eng", "a-deu"]);
     assert_eq!(master.variants.len(), 2);

@@ -48,7 +48,7 @@ async fn check(name: &str, codecs: [&str; 2]) {
     assert!(text(&machine, &asset, 0).await.contains("00:00:02.500 --> 00:00:03.500\nBye\n"));
     let notes = &asset.media.as_ref().unwrap().notes;
     assert!(
-        notes.iter().any(|note| note.ends_with("become captions where they can be read: English, Deutsch")),
+        notes.iter().any(|note| note.what.ends_with("become captions where they can be read: English, Deutsch")),
         "{notes:?}"
     );
     let waiting = machine.memory.of_asset(asset.id).await.unwrap();
