@@ -43,13 +43,19 @@ pub(super) async fn to_collection(
     if method == Method::OPTIONS {
         return Ok(abilities(state.config.source_bytes_max));
     }
-    let judged = match caller {
-        _ if method != Method::POST => Err(ApiError::Method),
-        Ok(caller) => begin(state, caller, headers).await,
-        Err(error) => Err(error),
+    // All that is said of the first piece is read before anything is written down: a piece that can not be understood
+    // would otherwise leave an upload behind that nobody knows of.
+    let begun = async {
+        if method != Method::POST {
+            return Err(ApiError::Method);
+        }
+        let caller = caller?;
+        spoken(headers)?;
+        let first = first_piece(headers)?;
+        Ok((begin(state, caller, headers).await?, first))
     };
-    let transfer = match judged {
-        Ok(transfer) => transfer,
+    let (mut transfer, first) = match begun.await {
+        Ok(begun) => begun,
         Err(error) => {
             drain(&mut body).await;
             return Err(error);
@@ -57,17 +63,26 @@ pub(super) async fn to_collection(
     };
     let id = transfer.session.id;
     let mut response = StatusCode::CREATED.into_response();
-    if text(headers, "content-type") == Some(PIECE) {
-        let piece = Piece { offset: 0, bytes: length(headers)? };
-        let checksum = checksum(headers)?;
-        // A repeat brings the first piece again. What is there already is not stored twice.
+    if let Some((piece, checksum)) = first {
         let received = if transfer.received > 0 {
+            // A repeat brings the first piece again. What is there already is not stored twice.
             drain(&mut body).await;
-            transfer.received
+            Some(transfer.received)
         } else {
-            add(state, writers, id, piece, checksum, body).await?
+            let added = add(state, writers, id, piece, checksum, body).await;
+            if let Err(ApiError::Store(error)) = &added {
+                tracing::error!(upload = %id, %error, "a store failed while a piece came with its upload");
+            }
+            // Whatever became of the piece, the upload is there, and its sender has to hear where: it goes on from what is
+            // durable. Where that can not be told now, it asks.
+            let stands = state.stores.transfers.transfer(id).await.ok();
+            let received = added.ok().or_else(|| stands.as_ref().map(|stands| stands.received));
+            transfer = stands.unwrap_or(transfer);
+            received
         };
-        response.headers_mut().insert(UPLOAD_OFFSET, received.into());
+        if let Some(received) = received {
+            response.headers_mut().insert(UPLOAD_OFFSET, received.into());
+        }
     }
     let headers = response.headers_mut();
     if let Ok(location) = HeaderValue::from_str(&format!("/v1/uploads/{id}")) {
@@ -162,7 +177,6 @@ fn abilities(bytes_max: u64) -> Response {
 
 /// Writes an asset and its session down. With an `Idempotency-Key` that stands for the same upload, answers that one.
 async fn begin(state: &Arc<State>, caller: Caller, headers: &HeaderMap) -> Result<Transfer, ApiError> {
-    spoken(headers)?;
     let bytes = needed(headers, "upload-length")?;
     if bytes == 0 {
         return Err(ApiError::EmptyUpload);
@@ -239,6 +253,14 @@ fn name(headers: &mut HeaderMap, transfer: &Transfer) {
     {
         headers.insert(UPLOAD_EXPIRES, expires);
     }
+}
+
+/// What the headers of a creation say of a piece that comes with it, if one does.
+fn first_piece(headers: &HeaderMap) -> Result<Option<(Piece, Option<Checksum>)>, ApiError> {
+    if text(headers, "content-type") != Some(PIECE) {
+        return Ok(None);
+    }
+    Ok(Some((Piece { offset: 0, bytes: length(headers)? }, checksum(headers)?)))
 }
 
 /// Whether the request speaks the protocol's version.

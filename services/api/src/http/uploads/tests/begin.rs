@@ -23,6 +23,47 @@ async fn a_whole_file_may_come_with_its_creation() {
 }
 
 #[tokio::test]
+async fn a_first_piece_that_can_not_be_understood_opens_nothing() {
+    let sender = Sender::new().await;
+    let usual = [("upload-length", "5"), ("content-type", PIECE)];
+    for bad in [("upload-checksum", "sha256"), ("upload-checksum", "md5 AAAA"), ("content-length", "five")] {
+        let answer = sender.ask("POST", "/v1/uploads", &[usual[0], usual[1], bad], b"bytes").await;
+        refused(&answer, 400, "invalid_header");
+        assert!(answer.headers().get("location").is_none());
+    }
+    let old = [usual[0], usual[1], ("upload-checksum", "sha256"), ("tus-resumable", "0.2.2")];
+    refused(&sender.ask("POST", "/v1/uploads", &old, b"bytes").await, 412, "tus_version");
+    assert!(sender.rig.stores.assets.page(crate::config::SOLE_ORG, None, 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_upload_whose_first_piece_does_not_count_is_there_all_the_same() {
+    let sender = Sender::running().await;
+    let wrong = format!("sha256 {}", BASE64_STANDARD.encode(sha256(b"other")));
+    let with = |more: (&'static str, String)| {
+        let usual = [("upload-length", "5".to_owned()), ("content-type", PIECE.to_owned())];
+        usual.into_iter().chain([more]).collect::<Vec<_>>()
+    };
+    // Another digest, more bytes than were announced, and a disk that is full.
+    let rows = [
+        (with(("upload-checksum", wrong)), &b"bytes"[..], u64::MAX),
+        (with(("content-length", "6".to_owned())), b"bytes!", u64::MAX),
+        (with(("content-length", "5".to_owned())), b"bytes", 0),
+    ];
+    for (headers, body, room) in rows {
+        sender.rig.disk.room.store(room, std::sync::atomic::Ordering::Relaxed);
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let answer = sender.ask("POST", "/v1/uploads", &headers, body).await;
+        assert_eq!((answer.status().as_u16(), header(&answer, "upload-offset")), (201, "0"), "{headers:?}");
+        let (path, asset) = named(&answer);
+        sender.rig.disk.room.store(u64::MAX, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(sender.patch(&path, 0, b"bytes").await.status(), 204, "its sender goes on");
+        assert_eq!(sender.rig.until(asset, "uploaded").await.stored.unwrap().sha256, sha256(b"bytes"));
+    }
+    sender.rig.stop();
+}
+
+#[tokio::test]
 async fn a_client_learns_what_is_spoken_without_a_key() {
     let sender = Sender::new().await;
     let unsaid = [("authorization", ""), ("tus-resumable", "")];
