@@ -91,10 +91,15 @@ mod tests {
         jobs.extend(others.iter().map(|(id, kind, state)| job(*id, *kind, *state)));
         let said: Vec<String> = moves_for_lost(&lost, asset, &jobs)
             .into_iter()
-            .map(|step| match step {
-                Move::Fail(failure) => format!("fail {}", failure.code),
-                Move::DownloadFailed { rendition, failure } => format!("{rendition} {}", failure.code),
-                other => format!("{other:?}"),
+            .map(|step| {
+                let name = step.name();
+                if let Move::Fail(failure) = &step {
+                    return format!("{name} {}", failure.code);
+                }
+                if let Move::DownloadFailed { rendition, failure } = step {
+                    return format!("{rendition} {}", failure.code);
+                }
+                name.to_owned()
             })
             .collect();
         assert_eq!(said, expect);

@@ -32,6 +32,35 @@ pub(crate) fn clip(folder: &Path, frames_apart: &str) -> Result<PathBuf, String>
     Ok(clip)
 }
 
+/// Codecs of clips that always have to be encoded.
+#[derive(Clone, Copy)]
+pub(crate) enum Coded {
+    /// HEVC in MP4, as phones record it.
+    Hevc,
+    /// VP9 in WebM, as browsers record it.
+    Vp9,
+}
+
+/// The same minute as [`clip`] in another codec.
+pub(crate) fn coded(folder: &Path, codec: Coded) -> Result<PathBuf, String> {
+    let (file, words) = match codec {
+        Coded::Hevc => {
+            ("clip-hevc.mp4", "-c:v libx265 -preset ultrafast -x265-params log-level=error -tag:v hvc1 -c:a aac")
+        }
+        Coded::Vp9 => {
+            ("clip-vp9.webm", "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -row-mt 1 -threads 2 -c:a libopus")
+        }
+    };
+    let clip = folder.join(file);
+    println!("making {file}, {SECS} s at 1920x1080, 30 frames a second");
+    let from = "-nostdin -hide_banner -v error -y -f lavfi -i testsrc2=s=1920x1080:r=30 -f lavfi -i sine=f=440:r=48000 \
+                -vf noise=alls=12:allf=t -pix_fmt yuv420p -g 150 -b:v 6M -b:a 128k -ac 2";
+    let mut command = Command::new("ffmpeg");
+    command.args(from.split_whitespace()).args(words.split_whitespace()).args(["-t", SECS]);
+    succeed(command.arg(&clip), "ffmpeg")?;
+    Ok(clip)
+}
+
 /// One run: until something plays, until all is done, processor time, all in seconds, and bytes of memory.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Took {
