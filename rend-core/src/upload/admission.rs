@@ -1,5 +1,26 @@
 //! Whether an upload may begin, and what became of one that arrived.
 
+use crate::suspension::Entry;
+
+/// How who sends an upload stands with the operator.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Standing {
+    /// As everybody does.
+    InService,
+    /// Its organisation is suspended: nothing of it plays.
+    Suspended,
+}
+
+impl Standing {
+    /// By the order about the organisation that stands, if one does.
+    pub const fn by(order: Option<&Entry>) -> Self {
+        match order {
+            Some(_) => Self::Suspended,
+            None => Self::InService,
+        }
+    }
+}
+
 /// How large an upload may be.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
@@ -32,10 +53,16 @@ pub enum Admission {
     },
     /// It is allowed, but there is no room for it. Trying again helps once there is.
     NoRoom,
+    /// Nothing is taken of who sends it. Trying again helps once it is in service again.
+    Suspended,
 }
 
-/// Decides on a body of the announced length, with `free_bytes` of room if that is known.
-pub fn admit(announced: Option<u64>, free_bytes: Option<u64>, limits: &Limits) -> Admission {
+/// Decides on a body of the announced length from who stands like this, with `free_bytes` of room if that is known.
+pub fn admit(standing: Standing, announced: Option<u64>, free_bytes: Option<u64>, limits: &Limits) -> Admission {
+    // Who may send nothing is not told what would be right.
+    if standing == Standing::Suspended {
+        return Admission::Suspended;
+    }
     let bytes_max = limits.body_bytes_max.min(limits.source_bytes_max);
     let room = free_bytes.map_or(u64::MAX, |free| free.saturating_sub(limits.free_bytes_min));
     match announced {
@@ -78,13 +105,27 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::id::OrgId;
+    use crate::suspension::{Action, Order, Signed, Subject};
+    use crate::time::Timestamp;
 
     const LIMITS: Limits =
         Limits { body_bytes_max: 100, source_bytes_max: 1000, free_bytes_min: 50, takes_unannounced: false };
 
     #[track_caller]
     fn check(announced: Option<u64>, free: Option<u64>, expect: Admission) {
-        assert_eq!(admit(announced, free, &LIMITS), expect, "{announced:?} {free:?}");
+        assert_eq!(admit(Standing::InService, announced, free, &LIMITS), expect, "{announced:?} {free:?}");
+        let suspended = admit(Standing::Suspended, announced, free, &LIMITS);
+        assert_eq!(suspended, Admission::Suspended, "{announced:?} {free:?}: whatever it is");
+    }
+
+    #[test]
+    fn who_is_suspended_stands_so_by_an_order() {
+        let signed = Signed::new("ada", "a court's order").unwrap();
+        let subject = Subject::Org(OrgId::from_bytes([1; 16]));
+        let order = Order { subject, action: Action::Suspend, signed, at: Timestamp::EPOCH };
+        assert_eq!(Standing::by(Some(&Entry { seq: 1, order })), Standing::Suspended);
+        assert_eq!(Standing::by(None), Standing::InService);
     }
 
     #[test]
@@ -102,9 +143,10 @@ mod tests {
     #[test]
     fn an_unannounced_body_is_read_up_to_the_limit_or_the_room() {
         let limits = Limits { takes_unannounced: true, ..LIMITS };
-        assert_eq!(admit(None, None, &limits), Admission::Accept { bytes_max: 100 });
-        assert_eq!(admit(None, Some(60), &limits), Admission::Accept { bytes_max: 10 });
-        assert_eq!(admit(None, Some(50), &limits), Admission::NoRoom);
+        let admit = |free| admit(Standing::InService, None, free, &limits);
+        assert_eq!(admit(None), Admission::Accept { bytes_max: 100 });
+        assert_eq!(admit(Some(60)), Admission::Accept { bytes_max: 10 });
+        assert_eq!(admit(Some(50)), Admission::NoRoom);
     }
 
     #[test]
@@ -126,7 +168,7 @@ mod tests {
         ) {
             let limits =
                 Limits { body_bytes_max: body, source_bytes_max: source, free_bytes_min: keep, takes_unannounced: takes };
-            if let Admission::Accept { bytes_max } = admit(announced, free, &limits) {
+            if let Admission::Accept { bytes_max } = admit(Standing::InService, announced, free, &limits) {
                 prop_assert!(bytes_max <= body && bytes_max <= source);
                 prop_assert!(free.is_none_or(|free| bytes_max <= free.saturating_sub(keep)));
                 prop_assert!(announced.is_none_or(|bytes| bytes == bytes_max));

@@ -83,6 +83,8 @@ pub enum ApiError {
     PlaybackDenied,
     /// An operator took the asset, or its organisation, out of service.
     Suspended,
+    /// An operator took the caller's organisation out of service.
+    OrgSuspended,
     /// An edge that is not expected.
     EdgeNotExpected,
     /// An edge that has not registered.
@@ -252,6 +254,12 @@ impl ApiError {
                 StatusCode::FORBIDDEN,
                 "suspended",
                 "this video was taken out of service by the operator; who runs this installation knows why",
+            ),
+            Self::OrgSuspended => Problem::new(
+                StatusCode::FORBIDDEN,
+                "organization_suspended",
+                "this organisation was taken out of service by the operator, so nothing more is taken in of it; who runs \
+                 this installation knows why",
             ),
             Self::EdgeNotExpected => Problem::new(
                 StatusCode::FORBIDDEN,

@@ -10,9 +10,9 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use rend_core::artifact::ObjectKey;
 use rend_core::asset::{Asset, Move, PlaybackPolicy, StoredSource};
 use rend_core::credential::Scope;
-use rend_core::id::{AssetId, JobId, UploadId};
+use rend_core::id::{AssetId, JobId, OrgId, UploadId};
 use rend_core::job::{JobKind, NewJob};
-use rend_core::upload::admission::{Admission, Arrival, Limits, admit, arrived};
+use rend_core::upload::admission::{Admission, Arrival, Limits, Standing, admit, arrived};
 use rend_core::upload::sweep::SESSION_KEPT;
 use rend_core::upload::transfer::Pull;
 use rend_core::upload::{UploadSession, UploadState};
@@ -144,11 +144,11 @@ async fn create<B: Buf>(
     query: &str,
     body: impl Stream<Item = Result<B, warp::Error>> + Send + 'static,
 ) -> Answer {
-    let judged = parse(query).and_then(|words| {
-        let bytes_max = admitted(length, state.config.upload_bytes_max)?;
-        Ok((bytes_max, new_asset(state, caller, words)?))
-    });
-    let (bytes_max, asset) = match judged {
+    let judged = async {
+        let bytes_max = admitted(state, caller.org, length, state.config.upload_bytes_max).await?;
+        Ok::<_, ApiError>((bytes_max, new_asset(state, caller, parse(query)?)?))
+    };
+    let (bytes_max, asset) = match judged.await {
         Ok(judged) => judged,
         Err(refusal) => {
             drain(body).await;
@@ -253,16 +253,27 @@ async fn advance(state: &State, asset: AssetId, step: Move, enqueue: Option<NewJ
     Ok(asset)
 }
 
-/// The bytes that may be read of a body of the announced length. Room is judged by the store while it writes.
-fn admitted(announced: Option<u64>, bytes_max: u64) -> Result<u64, ApiError> {
+/// The bytes that `org` may send in a body of the announced length. Room is judged by the store while it writes.
+pub(crate) async fn admitted(
+    state: &State,
+    org: OrgId,
+    announced: Option<u64>,
+    bytes_max: u64,
+) -> Result<u64, ApiError> {
+    let order = state.stores.suspensions.org_suspension(org).await?;
+    judge(Standing::by(order.as_ref()), announced, bytes_max)
+}
+
+fn judge(standing: Standing, announced: Option<u64>, bytes_max: u64) -> Result<u64, ApiError> {
     let limits =
         Limits { body_bytes_max: bytes_max, source_bytes_max: bytes_max, free_bytes_min: 0, takes_unannounced: true };
-    match admit(announced, None, &limits) {
+    match admit(standing, announced, None, &limits) {
         Admission::Accept { bytes_max } => Ok(bytes_max),
         Admission::Empty => Err(ApiError::EmptyUpload),
         Admission::LengthRequired => Err(ApiError::field("Content-Length", "the number of bytes of the body")),
         Admission::TooLarge { bytes_max } => Err(ApiError::TooLarge { bytes_max }),
         Admission::NoRoom => Err(ApiError::NoSpace),
+        Admission::Suspended => Err(ApiError::OrgSuspended),
     }
 }
 
@@ -378,9 +389,10 @@ mod tests {
 
     #[test]
     fn lengths_are_judged_before_a_byte_is_read() {
-        assert!(matches!(admitted(Some(0), 10), Err(ApiError::EmptyUpload)));
-        assert!(matches!(admitted(Some(11), 10), Err(ApiError::TooLarge { bytes_max: 10 })));
-        assert!(matches!(admitted(Some(9), 10), Ok(9)));
-        assert!(matches!(admitted(None, 10), Ok(10)));
+        let judge = |announced| judge(Standing::InService, announced, 10);
+        assert!(matches!(judge(Some(0)), Err(ApiError::EmptyUpload)));
+        assert!(matches!(judge(Some(11)), Err(ApiError::TooLarge { bytes_max: 10 })));
+        assert!(matches!(judge(Some(9)), Ok(9)));
+        assert!(matches!(judge(None), Ok(10)));
     }
 }

@@ -126,6 +126,10 @@ fn response(shape: &Shape) -> Value {
         Shape::Json(name) => content("application/json", reference(name)),
         Shape::Page(of) => content("application/json", reference(&page_of(of))),
         Shape::Other(kind) => content(kind, json!({ "type": "string" })),
+        Shape::Refusal(says) => {
+            let problem = json!({ "application/problem+json": { "schema": reference("Problem") } });
+            json!({ "description": says, "content": problem })
+        }
     }
 }
 
@@ -143,6 +147,7 @@ impl Shape {
         match self {
             Self::Json(name) => Some((*name).to_owned()),
             Self::Page(of) => Some(page_of(of)),
+            Self::Refusal(_) => Some("Problem".to_owned()),
             Self::None | Self::Other(_) => None,
         }
     }

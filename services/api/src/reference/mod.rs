@@ -103,6 +103,8 @@ pub enum Shape {
     Page(&'static str),
     /// Something else, of this media type.
     Other(&'static str),
+    /// A refusal that callers have a reason to tell from others, which every route may answer: what it is about.
+    Refusal(&'static str),
 }
 
 /// What may stand in a query or a header.
@@ -203,7 +205,7 @@ pub const PUBLIC: &[Route] = &[
     Route::new(Verb::Post, "/v1/videos", Opens::Scope(Scope::Upload), "Bring in a video")
         .takes(&[TITLE, POLICY, EXTERNAL_ID, ONCE])
         .body(Body::Bytes)
-        .answers(&[(201, Shape::Json("Asset")), (202, Shape::Json("Asset"))]),
+        .answers(&[(201, Shape::Json("Asset")), (202, Shape::Json("Asset")), (403, OUT_OF_SERVICE)]),
     Route::new(Verb::Options, "/v1/uploads", Opens::Anybody, "What of tus 1.0 is spoken")
         .answers(&[(204, Shape::None)]),
     Route::new(
@@ -214,7 +216,7 @@ pub const PUBLIC: &[Route] = &[
     )
     .takes(&[UPLOAD_LENGTH, UPLOAD_METADATA, ONCE])
     .body(Body::Json("UploadWish"))
-    .answers(&[(201, Shape::Json("Upload"))]),
+    .answers(&[(201, Shape::Json("Upload")), (403, OUT_OF_SERVICE)]),
     Route::new(Verb::Options, "/v1/uploads/{id}", Opens::Anybody, "What of tus 1.0 is spoken")
         .answers(&[(204, Shape::None)]),
     Route::new(Verb::Get, "/v1/uploads/{id}", Opens::Scope(Scope::Upload), "How far an upload has come")
@@ -505,6 +507,11 @@ pub const PRIVATE: &[Route] = &[
         .answers(&[(200, Shape::Json("Readiness")), (503, Shape::Json("Readiness"))]),
 ];
 
+/// What is answered to who may bring in nothing.
+const OUT_OF_SERVICE: Shape = Shape::Refusal(
+    "The key lacks the scope, or the operator took the organisation out of service (`organization_suspended`); no bytes are \
+     kept",
+);
 const HTML: &[(u16, Shape)] = &[(200, Shape::Other("text/html")), (304, Shape::None)];
 
 const fn query(name: &'static str, kind: Kind, says: &'static str) -> Param {

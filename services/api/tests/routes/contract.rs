@@ -22,7 +22,9 @@ pub(crate) fn check(method: &str, path: &str, answer: &Answer) {
     }
     let said = route.and_then(|route| route.answers.iter().find(|(known, _)| *known == status.as_u16()));
     let name = match said {
-        Some((_, Shape::Json(_) | Shape::Page(_))) => said.and_then(|(_, shape)| shape.schema()).unwrap(),
+        Some((_, Shape::Json(_) | Shape::Page(_) | Shape::Refusal(_))) => {
+            said.and_then(|(_, shape)| shape.schema()).unwrap()
+        }
         Some((_, Shape::None | Shape::Other(_))) => return,
         None if status.is_client_error() || status.is_server_error() => "Problem".to_owned(),
         None => panic!("{method} {path} answers {status}, which the reference does not know"),

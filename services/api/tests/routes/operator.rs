@@ -67,14 +67,47 @@ async fn a_suspended_asset_does_not_start_and_a_restored_one_does() {
 async fn an_organisation_is_suspended_whole_and_an_assets_own_order_outlasts_it() {
     let api = Api::new().await;
     let (one, two) = (api.playable("public").await, api.playable("signed").await);
+    let later = api.send("POST", "/v1/videos?policy=public", b"bytes").await.json()["id"].as_str().unwrap().to_owned();
     let org = format!("organizations/{SOLE_ORG}");
     assert_eq!(order(&api, &org, "suspend", &signed()).await.0.status(), StatusCode::CREATED);
     assert_eq!((begun(&api, &one).await, begun(&api, &two).await), (STOPPED, STOPPED));
-    let later = api.playable("public").await;
+    // What came in before and is ready only now is stopped like the others.
+    api.becomes_playable(&later).await;
     assert_eq!(begun(&api, &later).await, STOPPED);
     order(&api, &format!("assets/{one}"), "suspend", &signed()).await;
     order(&api, &org, "restore", &signed()).await;
     assert_eq!((begun(&api, &one).await, begun(&api, &later).await), (STOPPED, PLAYS));
+}
+
+#[tokio::test]
+async fn a_suspended_organisation_brings_nothing_in_whichever_way() {
+    let api = Api::new().await;
+    let org = format!("organizations/{SOLE_ORG}");
+    order(&api, &org, "suspend", &signed()).await;
+    let key = format!("Bearer {}", api.key);
+    let json = ("content-type", "application/json");
+    let tus = [("tus-resumable", "1.0.0"), ("upload-length", "5")];
+    let ways: [(&str, &[u8], &[(&str, &str)]); 6] = [
+        ("/v1/videos", b"bytes", &[]),
+        ("/v1/videos", b"", &[]),
+        ("/v1/videos", br#"{"source_url":"https://example.com/film.mp4"}"#, &[json]),
+        ("/v1/uploads", b"", &tus),
+        ("/v1/uploads", b"bytes", &[tus[0], tus[1], ("content-type", "application/offset+octet-stream")]),
+        ("/v1/uploads", br#"{"bytes":5}"#, &[json]),
+    ];
+    for (path, body, headers) in ways {
+        let headers = [&[("authorization", key.as_str())][..], headers].concat();
+        let answer = api.send_as("POST", path, body, &headers).await;
+        answer.is(StatusCode::FORBIDDEN, "organization_suspended");
+    }
+    assert_eq!(api.send("GET", "/v1/assets", b"").await.json()["data"], json!([]));
+    assert_eq!(api.stores.objects.list("", None, 10).await.unwrap(), [], "no bytes are kept");
+
+    order(&api, &org, "restore", &signed()).await;
+    for (path, body, headers) in ways.into_iter().filter(|(_, body, _)| !body.is_empty()) {
+        let headers = [&[("authorization", key.as_str())][..], headers].concat();
+        assert!(api.send_as("POST", path, body, &headers).await.0.status().is_success(), "{path}");
+    }
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use super::direct;
 use super::end::drop_parts;
 use crate::error::{ApiError, UploadRefusal};
+use crate::http::videos::admitted;
 use crate::state::State;
 
 /// Uploads that an organisation may have open. Several processes that open at once may each let one more in.
@@ -35,6 +36,7 @@ pub(crate) struct Ask {
 
 /// Opens a session for `asset`, or finds the one that `key` stands for.
 pub(crate) async fn open(state: &State, asset: Asset, ask: Ask, key: Option<String>) -> Result<Transfer, ApiError> {
+    admitted(state, asset.org, ask.bytes, state.config.source_bytes_max).await?;
     let now = state.clock.wall();
     let id = match &key {
         // The key names the session, so that it is remembered as long as the session is, and by the same rules.
