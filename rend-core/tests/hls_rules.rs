@@ -83,6 +83,7 @@ fn rung(name: &str, height: u16, bytes: usize) -> (List, List, Variant, Variant)
         init: Some(described.clone()),
         segments: if media.iframes_only { Vec::new() } else { all.clone() },
         texts: Vec::new(),
+        frames: (!media.iframes_only).then(|| all.iter().map(|segment| segment.runs[0].samples).sum()),
     };
     let whole = list(&variant.uri, &media);
     media.iframes_only = true;
@@ -221,6 +222,9 @@ fn m2_durations_are_those_of_the_samples_and_of_the_source() {
     check(|p| text(p, 1, "#EXTINF:2.000000", "#EXTINF:2.0"), &["warning M2"]);
     check(|p| p.duration_us = Some(9_000_000), &["error M2"]);
     check(|p| p.duration_us = None, &[]);
+    check(|p| p.lists[1].frames = p.lists[1].frames.map(|frames| frames + 1), &[]);
+    check(|p| p.lists[1].frames = p.lists[1].frames.map(|frames| frames + 2), &["error M2"]);
+    check(|p| p.lists[1].frames = None, &[]);
     check(
         |p| {
             p.lists[1].segments.pop();

@@ -6,11 +6,11 @@
 //!
 //! | rule | says |
 //! |---|---|
-//! | P1 | first line, line ends, tags that stand once, media sequence before the first segment |
+//! | P1 | UTF-8, first line, line ends, tags that stand once, media sequence before the first segment |
 //! | P2 | a version that knows maps |
 //! | P3 | plain relative addresses, nothing signed |
 //! | M1 | rounded durations within the target, which is at least 1 and never changes |
-//! | M2 | durations as the samples say, adding up to the source's |
+//! | M2 | durations as the samples say, adding up to the source's; as many pictures as were planned |
 //! | M3 | every segment starts with a key frame, and the lists say so |
 //! | M4 | tracks go on where they ended, fragments are numbered upwards, no tiny last segment |
 //! | M5 | an initialisation segment without edit lists, with brands and decoder configurations |
@@ -114,6 +114,17 @@ impl Findings {
     fn add(&mut self, ok: bool, rule: &'static str, weight: Weight, detail: impl FnOnce() -> String) {
         if !ok && self.0.len() < BROKEN_MAX {
             self.0.push(Broken { rule, weight, detail: detail() });
+        }
+    }
+}
+
+/// The text of the playlist `name`, and the rule that it breaks when its bytes are no UTF-8: then it is read as far as it can be.
+pub fn utf8(name: &str, bytes: &[u8]) -> (String, Option<Broken>) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => (text.to_owned(), None),
+        Err(error) => {
+            let detail = format!("{name}: is no UTF-8 from byte {} on", error.valid_up_to());
+            (String::from_utf8_lossy(bytes).into_owned(), Some(Broken::error("P1", detail)))
         }
     }
 }
@@ -317,6 +328,13 @@ mod tests {
         let master = Master { variants: vec![one.variant.clone(), two.variant.clone()], ..Master::default() };
         let rules: Vec<_> = renditions(&master, &[one, two]).iter().map(|b| b.rule).collect();
         assert_eq!(rules, ["V3"]);
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_told_and_read_as_far_as_they_can_be() {
+        assert_eq!(utf8("x", "#EXTM3U ü\n".as_bytes()), ("#EXTM3U ü\n".to_owned(), None));
+        let (text, broken) = utf8("x", b"#EXTM3U\n\xFF\n");
+        assert_eq!((text.as_str(), broken.map(|b| b.to_string())), ("#EXTM3U\n\u{FFFD}\n", Some("error P1 x: is no UTF-8 from byte 8 on".to_owned())));
     }
 
     #[test]

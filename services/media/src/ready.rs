@@ -7,6 +7,7 @@ use rend_core::media::probe::{Cadence, Reject};
 
 use crate::encode::{Encode, Fault, UnitEnd};
 use crate::trouble::Trouble;
+use crate::verify::Expected;
 
 impl Encode<'_> {
     /// Ends every list, measures, checks, and calls the asset ready.
@@ -46,7 +47,8 @@ impl Encode<'_> {
         }
         let shown = catalogue.shown(&catalogue.master());
         drop(catalogue);
-        let (checked, ()) = tokio::join!(self.check(), self.put_storyboard());
+        let expected = Expected::of(&plan, &ends.iter().map(|end| (end.unit, end.frames)).collect::<Vec<_>>(), torn);
+        let (checked, ()) = tokio::join!(self.attempt.check(&expected), self.put_storyboard());
         checked?;
         for (rendition, bandwidth) in &rendered {
             let ready = Move::RenditionReady { rendition: *rendition, bandwidth: *bandwidth };
@@ -93,22 +95,6 @@ impl Encode<'_> {
             self.give_up(rendition, &error).await?;
         }
         Ok(longest)
-    }
-
-    /// Reads back what was made and holds it against the rules.
-    async fn check(&self) -> Result<(), Trouble> {
-        let broken = self.attempt.shelf.verify().await?;
-        let told: Vec<String> = broken.iter().map(ToString::to_string).collect();
-        match broken.iter().find(|broken| broken.is_error()) {
-            None => {
-                tracing::debug!(asset = %self.attempt.shelf.asset, warnings = told.join("; "), "checked");
-                Ok(())
-            }
-            Some(first) => {
-                let detail = format!("what was made breaks a rule of HLS: {first}");
-                Err(Trouble::permanent("check_failed", detail, told.join("\n")))
-            }
-        }
     }
 }
 

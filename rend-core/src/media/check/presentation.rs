@@ -31,6 +31,8 @@ pub struct List {
     pub segments: Vec<Segment>,
     /// The texts of its segments, in its order, when it is a list of captions.
     pub texts: Vec<String>,
+    /// How many pictures its segments hold together once it has ended, when that is known from elsewhere.
+    pub frames: Option<u64>,
 }
 
 /// Every rule that a presentation breaks.
@@ -179,6 +181,11 @@ fn media(read: &Read<'_>, source_us: Option<u64>, found: &mut Findings) {
     let (said, real) = (lines.micros(), micros(real, scale));
     let drift_max = 1000 * (1 + real / 3_600_000_000) + u64::try_from(lines.segments.len()).unwrap_or(0);
     found.error(said.abs_diff(real) <= drift_max, "M2", || format!("{name}: lists {said} µs of {real} µs"));
+    if let (Some(planned), true) = (list.frames, lines.ended) {
+        let runs = list.segments.iter().filter_map(|segment| read.run(segment));
+        let frames = runs.fold(0_u64, |sum, run| sum.saturating_add(run.samples));
+        found.error(frames.abs_diff(planned) <= 1, "M2", || format!("{name}: holds {frames} pictures of {planned}"));
+    }
     if let (Some(source), true) = (source_us, lines.ended) {
         let frame =
             read.list.segments.iter().filter_map(|s| read.run(s)).fold((0_u64, 0_u64), |sum, run| {
