@@ -334,7 +334,10 @@ mod tests {
     fn bytes_that_are_no_text_are_told_and_read_as_far_as_they_can_be() {
         assert_eq!(utf8("x", "#EXTM3U ü\n".as_bytes()), ("#EXTM3U ü\n".to_owned(), None));
         let (text, broken) = utf8("x", b"#EXTM3U\n\xFF\n");
-        assert_eq!((text.as_str(), broken.map(|b| b.to_string())), ("#EXTM3U\n\u{FFFD}\n", Some("error P1 x: is no UTF-8 from byte 8 on".to_owned())));
+        assert_eq!(
+            (text.as_str(), broken.map(|b| b.to_string())),
+            ("#EXTM3U\n\u{FFFD}\n", Some("error P1 x: is no UTF-8 from byte 8 on".to_owned()))
+        );
     }
 
     #[test]

@@ -33,6 +33,7 @@ use crate::process::Attempt;
 use crate::publish::{Catalogue, Top};
 use crate::runner::RunError;
 use crate::trouble::Trouble;
+use crate::verify::Expected;
 use crate::worker::Advance;
 
 /// A source that plays, whole and checked.
@@ -168,6 +169,10 @@ impl Attempt<'_> {
             renditions.extend(passed.passthrough.renditions());
         }
         self.advance(Move::Planned { media: self.facts(&source), renditions }, None).await?;
+        if matches!(beside, Beside::Alone(_)) {
+            // Somebody may watch it by now; what is called ready is read back all the same.
+            self.check(&Expected::default()).await?;
+        }
         if !matches!(beside, Beside::Instead(_)) {
             self.ready(passed).await?;
         }
@@ -234,13 +239,15 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    /// Leaves an asset playing whose ladder failed while the source plays. Answers whether it does.
+    /// Leaves an asset playing whose ladder failed while the source plays. Answers whether it does; what breaks a rule is an
+    /// error of its own.
     pub(crate) async fn keep_playing(&self, asset: &Asset, failure: &Failure) -> Result<bool, Trouble> {
         let Some(passed) = self.passed.get().filter(|_| asset.playable == PlayableState::OpenerReady) else {
             return Ok(false);
         };
         let master = passed.passthrough.master(true).to_string();
         self.shelf.put(ArtifactPath::Master, master.into()).await?;
+        self.check(&Expected::default()).await?;
         let own = passed.passthrough.renditions();
         let mine = |row: &&rend_core::asset::RenditionRow| own.contains(&row.rendition);
         if asset.renditions.iter().any(|row| mine(&row)) {

@@ -22,6 +22,7 @@ use crate::passthrough::Passed;
 use crate::publish::Shelf;
 use crate::runner::{Jail, Run, RunError};
 use crate::trouble::Trouble;
+use crate::verify::CHECK_FAILED;
 use crate::worker::{Advance, Worker};
 
 /// One attempt: what it works on and with.
@@ -262,10 +263,19 @@ impl Attempt<'_> {
 
 /// Tells the asset that it failed, unless it plays already: then it keeps playing with what there is. Answers whether it
 /// plays.
-pub(crate) async fn fail(attempt: &Attempt<'_>, failure: Failure) -> Result<bool, Trouble> {
+pub(crate) async fn fail(attempt: &Attempt<'_>, mut failure: Failure) -> Result<bool, Trouble> {
     let asset = attempt.worker.ports.assets.get(attempt.shelf.asset).await?;
-    if asset.playable == PlayableState::HlsReady || attempt.keep_playing(&asset, &failure).await? {
+    if asset.playable == PlayableState::HlsReady {
         return Ok(true);
+    }
+    match attempt.keep_playing(&asset, &failure).await {
+        Ok(true) => return Ok(true),
+        Ok(false) => {}
+        // What there is must not play on, whatever kept the rest from being made.
+        Err(Trouble::Error(error)) if error.code == CHECK_FAILED => {
+            failure = Failure { code: error.code, detail: error.detail };
+        }
+        Err(trouble) => return Err(trouble),
     }
     attempt.advance(Move::Fail(failure), None).await.map(|_| false)
 }

@@ -1,5 +1,6 @@
 //! The worker on real files: on clips that are made here, and on a folder of others when one is named.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod checked;
 mod downloads;
 mod folder;
 mod gone;

@@ -35,9 +35,14 @@ impl Machine {
     }
 
     pub(crate) fn worker(&self, change: impl FnOnce(&mut WorkerConfig)) -> Worker {
+        self.worker_on(self.objects.clone(), change)
+    }
+
+    /// A worker that sees the stored objects through `objects`.
+    pub(crate) fn worker_on(&self, objects: Arc<dyn ObjectStore>, change: impl FnOnce(&mut WorkerConfig)) -> Worker {
         let mut config = WorkerConfig::new("test".to_owned(), self.folder.path().join("scratch"), 2);
         change(&mut config);
-        let ports = Ports { objects: self.objects.clone(), assets: self.memory.clone(), jobs: self.memory.clone() };
+        let ports = Ports { objects, assets: self.memory.clone(), jobs: self.memory.clone() };
         let advances = self.advances.clone();
         let notify = Arc::new(move |advance| advances.lock().unwrap().push(advance));
         Worker::new(config, ports, self.clock.clone(), Arc::new(rend_shell::ten), notify)
