@@ -3,7 +3,8 @@
 //! A worker that knows why a job failed says it of the asset in the same breath. One that was lost says nothing, and the job
 //! fails when its last lease runs out; whoever finds it says it instead, unless somebody else has the work by now.
 
-use crate::asset::{Asset, DownloadState, Failure, Move, SourceState};
+use crate::artifact::Rendition;
+use crate::asset::{Asset, DownloadState, Failure, Move, PlayableState, RenditionRow, RenditionState, SourceState};
 use crate::job::{Job, JobKind, JobState};
 
 /// The moves that say of `asset` that `job` failed, in their order; none where nothing is left to be said.
@@ -20,8 +21,11 @@ pub fn moves_for_lost(job: &Job, asset: &Asset, jobs: &[Job]) -> Vec<Move> {
         JobKind::Media => {
             let is_newest = !jobs.iter().any(|other| other.kind == JobKind::Media && other.id > job.id);
             let waits = asset.source.is_live() && asset.source != SourceState::Ready;
+            if !is_newest || !waits {
+                return Vec::new();
+            }
             let failure = failure("preparing the video", "try again, or upload it in another format");
-            Vec::from_iter((is_newest && waits).then_some(Move::Fail(failure)))
+            if plays_whole(asset) { keep_playing(asset, &failure) } else { vec![Move::Fail(failure)] }
         }
         JobKind::Download => {
             let is_open = |state: JobState| matches!(state, JobState::Queued | JobState::Leased);
@@ -41,10 +45,22 @@ pub fn moves_for_lost(job: &Job, asset: &Asset, jobs: &[Job]) -> Vec<Move> {
     }
 }
 
+/// Whether the source itself plays to its end. What is encoded behind it is not named before all of it is there, so viewers
+/// miss nothing without.
+fn plays_whole(asset: &Asset) -> bool {
+    let source = |row: &RenditionRow| row.rendition == Rendition::Source && row.state == RenditionState::Ready;
+    asset.playable == PlayableState::OpenerReady && asset.renditions.iter().any(source)
+}
+
+fn keep_playing(asset: &Asset, failure: &Failure) -> Vec<Move> {
+    let lost = asset.renditions.iter().filter(|row| row.state == RenditionState::Planned);
+    let failed = |row: &RenditionRow| Move::RenditionFailed { rendition: row.rendition, failure: failure.clone() };
+    lost.map(failed).chain([Move::HlsReady { degraded: true }]).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::artifact::Rendition;
     use crate::asset::{DownloadRow, PlaybackPolicy};
     use crate::id::{AssetId, JobId, OrgId};
     use crate::job::{ErrorClass, JobError};
@@ -96,6 +112,9 @@ mod tests {
                 if let Move::Fail(failure) = &step {
                     return format!("{name} {}", failure.code);
                 }
+                if let Move::RenditionFailed { rendition, failure } = &step {
+                    return format!("{rendition} failed {}", failure.code);
+                }
                 if let Move::DownloadFailed { rendition, failure } = step {
                     return format!("{rendition} {}", failure.code);
                 }
@@ -115,6 +134,17 @@ mod tests {
         check(Media, &processing, &[(6, Media, Queued)], &[]);
         check(Media, &asset(SourceState::Ready, &[]), &[], &[]);
         check(Media, &asset(SourceState::Deleted, &[]), &[], &[]);
+
+        let mut plays = processing.clone();
+        plays.playable = PlayableState::OpenerReady;
+        let row = |rendition, state| RenditionRow { rendition, state, bandwidth: None };
+        plays.renditions = vec![row(Rendition::P360, RenditionState::Planned)];
+        check(Media, &plays, &[], &["fail worker_lost"]);
+        plays.renditions.push(row(Rendition::Source, RenditionState::Planned));
+        check(Media, &plays, &[], &["fail worker_lost"]);
+        plays.renditions[1].state = RenditionState::Ready;
+        check(Media, &plays, &[], &["360p failed worker_lost", "hls_ready"]);
+        check(Media, &plays, &[(6, Media, Queued)], &[]);
 
         let two = asset(SourceState::Ready, &[Rendition::P360, Rendition::P720]);
         check(Download, &two, &[], &["360p worker_lost", "720p worker_lost"]);

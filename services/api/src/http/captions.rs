@@ -220,12 +220,16 @@ async fn remove(state: &State, caller: Caller, id: AssetId, lang: &str) -> Answe
 
 /// Makes the move, and has what viewers see follow it.
 async fn change(state: &State, asset: AssetId, step: Move, now: Timestamp) -> Result<Asset, StoreError> {
-    let id = JobId::new(now, rend_shell::ten());
-    let job = NewJob { id, asset, kind: JobKind::Captions, run_at: now, attempts_max: ATTEMPTS_MAX };
-    let change = Change { asset, expect: None, step, fence: None, enqueue: Some(job), now };
+    let change = Change { asset, expect: None, step, fence: None, enqueue: Some(job(asset, now)), now };
     let after = state.stores.assets.advance(&change).await?;
     state.bus.wake();
     Ok(after)
+}
+
+/// The job that publishes what captions `asset` has.
+pub(crate) fn job(asset: AssetId, now: Timestamp) -> NewJob {
+    let id = JobId::new(now, rend_shell::ten());
+    NewJob { id, asset, kind: JobKind::Captions, run_at: now, attempts_max: ATTEMPTS_MAX }
 }
 
 /// Deletes the texts that `before` had and `after` has not. One that stays behind goes with its asset.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rend_core::asset::Move;
 use rend_core::id::JobId;
 use rend_core::job::{Job, moves_for_lost};
 use rend_core::time::Timestamp;
@@ -91,7 +92,10 @@ async fn tell_asset_of(stores: &Stores, job: &Job, now: Timestamp) -> Result<(),
     let jobs = stores.jobs.of_asset(job.asset).await?;
     for step in moves_for_lost(job, &asset, &jobs) {
         tracing::info!(asset = %asset.id, job = %job.id, step = step.name(), "saying what a lost worker could not");
-        let change = Change { asset: asset.id, expect: Some(asset.revision), step, fence: None, enqueue: None, now };
+        // What becomes ready publishes its captions.
+        let enqueue = (matches!(step, Move::HlsReady { .. }) && !asset.captions.is_empty())
+            .then(|| crate::http::captions::job(asset.id, now));
+        let change = Change { asset: asset.id, expect: Some(asset.revision), step, fence: None, enqueue, now };
         asset = stores.assets.advance(&change).await?;
     }
     Ok(())
@@ -100,7 +104,9 @@ async fn tell_asset_of(stores: &Stores, job: &Job, now: Timestamp) -> Result<(),
 #[cfg(test)]
 mod tests {
     use rend_core::artifact::Rendition;
-    use rend_core::asset::{Asset, DownloadState, MediaFacts, Move, PlaybackPolicy, SourceState, StoredSource};
+    use rend_core::asset::{
+        Asset, DownloadState, MediaFacts, PlayableState, PlaybackPolicy, SourceState, StoredSource,
+    };
     use rend_core::id::{AssetId, LeaseToken, UploadId};
     use rend_core::job::{JobKind, NewJob};
     use rend_storage::jobs::{Claim, WORKER_LOST};
@@ -133,6 +139,19 @@ mod tests {
                 expires: at(secs + 10),
             };
             assert_eq!(stores.jobs.claim(&claim).await.unwrap().is_some(), n == 1);
+        }
+    }
+
+    fn media() -> MediaFacts {
+        MediaFacts {
+            container: "mov".into(),
+            duration_ms: 1000,
+            width: 1280,
+            height: 720,
+            millifps: 25_000,
+            video_codec: "h264".into(),
+            audio_codec: String::new(),
+            notes: Vec::new(),
         }
     }
 
@@ -176,6 +195,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_source_that_plays_goes_on_playing_without_the_ladder_that_took_its_workers_down() {
+        let stores = Stores::memory();
+        let asset = lost(&stores).await;
+        let renditions = vec![Rendition::P360, Rendition::Source];
+        advance(&stores, asset, Move::Planned { media: media(), renditions }, None).await;
+        advance(&stores, asset, Move::OpenerReady { took_ms: 9 }, None).await;
+        advance(&stores, asset, Move::RenditionReady { rendition: Rendition::Source, bandwidth: 1 }, None).await;
+        tell_of_lost(&stores, None, at(30)).await.unwrap();
+        let told = stores.assets.get(asset).await.unwrap();
+        assert_eq!((told.source, told.playable), (SourceState::Ready, PlayableState::HlsReady));
+        assert!(told.degraded);
+    }
+
+    #[tokio::test]
     async fn the_failure_of_an_older_job_says_nothing_of_a_retry() {
         let stores = Stores::memory();
         let asset = lost(&stores).await;
@@ -190,19 +223,9 @@ mod tests {
         let stores = Stores::memory();
         let (asset, _) = uploading(&stores).await;
         let rungs = [Rendition::P360, Rendition::P720];
-        let media = MediaFacts {
-            container: "mov".into(),
-            duration_ms: 1000,
-            width: 1280,
-            height: 720,
-            millifps: 25_000,
-            video_codec: "h264".into(),
-            audio_codec: String::new(),
-            notes: Vec::new(),
-        };
         advance(&stores, asset, Move::SourceStored(StoredSource { bytes: 1, sha256: [0; 32] }), None).await;
         advance(&stores, asset, Move::BeginProcessing, None).await;
-        advance(&stores, asset, Move::Planned { media, renditions: rungs.to_vec() }, None).await;
+        advance(&stores, asset, Move::Planned { media: media(), renditions: rungs.to_vec() }, None).await;
         for rendition in rungs {
             advance(&stores, asset, Move::RenditionReady { rendition, bandwidth: 1 }, None).await;
         }
