@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rend_core::media::ffmpeg::NEEDED;
 
-use crate::runner::{Jail, Run, RunError, network_can_be_cut};
+use crate::runner::{Jail, Run, RunError, files_can_be_fenced, network_can_be_cut};
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -72,6 +72,21 @@ pub async fn doctor(ffmpeg: &Path, ffprobe: &Path) -> Vec<Finding> {
         },
         fix: if cut { String::new() } else { "allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1)".to_owned() },
     });
+    let fenced = files_can_be_fenced();
+    findings.push(Finding {
+        name: "files",
+        state: if fenced { State::Good } else { State::Weak },
+        detail: if fenced {
+            "encoders open the file that they work on, and no other".to_owned()
+        } else {
+            "the system does not keep encoders from files that the worker may read".to_owned()
+        },
+        fix: if fenced {
+            String::new()
+        } else {
+            "run Linux 5.13 or newer with Landlock among its security modules (lsm=landlock,…)".to_owned()
+        },
+    });
     findings
 }
 
@@ -100,6 +115,7 @@ async fn abilities(ffmpeg: &Path) -> Finding {
 async fn ask(program: &Path, args: &[&str]) -> Result<String, RunError> {
     let jail = Jail {
         scratch: PathBuf::from("/"),
+        reads: Vec::new(),
         timeout: Duration::from_secs(10),
         cpu_secs: 10,
         tells_cpu: false,

@@ -9,6 +9,7 @@ mod assembly;
 mod doctor;
 mod download;
 mod encode;
+mod fence;
 mod passthrough;
 mod process;
 mod publish;

@@ -32,6 +32,8 @@ pub(crate) struct Attempt<'w> {
     pub(crate) shelf: Shelf,
     /// A folder of its own, removed afterwards.
     pub(crate) scratch: PathBuf,
+    /// The source as a file, once there is one.
+    pub(crate) input: std::sync::OnceLock<PathBuf>,
     /// The source, once it plays as it is.
     pub(crate) passed: std::sync::OnceLock<Passed>,
     /// When decoding of the source can start, once its description was read.
@@ -57,6 +59,7 @@ impl Attempt<'_> {
         self.advance(Move::BeginProcessing, None).await?;
         let note = self.pass().await?;
         let input = self.fetch_source().await?;
+        let _ = self.input.set(input.clone());
         let mut source = self.probe(&input).await?;
         if let Some(note) = note {
             self.costs(&note, Cost::UntilPlayable);
@@ -249,6 +252,7 @@ impl Attempt<'_> {
     pub(crate) async fn start(&self, program: &Path, args: &[String], limit: RunLimit) -> Result<Run, Trouble> {
         let jail = Jail {
             scratch: self.scratch.clone(),
+            reads: self.input.get().cloned().into_iter().collect(),
             timeout: limit.wall,
             // Bounds of the system are whole seconds.
             cpu_secs: limit.cpu.as_secs().max(1),

@@ -1,7 +1,7 @@
 //! One run of ffmpeg or ffprobe, in a jail.
 //!
 //! A run has an empty environment, the scratch folder as its working folder, bounds on processor time, memory, files and
-//! wall time, and no network where the system allows that. It is the leader of its own process group, which is killed as
+//! wall time; no network and no files but its own where the system allows that. It is the leader of its own process group, which is killed as
 //! a whole when the run is dropped, times out or is cancelled; and it dies with the worker, so that a `kill -9` of the
 //! worker leaves no orphan behind.
 
@@ -21,11 +21,17 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::fence::Fence;
+
+pub use crate::fence::files_can_be_fenced;
+
 /// What a run may do at most.
 #[derive(Clone, Debug)]
 pub struct Jail {
-    /// Its working folder.
+    /// Its working folder. It may read and write there.
     pub scratch: PathBuf,
+    /// What else it may read, beside programs and libraries: see [`files_can_be_fenced`].
+    pub reads: Vec<PathBuf>,
     /// How long it may take, by the clock on the wall.
     pub timeout: Duration,
     /// Processor seconds it may use.
@@ -133,7 +139,7 @@ impl Run {
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true);
-        confine(&mut command, jail);
+        confine(&mut command, jail, Fence::around(program, &jail.scratch, &jail.reads));
         let spawned = on_lasting_thread(command).await;
         let not_started = |source: io::Error| {
             let program = name.clone();
@@ -236,6 +242,7 @@ impl Drop for Run {
 pub async fn network_can_be_cut() -> bool {
     let jail = Jail {
         scratch: PathBuf::from("/"),
+        reads: Vec::new(),
         timeout: Duration::from_secs(5),
         cpu_secs: 5,
         tells_cpu: false,
@@ -257,7 +264,7 @@ const STARTS_MAX: usize = 64;
 
 /// Sets the bounds that take effect between fork and exec.
 #[expect(unsafe_code, reason = "limits of a child can be set in the child only, between fork and exec")]
-fn confine(command: &mut Command, jail: &Jail) {
+fn confine(command: &mut Command, jail: &Jail, mut fence: Fence) {
     let limits = [
         // The signal comes at the first bound, and at the second the end.
         (Resource::Cpu, jail.cpu_secs, jail.cpu_secs.saturating_add(u64::from(jail.tells_cpu))),
@@ -283,6 +290,7 @@ fn confine(command: &mut Command, jail: &Jail) {
             // a new user and network namespace change neither memory nor descriptors.
             unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWUSER | UnshareFlags::NEWNET)? };
         }
+        fence.enter();
         Ok(())
     };
     // SAFETY: `enter` only makes system calls, through a library that neither allocates nor locks, on values that were

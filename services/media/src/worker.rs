@@ -23,7 +23,7 @@ use tokio::sync::{OnceCell, Semaphore};
 
 use crate::process::{Attempt, fail};
 use crate::publish::Shelf;
-use crate::runner::network_can_be_cut;
+use crate::runner::{files_can_be_fenced, network_can_be_cut};
 use crate::trouble::Trouble;
 
 /// What a worker is told at its start.
@@ -145,6 +145,7 @@ impl Worker {
     /// The same, looking for work also whenever `wake` changes, so that a job written down by this process does not wait
     /// for the next look.
     pub async fn run_woken(&self, shutdown: Shutdown, wake: tokio::sync::watch::Receiver<u64>) {
+        self.tell_of_jail().await;
         let encoding = self.lane(JobKind::Media, self.config.jobs_max.max(1), shutdown.clone(), wake.clone());
         // Downloads take no encoder and little time, so they do not wait behind those that take both.
         let copying = self.lane(JobKind::Download, DOWNLOADS_AT_ONCE, shutdown, wake);
@@ -193,6 +194,16 @@ impl Worker {
         Ok(true)
     }
 
+    /// Warns where the system does not confine encoders as it could.
+    async fn tell_of_jail(&self) {
+        if !self.offline().await {
+            tracing::warn!("encoders run with a network: the system does not let them be cut off; see `rend doctor`");
+        }
+        if !files_can_be_fenced() {
+            tracing::warn!("encoders may read what the worker may read: the system has no Landlock; see `rend doctor`");
+        }
+    }
+
     pub(crate) async fn offline(&self) -> bool {
         *self.offline.get_or_init(network_can_be_cut).await
     }
@@ -217,6 +228,7 @@ impl Worker {
             lease: lease.clone(),
             shelf,
             scratch: scratch.clone(),
+            input: std::sync::OnceLock::new(),
             passed: std::sync::OnceLock::new(),
             keys_us: std::sync::OnceLock::new(),
             began_at: self.clock.mono(),

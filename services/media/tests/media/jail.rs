@@ -8,7 +8,7 @@ use crate::support::{Machine, clip};
 use rend_core::asset::PlayableState;
 use rend_core::media::ffmpeg;
 use rend_core::media::sniff::Container;
-use rend_media::runner::{Jail, Run, network_can_be_cut};
+use rend_media::runner::{Jail, Run, files_can_be_fenced, network_can_be_cut};
 
 /// A server that counts who calls.
 async fn listener() -> (u16, Arc<AtomicUsize>) {
@@ -136,9 +136,56 @@ async fn a_run_that_wants_too_much_is_ended() {
     run("for n in {3..200}; do eval \"exec $n</dev/null\" || exit 1; done", &|_| {}).await.unwrap_err();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_opens_what_it_was_given_and_no_file_beside_it() {
+    if !files_can_be_fenced() {
+        let findings = rend_media::doctor(Path::new("/usr/bin/ffmpeg"), Path::new("/usr/bin/ffprobe")).await;
+        let files = findings.iter().find(|finding| finding.name == "files").unwrap();
+        assert_eq!(files.state, rend_media::State::Weak);
+        assert!(
+            files.detail.contains("does not keep encoders from files") && files.fix.contains("Landlock"),
+            "{files:?}"
+        );
+        println!("skipped: this system has no Landlock, and the doctor says so");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let scratch = at("scratch");
+    std::fs::create_dir(&scratch).unwrap();
+    for name in ["given", "beside", "scratch/own"] {
+        std::fs::write(at(name), "something\n").unwrap();
+    }
+    let run = async |script: String| {
+        let jail = Jail { reads: vec![at("given")], ..jail(&scratch, 20, true).await };
+        Run::start(Path::new("/bin/bash"), &["-c".to_owned(), script], &jail).await.unwrap().output(1 << 20).await
+    };
+    for name in ["given", "scratch/own"] {
+        let (read, _) = run(format!("read -r word < {0} && echo $word", at(name).display())).await.unwrap();
+        assert_eq!(read, b"something\n", "{name}");
+    }
+    run("exec < /dev/null > /dev/null; :".to_owned()).await.unwrap();
+    for script in [
+        format!("read -r word < {}", at("beside").display()),
+        "read -r word < ../beside".to_owned(),
+        "read -r word < /etc/hostname".to_owned(),
+        "read -r word < /proc/self/environ".to_owned(),
+        format!("/bin/ls {}", folder.path().display()),
+        format!(": > {}", at("new").display()),
+        format!(": >> {}", at("given").display()),
+        format!("/bin/rm {}", at("beside").display()),
+        // A program that was brought along is not started.
+        format!("exec {}", at("given").display()),
+    ] {
+        run(script.clone()).await.expect_err(&script);
+    }
+    assert!(at("beside").exists() && !at("new").exists());
+}
+
 async fn jail(scratch: &Path, secs: u64, offline: bool) -> Jail {
     Jail {
         scratch: PathBuf::from(scratch),
+        reads: Vec::new(),
         timeout: Duration::from_secs(secs),
         cpu_secs: 10,
         tells_cpu: false,

@@ -313,6 +313,7 @@ async fn a_run_leaves_no_process_behind_and_sees_nothing_of_its_surroundings() {
     let offline = rend_media::runner::network_can_be_cut().await;
     let jail = |secs| rend_media::runner::Jail {
         scratch: folder.path().to_path_buf(),
+        reads: Vec::new(),
         timeout: Duration::from_secs(secs),
         cpu_secs: 10,
         tells_cpu: false,
