@@ -119,7 +119,7 @@ impl Attempt<'_> {
     }
 
     /// Looks at the first bytes of segments that are spread over the whole: what the tables call a key frame may need
-    /// others before it. Each segment is looked at again when it is written.
+    /// others before it, or another description. Every picture is looked at again when its segment is written.
     async fn look_at_starts(&self, passthrough: &Passthrough) -> Result<(), Stopped> {
         let count = passthrough.len();
         let looked_at = count.clamp(1, STARTS_LOOKED_AT);
@@ -131,6 +131,9 @@ impl Attempt<'_> {
                 return Err(Reason::OpenGroups.into());
             }
         }
+            if !passthrough.describes(&bytes) {
+                return Err(Reason::ParameterSets.into());
+            }
         Ok(())
     }
 

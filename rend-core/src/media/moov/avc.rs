@@ -21,6 +21,8 @@ pub struct Avc {
     pub length_bytes: u8,
     /// What the one sequence parameter set says.
     pub set: ParameterSet,
+    /// Every parameter set of the configuration, as it is.
+    own: Vec<Bytes>,
 }
 
 /// What a sequence parameter set says of its pictures.
@@ -59,9 +61,21 @@ impl Avc {
             return Err(BoxError("it has not exactly one parameter set"));
         }
         let [high, low, rest @ ..] = rest else { return Err(bad) };
-        let set = rest.get(..usize::from(u16::from_be_bytes([*high, *low]))).ok_or(bad)?;
-        let set = ParameterSet::read(set).ok_or(bad)?;
-        Ok(Self { size, square, colour, config: config.clone(), length_bytes: (lengths & 3) + 1, set })
+        let (first, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes([*high, *low]))).ok_or(bad)?;
+        let set = ParameterSet::read(first).ok_or(bad)?;
+        let mut own = vec![config.slice_ref(first)];
+        // Those for pictures follow, each behind its length.
+        if let [count, rest @ ..] = rest {
+            let mut rest = rest;
+            for _ in 0..*count {
+                let [high, low, behind @ ..] = rest else { return Err(bad) };
+                let len = usize::from(u16::from_be_bytes([*high, *low]));
+                let (next, behind) = behind.split_at_checked(len).ok_or(bad)?;
+                own.push(config.slice_ref(next));
+                rest = behind;
+            }
+        }
+        Ok(Self { size, square, colour, config: config.clone(), length_bytes: (lengths & 3) + 1, set, own })
     }
 
     /// A sample description box of ours that says the same, and nothing else.
@@ -97,11 +111,9 @@ impl Avc {
     /// Whether the sample that begins with `bytes` is a picture that needs no other before it, an IDR; `None` when that
     /// can not be told from as much of it as is there.
     pub fn starts_anew(&self, bytes: &[u8]) -> Option<bool> {
-        let width = usize::from(self.length_bytes);
         let mut rest = bytes;
         loop {
-            let len = rest.get(..width)?.iter().fold(0_usize, |len, byte| len << 8 | usize::from(*byte));
-            let unit = rest.get(width..)?;
+            let (unit, len) = self.unit(rest)?;
             match unit.first()? & 0x1F {
                 5 => return Some(true),
                 // Slices of other pictures.
@@ -109,6 +121,30 @@ impl Avc {
                 _ => rest = unit.get(len..)?,
             }
         }
+    }
+
+    /// Whether no parameter set within the sample that begins with `bytes` differs from those of the configuration: films
+    /// that were joined bring the sets of their later parts along with their pictures. What lies behind the end of `bytes`
+    /// is not judged.
+    ///
+    /// It takes as long as there are units, and looks at no picture.
+    pub fn describes(&self, bytes: &[u8]) -> bool {
+        let mut rest = bytes;
+        while let Some((unit, len)) = self.unit(rest) {
+            let Some((unit, behind)) = unit.split_at_checked(len) else { break };
+            let is_set = unit.first().is_some_and(|first| matches!(first & 0x1F, 7 | 8));
+            if is_set && !self.own.iter().any(|own| own == unit) {
+                return false;
+            }
+            rest = behind;
+        }
+        true
+    }
+
+    /// What follows the length that `bytes` begin with, and that length.
+    fn unit<'a>(&self, bytes: &'a [u8]) -> Option<(&'a [u8], usize)> {
+        let (len, unit) = bytes.split_at_checked(usize::from(self.length_bytes))?;
+        Some((unit, len.iter().fold(0_usize, |len, byte| len << 8 | usize::from(*byte))))
     }
 }
 
@@ -312,6 +348,34 @@ pub(super) mod tests {
         assert_eq!(avc.starts_anew(&[]), None);
     }
 
+    #[test]
+    fn only_parameter_sets_of_its_own_are_described() {
+        let avc = Avc::read(&config(), (640, 360), true, None).unwrap();
+        let sample = |units: &[&[u8]]| {
+            let len = |unit: &[u8]| u32::try_from(unit.len()).unwrap().to_be_bytes();
+            units.iter().flat_map(|unit| [&len(unit), *unit].concat()).collect::<Vec<_>>()
+        };
+        let own: [&[u8]; 2] = [SET, &[0x68, 0xEB, 0xE3, 0xCB]];
+        let foreign: [&[u8]; 2] = [&[0x67, 0x64, 0x00, 0x1E, 0xAC], &[0x68, 0xEB, 0xE3, 0xCA]];
+        let picture: &[u8] = &[0x65, 0x88, 0x84];
+        assert!(avc.describes(&sample(&[picture])));
+        assert!(avc.describes(&sample(&[&[9, 0x10], own[0], own[1], picture])));
+        for set in foreign {
+            assert!(!avc.describes(&sample(&[set, picture])));
+            assert!(!avc.describes(&sample(&[own[0], picture, set])), "also behind a picture");
+        }
+        // Of a set whose end is not there nothing is said.
+        let cut = sample(&[foreign[0]]);
+        assert!(avc.describes(&cut[..cut.len() - 1]));
+        assert!(avc.describes(&[]));
+        // A configuration that ends within its sets can not be read.
+        let config = config();
+        let read = |len: usize| Avc::read(&config.slice(..len), (640, 360), true, None);
+        assert!(read(config.len() - 1).is_err());
+        let sets_of_pictures = 4 + 3;
+        assert!(!read(config.len() - sets_of_pictures).unwrap().describes(&sample(&[own[1], picture])));
+    }
+
     proptest! {
         #[test]
         fn no_bytes_make_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..80), at in 0_usize..30, value in any::<u8>()) {
@@ -324,6 +388,7 @@ pub(super) mod tests {
             let _ = Avc::read(&bytes.clone().into(), (1, 1), true, None);
             if let Ok(avc) = Avc::read(&config(), (640, 360), true, None) {
                 let _ = avc.starts_anew(&bytes);
+                let _ = avc.describes(&bytes);
             }
         }
     }

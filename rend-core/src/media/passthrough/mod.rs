@@ -38,8 +38,8 @@ use sound::Heard;
 /// Everything that is decided about a source that is passed through.
 ///
 /// Holding one proves that the source's own tables call for nothing that players do not take, and that all its samples
-/// lie within the file. Whether its key frames are what the tables call them can be told only from the samples:
-/// [`Passthrough::write`] looks.
+/// lie within the file. Whether its key frames are what the tables call them, and whether one description fits all pictures,
+/// can be told only from the samples: [`Passthrough::write`] looks.
 #[derive(Clone, Debug)]
 pub struct Passthrough {
     /// A digest of the decisions: another attempt at the same source has the same.
@@ -134,14 +134,20 @@ impl Passthrough {
         self.avc.starts_anew(bytes)
     }
 
+    /// Whether a sample that begins with `bytes` brings no parameter sets but those of the description, as far as they tell.
+    pub fn describes(&self, bytes: &[u8]) -> bool {
+        self.avc.describes(bytes)
+    }
+
     /// Segment `index`, made of the parts that [`Passthrough::reads`] names, in the same order.
     ///
     /// # Errors
     ///
-    /// [`BoxError`] when a part is missing or short, or when the first picture turns out to need others before it.
-    pub fn write(&self, index: usize, parts: &[(u64, Bytes)]) -> Result<Bytes, BoxError> {
-        let segment = self.segments.get(index).ok_or(BoxError("there is no such segment"))?;
-        let data = |offset: u64, size: u32| gathered(parts, offset, size);
+    /// [`Reason`] when a part is missing or short, when the first picture turns out to need others before it, or when any
+    /// brings parameter sets that the description does not have.
+    pub fn write(&self, index: usize, parts: &[(u64, Bytes)]) -> Result<Bytes, Reason> {
+        let segment = self.segments.get(index).ok_or(Reason::Unreadable(BoxError("there is no such segment")))?;
+        let data = |offset: u64, size: u32| gathered(parts, offset, size).map_err(Reason::Unreadable);
         let mut pictures = Vec::with_capacity(segment.pictures.len());
         for stored in self.pictures.get(segment.pictures.clone()).unwrap_or_default() {
             pictures.push(Sample {
@@ -153,9 +159,12 @@ impl Passthrough {
                 data: data(stored.offset, stored.size)?,
             });
         }
-        let first = pictures.first().ok_or(BoxError("a segment has no picture"))?;
+        let first = pictures.first().ok_or(Reason::Unreadable(BoxError("a segment has no picture")))?;
         if self.avc.starts_anew(&first.data) != Some(true) {
-            return Err(BoxError("a key frame needs pictures before it"));
+            return Err(Reason::OpenGroups);
+        }
+        if !pictures.iter().all(|picture| self.avc.describes(&picture.data)) {
+            return Err(Reason::ParameterSets);
         }
         let mut runs = vec![NewRun { track: VIDEO, starts_at: first.decoded_at, samples: &pictures }];
         let mut sounds = Vec::with_capacity(segment.sounds.len());

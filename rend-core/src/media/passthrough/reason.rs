@@ -36,6 +36,8 @@ pub enum Reason {
     HighRange,
     /// Its description changes on the way.
     Descriptions,
+    /// Its pictures bring parameter sets that its description does not have, as those of joined films do.
+    ParameterSets,
     /// Its samples are in another file.
     Elsewhere,
     /// Its picture has more frames a second, in thousandths.
@@ -91,6 +93,9 @@ impl fmt::Display for Reason {
             Self::Turned => f.write_str("it is stored turned or mirrored"),
             Self::HighRange => f.write_str("it has high dynamic range"),
             Self::Descriptions => f.write_str("its coding changes on the way"),
+            Self::ParameterSets => {
+                f.write_str("its pictures change their coding on the way, as those of joined films do")
+            }
             Self::Elsewhere => f.write_str("its samples are in another file"),
             Self::FrameRate(millis) => write!(f, "it has {} frames a second, more than 60", millis / 1000),
             Self::Still => f.write_str("it has fewer than two pictures"),

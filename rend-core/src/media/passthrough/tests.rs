@@ -281,9 +281,23 @@ fn a_key_frame_that_is_none_is_seen_when_its_segment_is_written() {
     let data = Bytes::from(data);
     let whole = [(0, data.clone())];
     assert!(passthrough.write(0, &whole).is_ok());
-    assert!(passthrough.write(1, &whole).is_err());
+    assert_eq!(passthrough.write(1, &whole), Err(Reason::OpenGroups));
     assert_eq!(passthrough.starts_anew(&data[second..second + 20]), Some(false));
     assert!(passthrough.write(2, &[(0, data.slice(..5000))]).is_err(), "a part is short");
+}
+
+#[test]
+fn a_picture_with_parameter_sets_of_another_film_is_seen_wherever_it_is() {
+    let made = Made::default();
+    let passthrough = made.survey().unwrap();
+    let mut data = made.data();
+    let picture = &passthrough.pictures[passthrough.segments[1].pictures.start + 3];
+    let at = usize::try_from(picture.offset).unwrap();
+    data[at..at + 6].copy_from_slice(&[0, 0, 0, 2, 0x68, 0xEB]);
+    let whole = [(0, Bytes::from(data))];
+    assert!(passthrough.write(0, &whole).is_ok());
+    assert_eq!(passthrough.write(1, &whole), Err(Reason::ParameterSets));
+    assert!(passthrough.write(2, &whole).is_ok());
 }
 
 #[test]
