@@ -44,10 +44,8 @@ pub fn video(plan: &Plan, unit: &Unit, input: &str) -> Arguments {
         // An edit list in forged time would throw away what is counted here.
         args.extend(words("-ignore_editlist 1"));
     }
-    if !plan.source.container.is_seekable() {
-        // Where pictures change their size on the way, filters that began anew would count frames from nought again.
-        args.extend(words("-reinit_filter 0"));
-    }
+    // Where pictures change their size on the way, filters that began anew would count frames from nought again.
+    args.extend(words("-reinit_filter 0"));
     args.extend(open(plan.source.container, input));
     args.extend(["-filter_complex".to_owned(), graph(plan, unit, video)]);
     let rungs: Vec<_> =
@@ -238,10 +236,12 @@ fn open(container: Container, input: &str) -> Arguments {
 
 fn graph(plan: &Plan, unit: &Unit, video: &Video) -> String {
     let rate = plan.grid.rate;
-    let mut chain = Vec::new();
-    if !plan.source.container.is_seekable() {
-        let first = video.upright();
-        chain.push(format!("scale={}:{}:flags=bicubic", first.width, first.height));
+    let first = video.upright();
+    // Browsers' recordings and joined films change their size on the way: everything behind this sees one size and one
+    // format. Pictures that have both pass it untouched.
+    let mut chain = vec![format!("scale={}:{}:flags=bicubic", first.width, first.height)];
+    if is_word(&video.pixel_format) {
+        chain.push(format!("format={}", video.pixel_format));
     }
     if video.cadence == Cadence::Broken {
         chain.push(format!("setpts=N/({rate})/TB"));
@@ -340,6 +340,11 @@ mod tests {
             subtitles(Container::Mov, &subtitle, "/in"),
             poster(&plan, "/in").unwrap(),
             probe(Container::Mov, "/in"),
+/// Whether it can stand in a filter's argument.
+fn is_word(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
             packets(Container::Mov, "/in", 0),
         ]);
         for args in all {
@@ -358,7 +363,7 @@ mod tests {
         let at = plan.grid.micros_at(unit.first) - 16_666;
         assert!(line.contains(&format!("-ss {} ", instant(at))), "{line}");
         assert!(line.contains(&format!(
-            "[0:0]fps=fps=30/1:start_time=0:round=down,tpad=stop_mode=clone:stop=-1,trim=start_frame=0:end_frame={},",
+            "[0:0]scale=1280:720:flags=bicubic,format=yuv420p,fps=fps=30/1:start_time=0:round=down,tpad=stop_mode=clone:stop=-1,trim=start_frame=0:end_frame={},",
             unit.frames
         )));
     }
@@ -366,12 +371,15 @@ mod tests {
     #[test]
     fn a_stream_that_may_change_its_size_is_scaled_to_the_first_by_filters_that_stay() {
         let mut source = source(1280, 720, 20);
-        source.container = Container::MpegTs;
-        let plan = plan(&source, None, &Policy::default());
-        for unit in &plan.units {
-            let line = video(&plan, unit, "/in").join(" ");
-            assert!(line.contains("-reinit_filter 0 -protocol_whitelist"), "{line}");
-            assert!(line.contains("[0:0]scale=1280:720:flags=bicubic,fps="), "{line}");
+        for (format, chain) in [
+            ("yuv422p10le", "flags=bicubic,format=yuv422p10le,fps="),
+            ("", "flags=bicubic,fps="),
+            ("a,b", "flags=bicubic,fps="),
+        ] {
+            format.clone_into(&mut source.video.as_mut().unwrap().pixel_format);
+            let plan = plan(&source, None, &Policy::default());
+            let line = video(&plan, &plan.units[0], "/in").join(" ");
+            assert!(line.contains(chain), "{line}");
         }
     }
 
@@ -394,7 +402,21 @@ mod tests {
         picture.transfer = Transfer::Pq;
         let plan = plan(&source, None, &Policy::default());
         let line = video(&plan, &plan.units[0], "/in").join(" ");
-        assert!(line.contains("bwdif=mode=send_frame,fps="), "{line}");
+        assert!(line.contains("format=yuv420p,bwdif=mode=send_frame,fps="), "{line}");
         assert!(line.contains("tonemap=tonemap=hable"), "{line}");
     }
 }
+        for container in [Container::Mov, Container::Matroska, Container::MpegTs] {
+            let mut source = source(1280, 720, 20);
+            source.container = container;
+            let plan = plan(&source, None, &Policy::default());
+            for unit in &plan.units {
+                let line = video(&plan, unit, "/in").join(" ");
+                assert!(line.contains("-reinit_filter 0 -protocol_whitelist"), "{line}");
+                assert!(line.contains("[0:0]scale=1280:720:flags=bicubic,format=yuv420p,fps="), "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_format_that_is_no_word_does_not_come_into_a_filter() {

@@ -364,7 +364,7 @@ pub(super) const SOUND_FRAME_US: u64 = 23_220;
 /// Encoders that run side by side at most.
 pub const SLOTS_MAX: u32 = 64;
 /// Goes up with every change that makes other bytes of the same plan, so that an older attempt is not continued.
-const PLAN_VERSION: u32 = 9;
+const PLAN_VERSION: u32 = 10;
 /// Ticks a second are at least this many, so that rounding to a tick is never heard or seen.
 const TIMESCALE_MIN: u32 = 10_000;
 /// The distance of key frames.

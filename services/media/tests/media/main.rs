@@ -1,6 +1,7 @@
 //! The worker on real files: on clips that are made here, and on a folder of others when one is named.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 mod checked;
+mod changes;
 mod downloads;
 mod folder;
 mod gone;
