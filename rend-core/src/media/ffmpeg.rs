@@ -4,9 +4,12 @@
 //! fragmented file to its standard output, and takes no metadata along. One run may encode several rungs: they are
 //! tracks 1, 2, … of the one output, in the order of [`Unit::outputs`].
 
+use std::collections::BTreeSet;
+
 use crate::media::plan::{Effort, Plan, Route, SOUND_HZ, Unit};
 use crate::media::probe::{Audio, Cadence, Transfer, Video};
 use crate::media::sniff::Container;
+use crate::media::sounds::sounds;
 use crate::media::storyboard::Storyboard;
 use crate::media::subtitles::Subtitle;
 
@@ -32,7 +35,7 @@ pub fn packets(container: Container, input: &str, index: u32) -> Arguments {
 pub fn video(plan: &Plan, unit: &Unit, input: &str) -> Arguments {
     let Some(video) = &plan.source.video else { return Vec::new() };
     let grid = &plan.grid;
-    let mut args = quiet();
+    let mut args = telling();
     args.extend(["-threads".to_owned(), unit.threads.to_string()]);
     args.extend(words("-filter_threads 1 -filter_complex_threads 1"));
     let from = unit.first - unit.preroll;
@@ -102,7 +105,7 @@ pub fn video(plan: &Plan, unit: &Unit, input: &str) -> Arguments {
 /// Encodes one sound of the source for all of `plan`: AAC-LC, stereo, 48 kHz, from the first instant to a little past the
 /// last, silent where the source is.
 pub fn audio(plan: &Plan, audio: &Audio, input: &str) -> Arguments {
-    let mut args = quiet();
+    let mut args = telling();
     args.extend(words("-threads 1"));
     args.extend(open(plan.source.container, input));
     args.extend(["-map".to_owned(), format!("0:{}", audio.index)]);
@@ -165,14 +168,29 @@ pub fn poster(plan: &Plan, input: &str) -> Option<Arguments> {
     Some(args)
 }
 
-/// Decodes the pictures of `plan` and keeps none of them: what is wrong with them is said on the way.
-pub fn decode(plan: &Plan, input: &str) -> Option<Arguments> {
-    let video = plan.source.video.as_ref()?;
-    let mut args = quiet();
+/// Decodes what is played as it is beside `plan`, or `alone`, and keeps none of it: what is wrong is said on the way.
+///
+/// Of the pictures the encoders of the rungs tell, and of the sounds that the plan makes those of the sounds: they are not
+/// decoded again. `None` when nothing is left to be told of.
+pub fn decode(plan: &Plan, alone: bool, input: &str) -> Option<Arguments> {
+    let pictures = plan.source.video.as_ref().filter(|_| alone).map(|video| video.index);
+    let made = !alone && (plan.sound || !plan.sounds.is_empty());
+    let all = sounds(&plan.source).into_iter().map(|(_, audio)| audio.index);
+    let heard: BTreeSet<u32> = all.chain(plan.source.audio.as_ref().map(|audio| audio.index)).collect();
+    let heard = heard.into_iter().filter(|_| !made);
+    let mapped: Vec<u32> = pictures.into_iter().chain(heard).collect();
+    if mapped.is_empty() {
+        return None;
+    }
+    let mut args = telling();
     args.extend(words("-threads 1"));
     args.extend(open(plan.source.container, input));
-    args.extend(["-map".to_owned(), format!("0:{}", video.index)]);
-    args.extend(words("-an -sn -dn -vf select=0 -f null pipe:1"));
+    args.extend(mapped.into_iter().flat_map(|index| ["-map".to_owned(), format!("0:{index}")]));
+    args.extend(words("-sn -dn"));
+    if pictures.is_some() {
+        args.extend(words("-vf select=0"));
+    }
+    args.extend(words("-f null pipe:1"));
     Some(args)
 }
 
@@ -220,6 +238,12 @@ const POSTER_US: u64 = 3_000_000;
 
 fn quiet() -> Arguments {
     words("-nostdin -hide_banner -v error -max_error_rate 1")
+}
+
+/// The level of every line, each as often as it is said, and at the end how much was decoded: see
+/// [`Log`](crate::media::damage::Log).
+fn telling() -> Arguments {
+    words("-nostdin -hide_banner -nostats -v repeat+level+verbose -max_error_rate 1")
 }
 
 /// How an input is opened: by one demuxer, over two protocols, following no reference out of it.
@@ -316,6 +340,11 @@ const fn preset(effort: Effort) -> &'static str {
     }
 }
 
+/// Whether it can stand in a filter's argument.
+fn is_word(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
 fn instant(us: u64) -> String {
     format!("{}.{:06}", us / 1_000_000, us % 1_000_000)
 }
@@ -340,11 +369,6 @@ mod tests {
             subtitles(Container::Mov, &subtitle, "/in"),
             poster(&plan, "/in").unwrap(),
             probe(Container::Mov, "/in"),
-/// Whether it can stand in a filter's argument.
-fn is_word(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
-}
-
             packets(Container::Mov, "/in", 0),
         ]);
         for args in all {
@@ -353,6 +377,23 @@ fn is_word(name: &str) -> bool {
             assert!(line.contains(opened), "{line}");
             assert_eq!(line.matches("-i ").count(), 1);
         }
+    }
+
+    #[test]
+    fn what_no_encoder_decodes_is_decoded_for_its_own_sake() {
+        let mut plan = plan(&source(1280, 720, 20), None, &Policy::default());
+        let maps = |plan: &Plan, alone: bool| {
+            let args = decode(plan, alone, "/in").unwrap_or_default();
+            let maps = args.windows(2).filter(|pair| pair[0] == "-map").map(|pair| pair[1].clone());
+            (maps.collect::<Vec<_>>().join(" "), args.contains(&"select=0".to_owned()))
+        };
+        assert_eq!(maps(&plan, true), ("0:0 0:1".to_owned(), true));
+        assert_eq!(maps(&plan, false), (String::new(), false));
+        // Its sounds are taken over as they are.
+        plan.sound = false;
+        assert_eq!(maps(&plan, false), ("0:1".to_owned(), false));
+        plan.source.audio = None;
+        assert_eq!(maps(&plan, true), ("0:0".to_owned(), true));
     }
 
     #[test]
@@ -370,6 +411,20 @@ fn is_word(name: &str) -> bool {
 
     #[test]
     fn a_stream_that_may_change_its_size_is_scaled_to_the_first_by_filters_that_stay() {
+        for container in [Container::Mov, Container::Matroska, Container::MpegTs] {
+            let mut source = source(1280, 720, 20);
+            source.container = container;
+            let plan = plan(&source, None, &Policy::default());
+            for unit in &plan.units {
+                let line = video(&plan, unit, "/in").join(" ");
+                assert!(line.contains("-reinit_filter 0 -protocol_whitelist"), "{line}");
+                assert!(line.contains("[0:0]scale=1280:720:flags=bicubic,format=yuv420p,fps="), "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_format_that_is_no_word_does_not_come_into_a_filter() {
         let mut source = source(1280, 720, 20);
         for (format, chain) in [
             ("yuv422p10le", "flags=bicubic,format=yuv422p10le,fps="),
@@ -406,17 +461,3 @@ fn is_word(name: &str) -> bool {
         assert!(line.contains("tonemap=tonemap=hable"), "{line}");
     }
 }
-        for container in [Container::Mov, Container::Matroska, Container::MpegTs] {
-            let mut source = source(1280, 720, 20);
-            source.container = container;
-            let plan = plan(&source, None, &Policy::default());
-            for unit in &plan.units {
-                let line = video(&plan, unit, "/in").join(" ");
-                assert!(line.contains("-reinit_filter 0 -protocol_whitelist"), "{line}");
-                assert!(line.contains("[0:0]scale=1280:720:flags=bicubic,format=yuv420p,fps="), "{line}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_format_that_is_no_word_does_not_come_into_a_filter() {

@@ -16,6 +16,7 @@
 pub mod captions;
 pub mod check;
 pub mod clip;
+pub mod damage;
 pub mod ffmpeg;
 pub mod isobmff;
 pub mod ladder;

@@ -250,6 +250,12 @@ pub enum Reject {
     /// It can not be parsed.
     #[error("the file can not be read: it is damaged, cut short, or not a media file")]
     Unreadable,
+    /// It was parsed, but too much of it is damaged.
+    #[error("the file is too damaged to be played: {percent} % of it can not be decoded")]
+    Spoilt {
+        /// How much, in hundredths, rounded up.
+        percent: u32,
+    },
     /// It was parsed, but there is nothing in it to play.
     #[error("the file holds no moving picture and no sound")]
     NotAVideo,
@@ -265,7 +271,7 @@ impl Reject {
     /// The stable word for it.
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Unreadable => "unreadable",
+            Self::Unreadable | Self::Spoilt { .. } => "unreadable",
             Self::NotAVideo => "not_a_video",
             Self::OverLimit(_) => "over_limit",
             Self::Unsupported(_) => "unsupported",
@@ -276,6 +282,7 @@ impl Reject {
     pub fn failure(&self) -> Failure {
         let fix = match self {
             Self::Unreadable => "; export it again, for example as MP4 with H.264 and AAC, and upload that",
+            Self::Spoilt { .. } => "; export or copy it again from where it is whole, and upload that",
             Self::NotAVideo => "; upload a video or a sound file",
             Self::OverLimit(_) => "; make it shorter or smaller and upload that",
             Self::Unsupported(_) => "; convert it to H.264 and AAC and upload that",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rend_core::artifact::{ArtifactPath, ObjectKey, Rendition};
 use rend_core::id::AssetId;
+use rend_core::media::damage::Decoded;
 use rend_core::media::isobmff::{Init, TrackKind, read_init, read_segment};
 use rend_core::media::plan::{Cut, Plan, SOUND_FRAME, SOUND_RATE};
 use rend_storage::StoreError;
@@ -82,15 +83,17 @@ impl UnitEnd {
         format!("{}{ENDS}{unit}", ObjectKey::asset_prefix(asset)).parse().ok()
     }
 
-    /// The record's text: number, frames, complaints.
+    /// The record's text: number, frames, complaints; frames that were decoded, and how many of them were bad.
     pub(crate) fn record(&self) -> String {
-        format!("{} {} {}\n", self.unit, self.frames, self.complaints)
+        let Self { unit, frames, complaints, decoded } = self;
+        format!("{unit} {frames} {complaints} {} {}\n", decoded.frames, decoded.bad)
     }
 
     fn read(text: &str) -> Option<Self> {
         let mut numbers = text.split_whitespace().map(str::parse::<u64>);
         let mut next = || numbers.next()?.ok();
-        Some(Self { unit: u32::try_from(next()?).ok()?, frames: next()?, complaints: next()? })
+        let (unit, frames, complaints) = (u32::try_from(next()?).ok()?, next()?, next()?);
+        Some(Self { unit, frames, complaints, decoded: Decoded { frames: next()?, bad: next()? } })
     }
 }
 

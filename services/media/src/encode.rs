@@ -13,6 +13,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use rend_core::artifact::{ArtifactPath, Lang, Rendition};
 use rend_core::job::JobError;
+use rend_core::media::damage::Decoded;
 use rend_core::media::ffmpeg;
 use rend_core::media::isobmff::{
     FragmentReader, Init, NewRun, NewTrack, Piece, Sample, TrackKind, read_init, read_segment, write_init,
@@ -50,12 +51,23 @@ pub(crate) struct Encode<'a> {
 }
 
 /// What a unit came to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct UnitEnd {
     pub(crate) unit: u32,
     pub(crate) frames: u64,
     /// Lines of complaint from the decoder.
     pub(crate) complaints: u64,
+    /// What came out of the decoder.
+    pub(crate) decoded: Decoded,
+}
+
+/// What is known of the sounds once they are made.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SoundsEnd {
+    /// Lines of complaint from the decoders, and encoders that failed.
+    pub(crate) complaints: u64,
+    /// What came out of the decoders.
+    pub(crate) decoded: Decoded,
 }
 
 /// A rung that could not be encoded over a stretch, twice.
@@ -117,20 +129,30 @@ impl<'a> Encode<'a> {
         let all = async { tokio::try_join!(units, this.publish(nudged)) };
         let driven = this.drive_sounds();
         tokio::pin!(driven, all);
-        // The sounds' end does not end the pictures, and a sound that nobody waits for any more is dropped.
-        let ends = tokio::select! {
-            ends = &mut all => ends?.0,
-            said = &mut driven => {
-                said?;
-                all.await?.0
+        // The sounds' end does not end the pictures. When those are there, what is left of the sounds is decoded as well:
+        // whether all of the source is whole is known only then.
+        let (ends, heard) = tokio::select! {
+            ends = &mut all => {
+                let ends = ends?.0;
+                self.hear_out();
+                (ends, driven.await?)
+            }
+            heard = &mut driven => {
+                let heard = heard?;
+                (all.await?.0, heard)
             }
         };
         let faults = std::mem::take(&mut *self.faults.lock().await);
-        self.finish(&ends, &faults).await
+        self.finish(&ends, &heard, &faults).await
+    }
+
+    /// Lets the encoders of all sounds run to their ends.
+    fn hear_out(&self) {
+        self.sound.iter().chain(self.voices.iter().map(Voice::sound)).for_each(Sound::want_all);
     }
 
     /// Runs the encoders of all sounds to their ends.
-    async fn drive_sounds(&self) -> Result<(), Trouble> {
+    async fn drive_sounds(&self) -> Result<SoundsEnd, Trouble> {
         let encoders = self.sound_encoders.lock().map(|mut slot| std::mem::take(&mut *slot)).unwrap_or_default();
         let config = &self.attempt.worker.config;
         // They wait for the pictures, so they may take as long as all of those one after another.
@@ -141,17 +163,24 @@ impl<'a> Encode<'a> {
             let args = ffmpeg::audio(&self.plan, &audio, &self.input);
             let cpu = self.attempt.limit_of(self.plan.cost_of_sound()).cpu;
             let run = self.attempt.start(&config.ffmpeg, &args, RunLimit { wall: timeout, cpu }).await?;
-            driven.push(encoder.drive(run));
+            driven.push(async move { (audio.index, encoder.drive(run).await) });
         }
-        while let Some(said) = driven.next().await {
-            if let Err(error) = said {
-                tracing::warn!(asset = %self.attempt.shelf.asset, %error, "the sound ended with an error");
-                if !matches!(error, RunError::Failed { .. }) {
-                    return Err(Trouble::run(error));
+        let mut end = SoundsEnd::default();
+        while let Some((index, said)) = driven.next().await {
+            let said = match said {
+                Ok(said) => said,
+                Err(RunError::Failed { status, said }) => {
+                    let (asset, stderr) = (self.attempt.shelf.asset, &said.tail);
+                    tracing::warn!(%asset, status, stderr, "the sound ended with an error");
+                    end.complaints += 1;
+                    said
                 }
-            }
+                Err(error) => return Err(Trouble::run(error)),
+            };
+            end.complaints += said.log.complaints();
+            end.decoded = end.decoded.and(said.log.sound(index));
         }
-        Ok(())
+        Ok(end)
     }
 
     async fn start(&self, unit: &Unit) -> Result<Run, Trouble> {
@@ -198,7 +227,7 @@ impl<'a> Encode<'a> {
         }
         let unit = self.left_of(unit).await;
         if unit.outputs.is_empty() {
-            return Ok(UnitEnd { unit: unit.number, frames: unit.frames, complaints: 0 });
+            return Ok(UnitEnd { unit: unit.number, frames: unit.frames, ..UnitEnd::default() });
         }
         let first = match self.unit(&unit, nudge).await {
             Ok(end) => return self.record(end).await,
@@ -208,7 +237,7 @@ impl<'a> Encode<'a> {
             asset = %self.attempt.shelf.asset, unit = unit.number, code = first.code, detail = first.detail,
             stderr = first.stderr_tail, "a unit failed and is tried again, each rung alone"
         );
-        let mut end = UnitEnd { unit: unit.number, frames: 0, complaints: 0 };
+        let mut end = UnitEnd { unit: unit.number, ..UnitEnd::default() };
         let mut failed = false;
         for output in &unit.outputs {
             let alone = Unit { outputs: vec![*output], ..unit.clone() };
@@ -216,6 +245,7 @@ impl<'a> Encode<'a> {
                 Ok(one) => {
                     end.frames = end.frames.max(one.frames);
                     end.complaints += one.complaints;
+                    end.decoded = end.decoded.and(one.decoded);
                 }
                 Err(trouble) => {
                     let error = self.attempt.unless_gone(trouble).await?.of_unit()?;
@@ -309,7 +339,8 @@ impl<'a> Encode<'a> {
         if !said.tail.is_empty() {
             tracing::debug!(asset = %self.attempt.shelf.asset, unit = unit.number, said = said.tail, "the encoder complained");
         }
-        Ok(UnitEnd { unit: unit.number, frames, complaints: said.lines })
+        let decoded = self.plan.source.video.as_ref().map(|video| said.log.pictures(video.index)).unwrap_or_default();
+        Ok(UnitEnd { unit: unit.number, frames, complaints: said.log.complaints(), decoded })
     }
 
     /// The unit without rungs that were given up.

@@ -18,12 +18,13 @@ use futures::{StreamExt, TryStreamExt};
 use rend_core::artifact::{ArtifactPath, ObjectKey};
 use rend_core::asset::{Asset, Cost, Failure, Move, PlayableState, RenditionState};
 use rend_core::media::check::{self, Rendered};
+use rend_core::media::damage::Damage;
 use rend_core::media::ffmpeg;
 use rend_core::media::isobmff::{BoxError, Run, read_segment};
 use rend_core::media::moov::{Place, key_instants, locate};
 use rend_core::media::passthrough::{Beside, Passthrough, Reason, Voice, beside, report, survey};
 use rend_core::media::plan::{Plan, plan};
-use rend_core::media::probe::{PacketScan, Source};
+use rend_core::media::probe::{PacketScan, Reject, Source};
 use rend_core::media::sniff::{Container, sniff};
 use rend_storage::StoreError;
 
@@ -130,10 +131,10 @@ impl Attempt<'_> {
             if passthrough.starts_anew(&bytes) != Some(true) {
                 return Err(Reason::OpenGroups.into());
             }
-        }
             if !passthrough.describes(&bytes) {
                 return Err(Reason::ParameterSets.into());
             }
+        }
         Ok(())
     }
 
@@ -187,25 +188,39 @@ impl Attempt<'_> {
                     encode.put_poster().await;
                     self.storyboard_of_source(passed).await;
                 };
-                let (degraded, ()) = tokio::join!(self.is_damaged(&plan, input), stills);
-                self.advance(Move::HlsReady { degraded: degraded? }, None).await?;
+                let path = input.to_string_lossy();
+                let (damage, ()) = tokio::join!(self.damage(&plan, true, &path), stills);
+                let degraded = match damage? {
+                    Damage::None => false,
+                    Damage::Some => true,
+                    Damage::Spoilt(reject) => return Err(self.spoilt(reject)),
+                };
+                self.advance(Move::HlsReady { degraded }, None).await?;
                 Ok(None)
             }
             Beside::Below(plan) | Beside::Instead(plan) => Ok(Some(plan)),
         }
     }
 
-    /// Whether a decoder complains of the pictures: of a source that is encoded, too, the encoders' runs tell.
-    async fn is_damaged(&self, plan: &Plan, input: &Path) -> Result<bool, Trouble> {
-        let Some(args) = ffmpeg::decode(plan, &input.to_string_lossy()) else { return Ok(false) };
+    /// How damaged is what is played as it is beside `plan`, or `alone`: see [`ffmpeg::decode`].
+    pub(crate) async fn damage(&self, plan: &Plan, alone: bool, input: &str) -> Result<Damage, Trouble> {
+        let Some(args) = ffmpeg::decode(plan, alone, input) else { return Ok(Damage::None) };
         let config = &self.worker.config;
         let _permit = self.worker.slots.clone().acquire_owned().await.ok();
         let run = self.start(&config.ffmpeg, &args, self.limit_of(plan.cost_to_decode())).await?;
-        match run.output(DECODED_BYTES_MAX).await {
-            Ok((_, said)) => Ok(said.lines > 0),
-            Err(RunError::Failed { .. }) => Ok(true),
-            Err(error) => Err(Trouble::run(error)),
-        }
+        let (log, failed) = match run.output(DECODED_BYTES_MAX).await {
+            Ok((_, said)) => (said.log, 0),
+            Err(RunError::Failed { said, .. }) => (said.log, 1),
+            Err(error) => return Err(Trouble::run(error)),
+        };
+        let seen = plan.source.video.as_ref().map(|video| log.pictures(video.index)).unwrap_or_default();
+        Ok(seen.damage(log.complaints() + failed))
+    }
+
+    /// Refuses a source that is too damaged, also when it plays already.
+    pub(crate) fn spoilt(&self, reject: Reject) -> Trouble {
+        let _ = self.spoilt.set(());
+        Trouble::Refused(reject, String::new())
     }
 
     /// Has the ladder of `plan` stay unnamed until it is complete, and then with the source above it, if the source plays.
@@ -245,7 +260,8 @@ impl Attempt<'_> {
     /// Leaves an asset playing whose ladder failed while the source plays. Answers whether it does; what breaks a rule is an
     /// error of its own.
     pub(crate) async fn keep_playing(&self, asset: &Asset, failure: &Failure) -> Result<bool, Trouble> {
-        let Some(passed) = self.passed.get().filter(|_| asset.playable == PlayableState::OpenerReady) else {
+        let plays = asset.playable == PlayableState::OpenerReady && self.spoilt.get().is_none();
+        let Some(passed) = self.passed.get().filter(|_| plays) else {
             return Ok(false);
         };
         let master = passed.passthrough.master(true).to_string();

@@ -36,6 +36,8 @@ pub(crate) struct Attempt<'w> {
     pub(crate) input: std::sync::OnceLock<PathBuf>,
     /// The source, once it plays as it is.
     pub(crate) passed: std::sync::OnceLock<Passed>,
+    /// Set when so much of the source turned out to be damaged that it is not to play, though it does.
+    pub(crate) spoilt: std::sync::OnceLock<()>,
     /// When decoding of the source can start, once its description was read.
     pub(crate) keys_us: std::sync::OnceLock<Vec<u64>>,
     pub(crate) began_at: Mono,

@@ -3,16 +3,23 @@
 use rend_core::artifact::ArtifactPath;
 use rend_core::asset::Move;
 use rend_core::job::{ErrorClass, JobError};
+use rend_core::media::damage::{Damage, Decoded};
+use rend_core::media::plan::Route;
 use rend_core::media::probe::{Cadence, Reject};
 
-use crate::encode::{Encode, Fault, UnitEnd};
+use crate::encode::{Encode, Fault, SoundsEnd, UnitEnd};
 use crate::trouble::Trouble;
 use crate::verify::Expected;
 
 impl Encode<'_> {
     /// Ends every list, measures, checks, and calls the asset ready.
-    pub(crate) async fn finish(&self, ends: &[UnitEnd], faults: &[Fault]) -> Result<(), Trouble> {
+    pub(crate) async fn finish(&self, ends: &[UnitEnd], heard: &SoundsEnd, faults: &[Fault]) -> Result<(), Trouble> {
         let prefix = self.settle(faults).await?;
+        let is_damaged = match self.damage(ends, heard).await? {
+            Damage::None => false,
+            Damage::Some => true,
+            Damage::Spoilt(reject) => return Err(self.attempt.spoilt(reject)),
+        };
         let mut catalogue = self.catalogue.lock().await;
         let plan = catalogue.plan().clone();
         let made = catalogue.media(plan.start(), true).micros();
@@ -55,13 +62,28 @@ impl Encode<'_> {
             self.attempt.advance(ready, None).await?;
         }
         let short = made + SHORT_US_MAX.max(plan.source.duration_us / 50) < plan.source.duration_us;
-        let complaints: u64 = ends.iter().map(|end| end.complaints).sum();
         let empty = ends.iter().filter(|end| end.frames == 0).map(|end| end.unit).next();
         let broken = plan.source.video.as_ref().is_some_and(|video| video.cadence == Cadence::Broken);
-        let degraded = short || torn || broken || complaints > 0 || empty.is_some();
+        let degraded = short || torn || broken || is_damaged || empty.is_some();
         self.attempt.advance(Move::HlsReady { degraded }, Some(&shown)).await?;
-        tracing::info!(asset = %self.attempt.shelf.asset, degraded, complaints, "ready");
+        tracing::info!(asset = %self.attempt.shelf.asset, degraded, "ready");
         Ok(())
+    }
+
+    /// How damaged the source is, by all that was said while it was decoded. The pictures of a film count, and without any
+    /// the sound; a film whose sound alone is damaged plays.
+    async fn damage(&self, ends: &[UnitEnd], heard: &SoundsEnd) -> Result<Damage, Trouble> {
+        let pictures = ends.iter().fold(Decoded::default(), |all, end| all.and(end.decoded));
+        let mut complaints = heard.complaints + heard.decoded.bad + ends.iter().map(|end| end.complaints).sum::<u64>();
+        let is_film = self.plan.source.video.is_some();
+        if self.plan.route == Route::Passthrough
+            && self.attempt.damage(&self.plan, false, &self.input).await? != Damage::None
+        {
+            complaints += 1;
+        }
+        let (frames, bad) = (pictures.frames, pictures.bad);
+        tracing::debug!(asset = %self.attempt.shelf.asset, frames, bad, complaints, "decoded");
+        Ok(if is_film { pictures } else { heard.decoded }.damage(complaints))
     }
 
     /// How many segments the asset has. Rungs that have fewer than another one are given up.

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rend_core::job::STDERR_TAIL_BYTES_MAX;
+use rend_core::media::damage::Log;
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -62,10 +63,10 @@ pub struct Run {
 /// What a program said on its standard error.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Said {
-    /// The last of it, at most [`STDERR_TAIL_BYTES_MAX`] bytes.
+    /// The last of its complaints, at most [`STDERR_TAIL_BYTES_MAX`] bytes.
     pub tail: String,
-    /// How many lines there were.
-    pub lines: u64,
+    /// All of it, counted.
+    pub log: Log,
 }
 
 /// Why a run gave no result.
@@ -257,6 +258,8 @@ pub async fn network_can_be_cut() -> bool {
 }
 
 const READ_BYTES: usize = 64 << 10;
+/// Bytes of one line that are read: what tells its kind stands in front.
+const LINE_BYTES_MAX: usize = 1024;
 /// Files that a run may have open.
 const FILES_MAX: u64 = 64;
 /// Starts that wait for their turn.
@@ -324,24 +327,104 @@ async fn on_lasting_thread(mut command: Command) -> io::Result<Child> {
 }
 
 async fn listen(mut stderr: impl AsyncRead + Unpin) -> Said {
-    let mut tail: Vec<u8> = Vec::new();
-    let mut lines = 0;
+    let mut ear = Ear::default();
     let mut chunk = vec![0; 4096];
     while let Ok(read) = stderr.read(&mut chunk).await {
         if read == 0 {
             break;
         }
-        lines += chunk[..read].iter().filter(|byte| **byte == b'\n').count() as u64;
-        tail.extend_from_slice(&chunk[..read]);
-        if tail.len() > STDERR_TAIL_BYTES_MAX * 2 {
-            tail.drain(..tail.len() - STDERR_TAIL_BYTES_MAX);
+        ear.hear(&chunk[..read]);
+    }
+    ear.said()
+}
+
+/// Takes in what a program says as it comes.
+#[derive(Debug, Default)]
+struct Ear {
+    /// The line that has not ended yet, as far as it is kept.
+    line: Vec<u8>,
+    tail: String,
+    log: Log,
+}
+
+impl Ear {
+    fn hear(&mut self, bytes: &[u8]) {
+        for part in bytes.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
+            let ended = part.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r'));
+            let words = &part[..part.len() - usize::from(ended)];
+            let room = LINE_BYTES_MAX.saturating_sub(self.line.len());
+            self.line.extend_from_slice(&words[..words.len().min(room)]);
+            if ended {
+                self.end_line();
+            }
         }
     }
-    let from = tail.len().saturating_sub(STDERR_TAIL_BYTES_MAX);
-    let mut tail = String::from_utf8_lossy(&tail[from..]).into_owned();
-    // Replacement characters are longer than what they replace.
-    while tail.len() > STDERR_TAIL_BYTES_MAX {
-        tail.remove(0);
+
+    fn end_line(&mut self) {
+        let line = String::from_utf8_lossy(&self.line).into_owned();
+        self.line.clear();
+        // What is said again and again is told once.
+        let again = || self.tail.strip_suffix('\n').is_some_and(|tail| tail.rsplit('\n').next() == Some(&line));
+        if line.is_empty() || !self.log.line(&line) || again() {
+            return;
+        }
+        self.tail.push_str(&line);
+        self.tail.push('\n');
+        if self.tail.len() > STDERR_TAIL_BYTES_MAX * 2 {
+            self.keep_tail();
+        }
     }
-    Said { tail, lines }
+
+    /// Lets go of all but the last words.
+    fn keep_tail(&mut self) {
+        let from = self.tail.len().saturating_sub(STDERR_TAIL_BYTES_MAX);
+        let from = (from..=self.tail.len()).find(|at| self.tail.is_char_boundary(*at)).unwrap_or(0);
+        self.tail.drain(..from);
+    }
+
+    fn said(mut self) -> Said {
+        self.end_line();
+        self.keep_tail();
+        Said { tail: self.tail, log: self.log }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(parts: &[&str]) -> Said {
+        let mut ear = Ear::default();
+        parts.iter().for_each(|part| ear.hear(part.as_bytes()));
+        ear.said()
+    }
+
+    #[test]
+    fn lines_are_told_apart_however_they_come() {
+        let whole = heard(&["[error] one\n[info] two\r[error] three"]);
+        assert_eq!(whole.tail, "[error] one\n[error] three\n");
+        assert_eq!(whole.log.complaints(), 2);
+        assert_eq!(heard(&["[err", "or] one", "\n[info] t", "wo\r[error] three"]), whole);
+    }
+
+    #[test]
+    fn what_is_said_again_and_again_is_kept_once_and_counted_each_time() {
+        let said = heard(&["no\n", "no\n", "no\n", "yes\n", "\n"]);
+        assert_eq!((said.tail.as_str(), said.log.complaints()), ("no\nyes\n", 4));
+    }
+
+    #[test]
+    fn last_words_stay_within_their_bound() {
+        let mut ear = Ear::default();
+        for number in 0..2000 {
+            ear.hear(format!("{number} ü {}\n", "long ".repeat(number)).as_bytes());
+            assert!(
+                ear.tail.len() <= STDERR_TAIL_BYTES_MAX * 2 + LINE_BYTES_MAX * 3 + 1
+                    && ear.line.len() <= LINE_BYTES_MAX
+            );
+        }
+        let said = ear.said();
+        assert!(said.tail.len() <= STDERR_TAIL_BYTES_MAX && said.tail.contains("1999 ü"), "{}", said.tail.len());
+        assert_eq!(said.log.complaints(), 2000);
+    }
 }

@@ -74,9 +74,14 @@ impl Sound {
         kept.read(from, there).map_err(Trouble::scratch)
     }
 
+    /// Has the encoder run to its end.
+    pub(crate) fn want_all(&self) {
+        self.want(u64::MAX - READ_AHEAD);
+    }
+
     /// How many frames there are in all, once that is known.
     pub(crate) async fn total(&self) -> Result<u64, Trouble> {
-        self.want(u64::MAX - READ_AHEAD);
+        self.want_all();
         let mut state = self.state.clone();
         Ok(state.wait_for(|s| s.ended).await.map_err(|_| Trouble::sound_lost())?.frames)
     }

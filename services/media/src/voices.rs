@@ -26,6 +26,10 @@ impl Voice {
     pub(crate) fn new(chosen: Chosen, sound: Sound) -> Self {
         Self { chosen, sound, making: Mutex::new(()) }
     }
+
+    pub(crate) const fn sound(&self) -> &Sound {
+        &self.sound
+    }
 }
 
 impl Encode<'_> {

@@ -230,6 +230,7 @@ impl Worker {
             scratch: scratch.clone(),
             input: std::sync::OnceLock::new(),
             passed: std::sync::OnceLock::new(),
+            spoilt: std::sync::OnceLock::new(),
             keys_us: std::sync::OnceLock::new(),
             began_at: self.clock.mono(),
             costs: std::sync::Mutex::default(),

@@ -1,7 +1,8 @@
 //! The worker on real files: on clips that are made here, and on a folder of others when one is named.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-mod checked;
 mod changes;
+mod checked;
+mod damage;
 mod downloads;
 mod folder;
 mod gone;
