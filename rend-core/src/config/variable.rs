@@ -329,7 +329,7 @@ variables! {
     REND_MEDIA_JOB_LOCK_TIMEOUT_SECS: [WORKER] Kind::Secs { min: 4, max: 86_400 }, Need::Default("120"), "120";
     /// How often a job may be tried.
     REND_MEDIA_JOB_MAX_ATTEMPTS: [API WORKER] Kind::Number { min: 1, max: 100 }, Need::Default("3"), "3";
-    /// How long one encoder process may run. Unset: scales with the video's length.
+    /// How long one encoder process may run at most; the pixels it works on bound it further. Unset: six hours.
     REND_MEDIA_PROCESS_TIMEOUT_SECS: [WORKER] Kind::Secs { min: 1, max: 604_800 }, Need::Optional, "3600";
     /// The ffmpeg program.
     REND_FFMPEG_PATH: [WORKER] Kind::Path, Need::Default("ffmpeg"), "/usr/bin/ffmpeg";
