@@ -135,7 +135,7 @@ mod tests {
         check(Media, &asset(SourceState::Ready, &[]), &[], &[]);
         check(Media, &asset(SourceState::Deleted, &[]), &[], &[]);
 
-        let mut plays = processing.clone();
+        let mut plays = processing;
         plays.playable = PlayableState::OpenerReady;
         let row = |rendition, state| RenditionRow { rendition, state, bandwidth: None };
         plays.renditions = vec![row(Rendition::P360, RenditionState::Planned)];
