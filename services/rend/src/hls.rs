@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use rend_core::id::AssetId;
 use rend_core::media::check::{
-    Broken, Described, List, Presentation, Segment, is_master, lists_of, parts_of, presentation,
+    BROKEN_MAX, Broken, Described, List, Presentation, Segment, is_master, lists_of, parts_of, presentation,
 };
+use rend_core::media::isobmff::Init;
 
 use crate::Outcome;
 use crate::client::{Api, Server};
@@ -68,6 +69,7 @@ struct Begun {
 }
 
 /// The beginning of a file, its whole length, and the media type it was served with.
+#[derive(Debug)]
 struct Head {
     bytes: bytes::Bytes,
     len: u64,
@@ -128,6 +130,22 @@ impl Place {
         Ok(Self::Web(client, manifest))
     }
 
+    /// A segment, and how it was served. All of it is fetched only where its beginning does not hold every header.
+    async fn segment(&self, name: String, init: &Init) -> Result<(Segment, Head), String> {
+        let mut head = self.head(&name, HEAD_BYTES).await?;
+        if goes_on(&head.bytes, head.len) {
+            if head.len > SEGMENT_BYTES_MAX {
+                let (len, max) = (head.len, SEGMENT_BYTES_MAX);
+                return Err(format!("{name}: a segment of {len} bytes in several fragments; at most {max} are read"));
+            }
+            head = self.head(&name, SEGMENT_BYTES_MAX).await?;
+        }
+        let segment = Segment::read(init, &head.bytes, head.len).map_err(|error| format!("{name}: {error}"))?;
+        // Many are read, and their bytes have said what they had to say.
+        head.bytes = bytes::Bytes::new();
+        Ok((segment, head))
+    }
+
     async fn head(&self, name: &str, bytes_max: u64) -> Result<Head, String> {
         match self {
             Self::Folder(folder) => {
@@ -184,6 +202,7 @@ fn client(cookie: Option<&[u8]>) -> Result<reqwest::Client, String> {
     builder.build().map_err(|error| format!("no HTTP client: {error}"))
 }
 
+/// Reads all that the multivariant playlist names. What is not there, or can not be read, is a finding like any other.
 async fn read(place: &Place, master: &str) -> Result<(Presentation, Vec<Broken>), String> {
     let mut broken = Vec::new();
     let text = text(place, master, &mut broken).await?;
@@ -192,50 +211,97 @@ async fn read(place: &Place, master: &str) -> Result<(Presentation, Vec<Broken>)
     }
     let mut all = Presentation { master: text, ..Presentation::default() };
     for uri in lists_of(&all.master).into_iter().take(LISTS_MAX) {
-        all.lists.push(list(place, uri, &mut broken).await?);
+        all.lists.push(list(place, uri, &mut broken).await);
     }
     Ok((all, broken))
 }
 
-async fn list(place: &Place, uri: String, broken: &mut Vec<Broken>) -> Result<List, String> {
+async fn list(place: &Place, uri: String, broken: &mut Vec<Broken>) -> List {
     let text = match text(place, &uri, broken).await {
         Ok(text) => text,
         // A list that is named and not there is a finding about the list that names it.
         Err(why) => {
-            eprintln!("{why}");
-            return Ok(List { uri, ..List::default() });
+            broken.push(Broken::error("V5", format!("master: {why}")));
+            return List { uri, ..List::default() };
         }
     };
     let (map, segments) = parts_of(&text);
     let folder = uri.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
     let mut read = List { uri, text, ..List::default() };
     if let Some(map) = map {
-        let head = place.head(&format!("{folder}{map}"), HEAD_BYTES).await?;
-        kind(&head, &map, "video/mp4", broken);
-        read.init = Described::read(&head.bytes).ok();
+        match place.head(&format!("{folder}{map}"), HEAD_BYTES).await {
+            Ok(head) => {
+                kind(&head, &map, "video/mp4", broken);
+                read.init = Described::read(&head.bytes).ok();
+            }
+            Err(why) => broken.push(Broken::error("M5", why)),
+        }
     }
     if read.init.is_none() && segments.iter().all(|name| name.ends_with(".vtt")) {
+        let mut heads = Vec::new();
         for name in &segments {
-            let head = place.head(&format!("{folder}{name}"), HEAD_BYTES).await?;
-            kind(&head, name, "text/vtt", broken);
-            read.texts.push(String::from_utf8_lossy(&head.bytes).into_owned());
+            let head = place.head(&format!("{folder}{name}"), HEAD_BYTES).await;
+            heads.push(head.inspect(|head| kind(head, name, "text/vtt", broken)));
         }
+        let texts = up_to_a_gap(heads, broken).into_iter();
+        read.texts = texts.map(|head| String::from_utf8_lossy(&head.bytes).into_owned()).collect();
     }
     let keys_only = read.text.lines().any(|line| line == "#EXT-X-I-FRAMES-ONLY");
     if let (Some(described), false) = (&read.init, keys_only) {
-        let folder = &folder;
-        let heads = segments.iter().map(|name| async move {
-            let head = place.head(&format!("{folder}{name}"), HEAD_BYTES).await?;
-            let segment = Segment::read(&described.init, &head.bytes, head.len);
-            Ok::<_, String>((segment.map_err(|error| format!("{name}: {error}"))?, head))
-        });
-        let heads: Vec<_> = futures::stream::iter(heads).buffered(READS_AT_ONCE).try_collect().await?;
-        if let Some((_, head)) = heads.first() {
+        let reads = segments.iter().map(|name| place.segment(format!("{folder}{name}"), &described.init));
+        let served: Vec<_> = futures::stream::iter(reads).buffered(READS_AT_ONCE).collect().await;
+        if let Some(Ok((_, head))) = served.first() {
             kind(head, "the first segment", "video/mp4", broken);
         }
-        read.segments = heads.into_iter().map(|(segment, _)| segment).collect();
+        read.segments = up_to_a_gap(served, broken).into_iter().map(|(segment, _)| segment).collect();
     }
-    Ok(read)
+    read
+}
+
+/// What could be read before the first that could not: a list that is shorter than it says is a finding of its own, while
+/// one with a hole would have every rule after the hole seem broken. Each that could not be read is named.
+fn up_to_a_gap<T>(pieces: Vec<Result<T, String>>, broken: &mut Vec<Broken>) -> Vec<T> {
+    let mut whole = true;
+    let mut kept = Vec::new();
+    for piece in pieces {
+        match piece {
+            Ok(piece) if whole => kept.push(piece),
+            Ok(_) => {}
+            Err(why) => {
+                whole = false;
+                if broken.len() < BROKEN_MAX {
+                    broken.push(Broken::error("M2", why));
+                }
+            }
+        }
+    }
+    kept
+}
+
+/// Whether a segment of `len` bytes, of which these come first, may hold the header of a fragment that is not among them.
+fn goes_on(head: &[u8], len: u64) -> bool {
+    let mut at = 0;
+    loop {
+        if at >= len {
+            return false;
+        }
+        let rest = usize::try_from(at).ok().and_then(|at| head.get(at..)).unwrap_or_default();
+        let word = |place: usize| Some(u64::from(u32::from_be_bytes(*rest.get(place..)?.first_chunk()?)));
+        let (Some(size), Some(kind)) = (word(0), rest.get(4..8)) else { return true };
+        let size = match size {
+            0 => len - at,
+            1 => match (word(8), word(12)) {
+                (Some(high), Some(low)) => high << 32 | low,
+                _ => return true,
+            },
+            size => size,
+        };
+        let Some(end) = at.checked_add(size).filter(|_| size >= 8) else { return false };
+        if kind == b"moof" && end > head.len() as u64 {
+            return true;
+        }
+        at = end;
+    }
 }
 
 async fn text(place: &Place, name: &str, broken: &mut Vec<Broken>) -> Result<String, String> {
@@ -255,8 +321,10 @@ fn kind(head: &Head, name: &str, wanted: &str, broken: &mut Vec<Broken>) {
 
 const HOW_TO_BEGIN: &str = "name the asset by its id, or the URL that its players begin with, or give --cookie-file";
 const MASTER: &str = "master.m3u8";
-/// Bytes of a segment that hold its headers.
+/// Bytes of a segment that hold its headers, unless it has several fragments.
 const HEAD_BYTES: u64 = 256 << 10;
+/// Bytes of a segment with several fragments that are read: eight of them at once stay within what a small machine has.
+const SEGMENT_BYTES_MAX: u64 = 64 << 20;
 /// Bytes of a playlist that are read.
 const TEXT_BYTES_MAX: u64 = 4 << 20;
 /// Media playlists that are read.
@@ -266,7 +334,77 @@ const READS_AT_ONCE: usize = 8;
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use rend_core::artifact::Lang;
+    use rend_core::media::isobmff::{NewRun, NewTrack, Sample, TrackKind, write_init, write_segment};
+
     use super::*;
+
+    fn fragment(number: u32, bytes: usize) -> Vec<u8> {
+        let sample =
+            Sample { track: 1, decoded_at: 0, shown_after: 0, duration: 500, key: true, data: vec![7; bytes].into() };
+        let starts_at = u64::from(number - 1) * 500;
+        write_segment(number, &[NewRun { track: 1, starts_at, samples: &[sample] }]).to_vec()
+    }
+
+    #[tokio::test]
+    async fn a_segment_of_several_fragments_is_read_to_its_last_header() {
+        let entry =
+            [&[0; 24][..], &[2, 128, 1, 104], &[0; 50], &[0, 0, 0, 13], b"avcC", &[1, 0x64, 0, 0x1F, 0xFF]].concat();
+        let boxed = |kind: &[u8; 4], body: &[u8]| {
+            [&u32::try_from(body.len() + 8).unwrap().to_be_bytes()[..], kind, body].concat()
+        };
+        let stsd = boxed(b"stsd", &[&[0, 0, 0, 0, 0, 0, 0, 1][..], &boxed(b"avc1", &entry)].concat());
+        let track = NewTrack {
+            id: 1,
+            kind: TrackKind::Video,
+            timescale: 1000,
+            size: (640, 360),
+            lang: Lang::UND,
+            stsd: Bytes::from(stsd),
+        };
+        let described = Described::read(&write_init(&[track])).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let many: Vec<u8> = (1..=4).flat_map(|number| fragment(number, 200 << 10)).collect();
+        std::fs::write(folder.path().join("many.m4s"), &many).unwrap();
+        std::fs::write(folder.path().join("one.m4s"), fragment(1, 400 << 10)).unwrap();
+        let place = Place::Folder(folder.path().to_path_buf());
+        let (segment, _) = place.segment("many.m4s".to_owned(), &described.init).await.unwrap();
+        assert_eq!((segment.sequences, segment.runs[0].duration), (vec![1, 2, 3, 4], 2000));
+        assert_eq!(segment.bytes, many.len() as u64);
+        let (segment, _) = place.segment("one.m4s".to_owned(), &described.init).await.unwrap();
+        assert_eq!((segment.sequences, segment.keys.len()), (vec![1], 1));
+        assert!(place.segment("none.m4s".to_owned(), &described.init).await.unwrap_err().contains("none.m4s"));
+    }
+
+    #[test]
+    fn a_beginning_tells_whether_headers_come_after_it() {
+        let (one, two) = (fragment(1, 1000), [fragment(1, 1000), fragment(2, 10)].concat());
+        let check = |file: &[u8], head: usize, expect: bool| {
+            assert_eq!(goes_on(&file[..head], file.len() as u64), expect, "{head} of {}", file.len());
+        };
+        check(&one, one.len(), false);
+        check(&one, one.len() - 900, false);
+        check(&one, 20, true);
+        check(&two, two.len(), false);
+        check(&two, one.len(), true);
+        check(&two, one.len() - 900, true);
+        check(&two, one.len() + 20, true);
+        check(&two, two.len() - 5, false);
+        // The last box says that it goes to the end.
+        let open = [&one[..], &[0, 0, 0, 0], b"mdat", &[0; 64]].concat();
+        check(&open, one.len() + 8, false);
+        assert!(!goes_on(&[0, 0, 0, 1, 109, 100, 97, 116, 255, 255, 255, 255, 255, 255, 255, 255], 1 << 30));
+    }
+
+    #[test]
+    fn what_comes_after_a_gap_is_left_out_and_every_gap_is_told() {
+        let mut broken = Vec::new();
+        let pieces = vec![Ok(1), Ok(2), Err("three".to_owned()), Ok(4), Err("five".to_owned())];
+        assert_eq!(up_to_a_gap(pieces, &mut broken), [1, 2]);
+        let told: Vec<String> = broken.iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["error M2 three", "error M2 five"]);
+    }
 
     #[test]
     fn a_player_begins_at_an_asset_and_nowhere_else() {
