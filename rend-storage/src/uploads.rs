@@ -3,7 +3,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use rend_core::id::UploadId;
+use rend_core::id::{OrgId, UploadId};
 use rend_core::time::Timestamp;
 use rend_core::upload::{UploadSession, UploadState};
 
@@ -45,4 +45,12 @@ pub trait UploadStore: fmt::Debug + Send + Sync {
     ///
     /// [`StoreError::Unavailable`].
     async fn expired(&self, now: Timestamp, limit: usize) -> Result<Vec<UploadSession>, StoreError>;
+
+    /// Bytes of originals that `org` has: those that are stored of assets which are not deleted, and those that open sessions
+    /// announced and that are not stored yet.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`].
+    async fn bytes_held(&self, org: OrgId) -> Result<u64, StoreError>;
 }

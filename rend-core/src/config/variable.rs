@@ -259,6 +259,8 @@ variables! {
     REND_MAX_UPLOAD_BYTES: [API] SIZE, Need::Default("536870912"), "2GiB";
     /// The most bytes of an original, however it arrives.
     REND_MAX_SOURCE_BYTES: [API WORKER] SIZE, Need::Default("250GiB"), "250GiB";
+    /// The most bytes of originals that one organisation has, those under way included. 0: as many as there is room for.
+    REND_MAX_ORG_SOURCE_BYTES: [API] Kind::Bytes { min: 0, max: 1024 * TIB }, Need::Default("0"), "2TiB";
 
     /// The edges that may register. Unset: every edge that has the token.
     REND_EXPECTED_EDGES: [SERVICES] Kind::Edges, Need::RequiredInProduction, "ash-1=us-east=https://ash-1.play.example.com";

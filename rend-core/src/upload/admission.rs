@@ -32,6 +32,8 @@ pub struct Limits {
     pub free_bytes_min: u64,
     /// Whether a body without an announced length is taken, up to `body_bytes_max`.
     pub takes_unannounced: bool,
+    /// Bytes of originals that its organisation may still bring, if that is bounded: see [`quota_left`].
+    pub quota_bytes_left: Option<u64>,
 }
 
 /// What is decided before the first byte of a body is read.
@@ -53,6 +55,11 @@ pub enum Admission {
     },
     /// It is allowed, but there is no room for it. Trying again helps once there is.
     NoRoom,
+    /// Its organisation has no room left for it. Trying again helps once something is deleted or more is granted.
+    OverQuota {
+        /// The bytes that it may still bring.
+        bytes_left: u64,
+    },
     /// Nothing is taken of who sends it. Trying again helps once it is in service again.
     Suspended,
 }
@@ -65,15 +72,24 @@ pub fn admit(standing: Standing, announced: Option<u64>, free_bytes: Option<u64>
     }
     let bytes_max = limits.body_bytes_max.min(limits.source_bytes_max);
     let room = free_bytes.map_or(u64::MAX, |free| free.saturating_sub(limits.free_bytes_min));
+    let bytes_left = limits.quota_bytes_left.unwrap_or(u64::MAX);
     match announced {
         Some(0) => Admission::Empty,
         Some(bytes) if bytes > bytes_max => Admission::TooLarge { bytes_max },
+        Some(bytes) if bytes > bytes_left => Admission::OverQuota { bytes_left },
         Some(bytes) if bytes > room => Admission::NoRoom,
         Some(bytes) => Admission::Accept { bytes_max: bytes },
         None if !limits.takes_unannounced => Admission::LengthRequired,
+        None if bytes_left == 0 => Admission::OverQuota { bytes_left },
         None if room == 0 => Admission::NoRoom,
-        None => Admission::Accept { bytes_max: bytes_max.min(room) },
+        None => Admission::Accept { bytes_max: bytes_max.min(room).min(bytes_left) },
     }
+}
+
+/// What an organisation that has `held` bytes of originals, those included that are under way, may still bring of
+/// `bytes_max`; unbounded where that is nought.
+pub fn quota_left(bytes_max: u64, held: u64) -> Option<u64> {
+    (bytes_max > 0).then(|| bytes_max.saturating_sub(held))
 }
 
 /// What is decided once a body has ended.
@@ -109,8 +125,13 @@ mod tests {
     use crate::suspension::{Action, Order, Signed, Subject};
     use crate::time::Timestamp;
 
-    const LIMITS: Limits =
-        Limits { body_bytes_max: 100, source_bytes_max: 1000, free_bytes_min: 50, takes_unannounced: false };
+    const LIMITS: Limits = Limits {
+        body_bytes_max: 100,
+        source_bytes_max: 1000,
+        free_bytes_min: 50,
+        takes_unannounced: false,
+        quota_bytes_left: None,
+    };
 
     #[track_caller]
     fn check(announced: Option<u64>, free: Option<u64>, expect: Admission) {
@@ -150,6 +171,18 @@ mod tests {
     }
 
     #[test]
+    fn an_organisation_brings_no_more_than_is_left_to_it() {
+        let left = |bytes| Limits { takes_unannounced: true, quota_bytes_left: quota_left(1000, bytes), ..LIMITS };
+        let admit = |announced, held| admit(Standing::InService, announced, None, &left(held));
+        assert_eq!(admit(Some(60), 940), Admission::Accept { bytes_max: 60 });
+        assert_eq!(admit(Some(61), 940), Admission::OverQuota { bytes_left: 60 });
+        assert_eq!(admit(None, 940), Admission::Accept { bytes_max: 60 });
+        assert_eq!(admit(None, 1000), Admission::OverQuota { bytes_left: 0 });
+        assert_eq!(admit(Some(1), 2000), Admission::OverQuota { bytes_left: 0 }, "what was granted may shrink");
+        assert_eq!(quota_left(0, 7), None, "nought bounds nothing");
+    }
+
+    #[test]
     fn a_body_that_ended_is_whole_only_at_its_announced_length() {
         assert_eq!(arrived(Some(10), 10, 10), Arrival::Whole);
         assert_eq!(arrived(Some(10), 9, 10), Arrival::Short);
@@ -164,12 +197,18 @@ mod tests {
         #[test]
         fn what_is_accepted_is_within_every_limit(
             announced in prop::option::of(any::<u64>()), free in prop::option::of(any::<u64>()),
-            body: u64, source: u64, keep: u64, takes: bool
+            body: u64, source: u64, keep: u64, takes: bool, left in prop::option::of(any::<u64>())
         ) {
-            let limits =
-                Limits { body_bytes_max: body, source_bytes_max: source, free_bytes_min: keep, takes_unannounced: takes };
+            let limits = Limits {
+                body_bytes_max: body,
+                source_bytes_max: source,
+                free_bytes_min: keep,
+                takes_unannounced: takes,
+                quota_bytes_left: left,
+            };
             if let Admission::Accept { bytes_max } = admit(Standing::InService, announced, free, &limits) {
                 prop_assert!(bytes_max <= body && bytes_max <= source);
+                prop_assert!(left.is_none_or(|left| bytes_max <= left));
                 prop_assert!(free.is_none_or(|free| bytes_max <= free.saturating_sub(keep)));
                 prop_assert!(announced.is_none_or(|bytes| bytes == bytes_max));
             }

@@ -1,11 +1,13 @@
 //! What every [`UploadStore`] must do.
 
 use futures::future;
+use rend_core::asset::{Move, StoredSource};
 use rend_core::id::UploadId;
 use rend_core::upload::{UploadSession, UploadState};
 
-use super::make::{asset_id, at, org_id};
+use super::make::{asset, asset_id, at, org_id};
 use crate::StoreError;
+use crate::assets::{AssetStore, Change};
 use crate::uploads::UploadStore;
 
 /// What was opened is read back, each field of it.
@@ -96,6 +98,33 @@ pub async fn a_settled_session_does_not_expire(store: &impl UploadStore) {
     assert_eq!(store.expired(at(99), 10).await.unwrap(), [session(2, 10)]);
 }
 
+/// What an organisation holds is what is stored for it and what it announced, each once.
+pub async fn bytes_are_held_once_from_their_announcement_to_their_deletion(store: &(impl UploadStore + AssetStore)) {
+    let held = || async { store.bytes_held(org_id(1)).await.unwrap() };
+    assert_eq!(held().await, 0);
+    store.create(&asset(1)).await.unwrap();
+    store.open(&session(1, 10)).await.unwrap();
+    store.open(&UploadSession { bytes_expected: None, ..session(2, 10) }).await.unwrap();
+    store.open(&UploadSession { org: org_id(2), ..session(3, 10) }).await.unwrap();
+    assert_eq!(held().await, 1234);
+    let moves = [Move::BeginUpload, Move::SourceStored(StoredSource { bytes: 1200, sha256: [7; 32] })];
+    for step in moves {
+        let (asset, now) = (asset_id(1), at(2));
+        store.advance(&Change { asset, expect: None, step, fence: None, enqueue: None, now }).await.unwrap();
+    }
+    assert_eq!(held().await, 1200, "stored, though its session is open still");
+    store.settle(id(1), UploadState::Complete).await.unwrap();
+    assert_eq!(held().await, 1200);
+    store.open(&session(4, 10)).await.unwrap();
+    assert_eq!(held().await, 2434);
+    store.settle(id(4), UploadState::Abandoned).await.unwrap();
+    let (gone, step) = (asset_id(1), Move::RequestDeletion);
+    let change = Change { asset: gone, expect: None, step, fence: None, enqueue: None, now: at(3) };
+    store.advance(&change).await.unwrap();
+    assert_eq!(held().await, 0);
+    assert_eq!(store.bytes_held(org_id(2)).await.unwrap(), 1234);
+}
+
 fn id(n: u8) -> UploadId {
     UploadId::new(at(u64::from(n)), [n; 10])
 }
@@ -125,6 +154,7 @@ macro_rules! upload_store_conformance {
             of_settlements_at_once_one_stands
             expired_sessions_come_longest_expired_first
             a_settled_session_does_not_expire
+            bytes_are_held_once_from_their_announcement_to_their_deletion
         }
     };
 }

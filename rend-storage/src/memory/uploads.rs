@@ -1,5 +1,6 @@
 use async_trait::async_trait;
-use rend_core::id::UploadId;
+use rend_core::asset::{Asset, SourceState};
+use rend_core::id::{OrgId, UploadId};
 use rend_core::time::Timestamp;
 use rend_core::upload::{UploadSession, UploadState};
 
@@ -45,6 +46,19 @@ impl UploadStore for Memory {
             expired.sort_by_key(|session| (session.expires_at, session.id));
             expired.truncate(limit);
             expired
+        }))
+    }
+
+    async fn bytes_held(&self, org: OrgId) -> Result<u64, StoreError> {
+        Ok(self.with(|state| {
+            let bytes = |asset: &Asset| asset.stored.as_ref().map(|stored| stored.bytes);
+            let kept = state.assets.values().filter(|asset| asset.org == org && asset.source != SourceState::Deleted);
+            let comes = |session: &&UploadSession| {
+                let is_stored = state.assets.get(&session.asset).is_some_and(|asset| asset.stored.is_some());
+                session.org == org && session.state == UploadState::Open && !is_stored
+            };
+            let coming = state.uploads.values().filter(comes).filter_map(|session| session.bytes_expected);
+            kept.filter_map(bytes).chain(coming).fold(0, u64::saturating_add)
         }))
     }
 }

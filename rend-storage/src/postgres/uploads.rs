@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::Postgres;
-use super::columns::{Id, id, limit, millis, number_or_none, parsed, time};
+use super::columns::{Id, id, limit, millis, number, number_or_none, parsed, time};
 use super::fault::Fault;
 use super::session::Session;
 use crate::StoreError;
@@ -48,6 +48,12 @@ impl UploadStore for Postgres {
         let db = self.session().await?;
         let found = db.all(include_str!("sql/upload_expired.sql"), &[&millis(now), &limit(rows)]).await;
         db.end(found.and_then(|rows| rows.iter().map(decode).collect()))
+    }
+
+    async fn bytes_held(&self, org: OrgId) -> Result<u64, StoreError> {
+        let db = self.session().await?;
+        let held = db.all(include_str!("sql/upload_bytes_held.sql"), &[&Id(*org.as_bytes())]).await;
+        db.end(held.and_then(|rows| rows.first().map_or(Ok(0), |row| number(row, "bytes"))))
     }
 }
 

@@ -4,7 +4,7 @@ use rend_core::time::Timestamp;
 use rend_core::upload::{UploadSession, UploadState};
 use rusqlite::{Connection, Row, named_params};
 
-use super::columns::{get, limit, millis, number_or_none, parsed, time};
+use super::columns::{get, limit, millis, number, number_or_none, parsed, time};
 use super::fault::Fault;
 use super::{Sqlite, all, changed, first, run};
 use crate::StoreError;
@@ -55,6 +55,15 @@ impl UploadStore for Sqlite {
         self.read(move |db| {
             let params = named_params! { ":now": millis(now), ":limit": limit(rows) };
             all(db, include_str!("sql/upload_expired.sql"), params, decode)
+        })
+        .await
+    }
+
+    async fn bytes_held(&self, org: OrgId) -> Result<u64, StoreError> {
+        self.read(move |db| {
+            let params = named_params! { ":org": org.as_bytes() };
+            let held = first(db, include_str!("sql/upload_bytes_held.sql"), params, |row| number(row, "bytes"))?;
+            Ok(held.unwrap_or(0))
         })
         .await
     }

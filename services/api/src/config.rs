@@ -32,6 +32,8 @@ pub struct ApiConfig {
     pub upload_bytes_max: u64,
     /// Bytes that an original may have, however it arrives.
     pub source_bytes_max: u64,
+    /// Bytes of originals that one organisation may have; 0 bounds nothing.
+    pub org_source_bytes_max: u64,
     /// From where originals may be fetched. Nothing but the profile decides it.
     pub pull_guard: Guard,
     /// Where webhooks may be sent.
@@ -85,6 +87,7 @@ impl ApiConfig {
             cookie_domain: settings.text(&v::REND_PLAYBACK_COOKIE_DOMAIN).map(str::to_owned),
             upload_bytes_max: settings.bytes(&v::REND_MAX_UPLOAD_BYTES),
             source_bytes_max: settings.bytes(&v::REND_MAX_SOURCE_BYTES),
+            org_source_bytes_max: settings.bytes(&v::REND_MAX_ORG_SOURCE_BYTES),
             pull_guard: Guard { plain_http: settings.profile() == Profile::Local, ..Guard::STRICT },
             webhook_guard: webhook_guard(settings),
             object_health_url: settings.url(&v::OBJECT_STORE_HEALTH_URL).map(|url| url.as_str().to_owned()),

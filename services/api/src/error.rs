@@ -95,6 +95,11 @@ pub enum ApiError {
     Tus(Box<Self>),
     /// There is no room.
     NoSpace,
+    /// The organisation has no room left for it.
+    OverQuota {
+        /// Bytes that it may still bring.
+        bytes_left: u64,
+    },
     /// A dependency failed.
     Store(StoreError),
 }
@@ -277,6 +282,15 @@ impl ApiError {
                 "the server's disk is full; nothing was kept. Free space in the data folder and send it again",
             )
             .retry_after(60),
+            Self::OverQuota { bytes_left } => Problem::new(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "over_quota",
+                format!(
+                    "this organisation may bring {bytes_left} more bytes of originals, and nothing was kept. Delete videos, \
+                     or have REND_MAX_ORG_SOURCE_BYTES raised, and send it again"
+                ),
+            )
+            .with("bytes_left", bytes_left.into()),
             Self::Store(error) if error.is_transient() => {
                 Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "a store did not answer; try again")
                     .retry_after(2)

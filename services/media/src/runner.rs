@@ -1,9 +1,9 @@
 //! One run of ffmpeg or ffprobe, in a jail.
 //!
 //! A run has an empty environment, the scratch folder as its working folder, bounds on processor time, memory, files and
-//! wall time; no network and no files but its own where the system allows that. It is the leader of its own process group, which is killed as
-//! a whole when the run is dropped, times out or is cancelled; and it dies with the worker, so that a `kill -9` of the
-//! worker leaves no orphan behind.
+//! wall time; no network and no files but its own where the system allows that. It is the leader of its own process group,
+//! which is killed as a whole when the run is dropped, times out or is cancelled; and it dies with the worker, so that a
+//! `kill -9` of the worker leaves no orphan behind.
 
 use std::io;
 use std::path::{Path, PathBuf};

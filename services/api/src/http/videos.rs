@@ -12,7 +12,7 @@ use rend_core::asset::{Asset, Move, PlaybackPolicy, StoredSource};
 use rend_core::credential::Scope;
 use rend_core::id::{AssetId, JobId, OrgId, UploadId};
 use rend_core::job::{JobKind, NewJob};
-use rend_core::upload::admission::{Admission, Arrival, Limits, Standing, admit, arrived};
+use rend_core::upload::admission::{Admission, Arrival, Limits, Standing, admit, arrived, quota_left};
 use rend_core::upload::sweep::SESSION_KEPT;
 use rend_core::upload::transfer::Pull;
 use rend_core::upload::{UploadSession, UploadState};
@@ -253,6 +253,19 @@ async fn advance(state: &State, asset: AssetId, step: Move, enqueue: Option<NewJ
     Ok(asset)
 }
 
+/// The bytes of originals that `org` may still bring, if that is bounded. Several requests at once may each bring so many.
+pub(crate) async fn quota(state: &State, org: OrgId) -> Result<Option<u64>, StoreError> {
+    let bytes_max = state.config.org_source_bytes_max;
+    let held = if bytes_max == 0 { 0 } else { state.stores.uploads.bytes_held(org).await? };
+    Ok(quota_left(bytes_max, held))
+}
+
+/// Refuses what comes from an organisation that is out of service.
+pub(crate) async fn in_service(state: &State, org: OrgId) -> Result<(), ApiError> {
+    let order = state.stores.suspensions.org_suspension(org).await?;
+    judge(Standing::by(order.as_ref()), None, u64::MAX, None).map(|_| ())
+}
+
 /// The bytes that `org` may send in a body of the announced length. Room is judged by the store while it writes.
 pub(crate) async fn admitted(
     state: &State,
@@ -261,18 +274,29 @@ pub(crate) async fn admitted(
     bytes_max: u64,
 ) -> Result<u64, ApiError> {
     let order = state.stores.suspensions.org_suspension(org).await?;
-    judge(Standing::by(order.as_ref()), announced, bytes_max)
+    judge(Standing::by(order.as_ref()), announced, bytes_max, quota(state, org).await?)
 }
 
-fn judge(standing: Standing, announced: Option<u64>, bytes_max: u64) -> Result<u64, ApiError> {
-    let limits =
-        Limits { body_bytes_max: bytes_max, source_bytes_max: bytes_max, free_bytes_min: 0, takes_unannounced: true };
+fn judge(
+    standing: Standing,
+    announced: Option<u64>,
+    bytes_max: u64,
+    quota_bytes_left: Option<u64>,
+) -> Result<u64, ApiError> {
+    let limits = Limits {
+        body_bytes_max: bytes_max,
+        source_bytes_max: bytes_max,
+        free_bytes_min: 0,
+        takes_unannounced: true,
+        quota_bytes_left,
+    };
     match admit(standing, announced, None, &limits) {
         Admission::Accept { bytes_max } => Ok(bytes_max),
         Admission::Empty => Err(ApiError::EmptyUpload),
         Admission::LengthRequired => Err(ApiError::field("Content-Length", "the number of bytes of the body")),
         Admission::TooLarge { bytes_max } => Err(ApiError::TooLarge { bytes_max }),
         Admission::NoRoom => Err(ApiError::NoSpace),
+        Admission::OverQuota { bytes_left } => Err(ApiError::OverQuota { bytes_left }),
         Admission::Suspended => Err(ApiError::OrgSuspended),
     }
 }
@@ -389,7 +413,7 @@ mod tests {
 
     #[test]
     fn lengths_are_judged_before_a_byte_is_read() {
-        let judge = |announced| judge(Standing::InService, announced, 10);
+        let judge = |announced| judge(Standing::InService, announced, 10, None);
         assert!(matches!(judge(Some(0)), Err(ApiError::EmptyUpload)));
         assert!(matches!(judge(Some(11)), Err(ApiError::TooLarge { bytes_max: 10 })));
         assert!(matches!(judge(Some(9)), Ok(9)));

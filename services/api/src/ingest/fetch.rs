@@ -21,6 +21,7 @@ use reqwest::{Response, Url, header};
 use tokio::sync::watch;
 
 use super::source::{End, Source, receive};
+use crate::http::videos::quota;
 use crate::state::{State, Stores};
 
 /// How long a connection may take to stand.
@@ -42,7 +43,18 @@ pub(crate) enum Fetched {
 
 /// Asks for what is missing of `transfer`, and stores it as it comes.
 pub(crate) async fn fetch(state: &State, transfer: Transfer) -> Fetched {
-    fetch_with(&state.stores, &state.clock, state.config.pull_guard, state.config.source_bytes_max, transfer).await
+    // A file that is fetched is held to what is left to its organisation while it comes, since nobody announced its length.
+    // What was learnt of that already is counted as held.
+    let own = transfer.session.bytes_expected.unwrap_or(0);
+    let left = match quota(state, transfer.session.org).await {
+        Ok(left) => left.map_or(u64::MAX, |left| left.saturating_add(own)),
+        Err(error) => {
+            tracing::warn!(%error, "what is left to an organisation could not be told");
+            return Fetched::Nothing("store_failed");
+        }
+    };
+    let bytes_max = state.config.source_bytes_max.min(left);
+    fetch_with(&state.stores, &state.clock, state.config.pull_guard, bytes_max, transfer).await
 }
 
 async fn fetch_with(
@@ -265,7 +277,10 @@ fn never(why: Never, bytes_max: u64) -> Failure {
         ),
         Never::TooLarge => failure(
             "too_large",
-            &format!("the file has more than {bytes_max} bytes; REND_MAX_SOURCE_BYTES raises the limit"),
+            &format!(
+                "the file has more than the {bytes_max} bytes that may come; REND_MAX_SOURCE_BYTES and \
+                 REND_MAX_ORG_SOURCE_BYTES say how many may"
+            ),
         ),
         Never::Empty => failure("empty_upload", "the file has no bytes"),
         Never::Strange => {

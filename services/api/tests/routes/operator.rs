@@ -112,6 +112,28 @@ async fn a_suspended_organisation_brings_nothing_in_whichever_way() {
 }
 
 #[tokio::test]
+async fn an_organisation_brings_no_more_originals_than_are_left_to_it_until_some_are_deleted() {
+    let api = Api::with(|config| config.org_source_bytes_max = 12).await;
+    let first = api.send("POST", "/v1/videos", b"bytes").await.json()["id"].as_str().unwrap().to_owned();
+    let key = format!("Bearer {}", api.key);
+    let json = [("authorization", key.as_str()), ("content-type", "application/json")];
+    let parts = |body: &'static [u8]| api.send_as("POST", "/v1/uploads", body, &json);
+    assert_eq!(parts(br#"{"bytes":5}"#).await.0.status(), StatusCode::CREATED);
+    let answer = api.send("POST", "/v1/videos", b"bytes").await;
+    assert_eq!(answer.json()["bytes_left"], 2, "five are stored and five announced");
+    answer.is(StatusCode::INSUFFICIENT_STORAGE, "over_quota");
+    parts(br#"{"bytes":3}"#).await.is(StatusCode::INSUFFICIENT_STORAGE, "over_quota");
+    let named = [&json[..], &[("idempotency-key", "k1")]].concat();
+    let one = api.send_as("POST", "/v1/uploads", br#"{"bytes":2}"#, &named).await;
+    let same = api.send_as("POST", "/v1/uploads", br#"{"bytes":2}"#, &named).await;
+    assert_eq!((one.0.status(), one.json()["id"].clone()), (StatusCode::CREATED, same.json()["id"].clone()), "once");
+    api.send("POST", "/v1/videos", b"b").await.is(StatusCode::INSUFFICIENT_STORAGE, "over_quota");
+    api.send("DELETE", &format!("/v1/assets/{first}"), b"").await;
+    assert_eq!(api.send("POST", "/v1/videos", b"by").await.0.status(), StatusCode::CREATED);
+    assert_eq!(api.send("POST", "/v1/videos", b"byt").await.0.status(), StatusCode::CREATED);
+}
+
+#[tokio::test]
 async fn an_order_is_signed_and_about_something_that_there_is() {
     let api = Api::new().await;
     let id = api.playable("public").await;

@@ -56,6 +56,7 @@ impl Api {
             cookie_domain: None,
             upload_bytes_max: UPLOAD_BYTES_MAX,
             source_bytes_max: UPLOAD_BYTES_MAX * 50_000,
+            org_source_bytes_max: 0,
             pull_guard: rend_core::upload::pull::Guard::STRICT,
             webhook_guard: rend_core::upload::pull::Guard::STRICT,
             object_health_url: None,

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use super::direct;
 use super::end::drop_parts;
 use crate::error::{ApiError, UploadRefusal};
-use crate::http::videos::admitted;
+use crate::http::videos::{admitted, in_service};
 use crate::state::State;
 
 /// Uploads that an organisation may have open. Several processes that open at once may each let one more in.
@@ -36,7 +36,6 @@ pub(crate) struct Ask {
 
 /// Opens a session for `asset`, or finds the one that `key` stands for.
 pub(crate) async fn open(state: &State, asset: Asset, ask: Ask, key: Option<String>) -> Result<Transfer, ApiError> {
-    admitted(state, asset.org, ask.bytes, state.config.source_bytes_max).await?;
     let now = state.clock.wall();
     let id = match &key {
         // The key names the session, so that it is remembered as long as the session is, and by the same rules.
@@ -45,11 +44,16 @@ pub(crate) async fn open(state: &State, asset: Asset, ask: Ask, key: Option<Stri
     };
     if key.is_some() {
         match state.stores.transfers.transfer(id).await {
-            Ok(first) => return again(state, first, asset, &ask).await,
+            Ok(first) => {
+                // What it announced was admitted then, and is counted.
+                in_service(state, asset.org).await?;
+                return again(state, first, asset, &ask).await;
+            }
             Err(StoreError::NotFound { .. }) => {}
             Err(error) => return Err(error.into()),
         }
     }
+    admitted(state, asset.org, ask.bytes, state.config.source_bytes_max).await?;
     if state.stores.transfers.open_transfers(asset.org).await? >= OPEN_MAX {
         return Err(ApiError::Upload(UploadRefusal::TooMany { open_max: OPEN_MAX }));
     }
